@@ -1,0 +1,1 @@
+"""Backgrounds without the people, mattes, and avatars laid on the frame."""

@@ -1,0 +1,1 @@
+"""Who a track is: palette and recognition."""

@@ -1,0 +1,1 @@
+"""The job folder: artefacts that stand under their names only when whole."""

@@ -1,0 +1,1 @@
+"""Poses: backends, skeletons, smoothing, drawing, files."""

@@ -1,0 +1,171 @@
+"""What a plugin implements, and the small inert specs by which its hooks announce it.
+
+A spec names its factory as ``"package.module:function"``; nothing heavy is imported before it is used. A factory
+is called as ``factory(options, context)`` with an instance of the spec's option class (or None) and a
+:class:`PluginContext`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from animegen.types import Crop, Frame, Identity, Pose, Prepared, RenderRequest, Skeleton, Sprite, Track, Uint8Array
+
+
+@runtime_checkable
+class PoseBackend(Protocol):
+    """Finds every person of a frame and their points."""
+
+    skeleton: Skeleton
+
+    def estimate(self, frames: Iterable[Frame]) -> Iterator[list[Pose]]:
+        """Yield the poses of each frame, in order.
+
+        One call is one segment of consecutive frames: it starts with a full detection, may follow people from
+        frame to frame, and carries nothing over to the next call. Frames are taken one by one, so memory does not
+        grow with the segment.
+        """
+        ...
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Says which pose of this frame is which person of the frames before. One instance serves one clip."""
+
+    def update(self, frame_index: int, poses: Sequence[Pose]) -> list[int | None]:
+        """Track ids aligned with ``poses``; None for a pose that belongs to no track (yet)."""
+        ...
+
+
+@runtime_checkable
+class IdentityPreserver(Protocol):
+    """Measures who a track is and recognises it again."""
+
+    def enroll(self, track: Track, crops: Sequence[Crop]) -> Identity:
+        """The identity of one track, from pictures of it spread over the clip."""
+        ...
+
+    def match(self, identity: Identity, gallery: Sequence[Identity]) -> int | None:
+        """Position of the same person in ``gallery``, or None."""
+        ...
+
+
+@runtime_checkable
+class Style(Protocol):
+    """Draws people."""
+
+    def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:
+        """Everything computed once per person over the whole clip, as named arrays; may be empty."""
+        ...
+
+    def render(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
+        """One sprite per request: a pure function of the request, batched over persons and frames."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BackgroundRequest:
+    """One frame to stand behind the avatars. ``clean()`` is the frame with the people removed."""
+
+    frame: Frame
+    poses: Sequence[Pose]
+    clean: Callable[[], Uint8Array]
+
+
+@runtime_checkable
+class Background(Protocol):
+    """Makes the picture on which the avatars are laid."""
+
+    def render(self, request: BackgroundRequest) -> Uint8Array:
+        """uint8 [H, W, 3] RGB of the frame's size; a pure function of the request, called from several threads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PluginContext:
+    """What a factory may use: the device, the number of threads, and the folder-checked weight files by name."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = 1
+    weights: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSpec:
+    """One weight file: where it comes from and how it is checked.
+
+    ``source`` is ``shipped`` (lies in the project's ``weights/``) or ``wheel:PROJECT==VERSION`` with ``member``
+    the file's path inside that wheel.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    bytes: int
+    licence: str
+    credit: str = ""
+    member: str = ""
+    filename: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Spec:
+    name: str
+    summary: str
+    factory: str
+    options: type[Any] | None = None
+    weights: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PoseBackendSpec(_Spec):
+    """Announces a :class:`PoseBackend`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSpec(_Spec):
+    """Announces a :class:`Tracker`."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityPreserverSpec(_Spec):
+    """Announces an :class:`IdentityPreserver`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StyleSpec(_Spec):
+    """Announces a :class:`Style`; ``needs_crop`` asks for the source around the person in every request."""
+
+    needs_crop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundSpec(_Spec):
+    """Announces a :class:`Background`; ``needs_clean`` asks for the people to be removable (costs a plate)."""
+
+    needs_clean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSourceSpec(_Spec):
+    """Announces a source that opens ``scheme:...`` or files with one of ``suffixes``."""
+
+    suffixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSinkSpec(_Spec):
+    """Announces a sink that writes files with one of ``suffixes``."""
+
+    suffixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorCheck:
+    """One line of ``animegen doctor``: ``factory`` names a function returning ``(ok, text)``."""
+
+    name: str
+    factory: str

@@ -1,0 +1,1 @@
+"""Which pose of this frame is which person of the frames before."""

@@ -1,0 +1,1 @@
+"""Reads and writes video: timeline, rotation, colour, sound."""

@@ -1,0 +1,1 @@
+"""Where weight files come from: manifests, sources, hashes, cache."""
