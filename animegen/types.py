@@ -21,7 +21,7 @@ Float32Array: TypeAlias = NDArray[np.float32]
 Float64Array: TypeAlias = NDArray[np.float64]
 
 PARTS = ("hair", "skin", "eyes", "upper", "lower", "shoes")
-"""The six parts whose colours make a person's look: measured, rendered, trained on and conditioned by the same names."""
+"""The six parts whose colours make a person's look: measured, drawn, trained on and conditioned alike."""
 
 Part: TypeAlias = Literal["hair", "skin", "eyes", "upper", "lower", "shoes"]
 
