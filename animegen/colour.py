@@ -1,0 +1,28 @@
+"""Between sRGB and CIELAB (D65), for whole pictures and for single colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from animegen.types import Float32Array, Uint8Array
+
+
+def rgb_to_lab(rgb: Uint8Array | Sequence[int]) -> Float32Array:
+    """CIELAB of sRGB colours: uint8 [..., 3] in, f32 [..., 3] out (L 0..100; white point D65, 2 degrees)."""
+    from skimage.color import rgb2lab
+
+    return np.asarray(rgb2lab(np.asarray(rgb, np.uint8).astype(np.float32) / 255), np.float32)
+
+
+def lab_to_rgb(lab: Float32Array | Sequence[float]) -> Uint8Array:
+    """The nearest sRGB colours of CIELAB values: [..., 3] in, uint8 [..., 3] out; clipped where sRGB ends."""
+    from skimage.color import lab2rgb
+
+    lightness, a, b = np.moveaxis(np.array(lab, np.float64), -1, 0)
+    lightness = np.clip(lightness, 0, 100)
+    # Bluer than this, the Z of CIE XYZ would be negative: no light looks so.
+    b = np.minimum(b, 200 * (lightness + 16) / 116)
+    rgb = lab2rgb(np.stack([lightness, a, b], axis=-1))
+    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
