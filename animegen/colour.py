@@ -25,4 +25,5 @@ def lab_to_rgb(lab: Float32Array | Sequence[float]) -> Uint8Array:
     # Bluer than this, the Z of CIE XYZ would be negative: no light looks so.
     b = np.minimum(b, 200 * (lightness + 16) / 116)
     rgb = lab2rgb(np.stack([lightness, a, b], axis=-1))
-    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    nearest: Uint8Array = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    return nearest
