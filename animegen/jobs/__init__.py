@@ -1,1 +1,6 @@
 """The job folder: artefacts that stand under their names only when whole."""
+
+from animegen.jobs.artefacts import artefact as artefact
+from animegen.jobs.artefacts import write_text as write_text
+from animegen.jobs.folder import JobFolder as JobFolder
+from animegen.jobs.folder import digest as digest

@@ -1,0 +1,43 @@
+"""Files that stand under their final names only when they are whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from animegen.errors import OutputError
+
+
+@contextmanager
+def artefact(path: Path) -> Iterator[Path]:
+    """Yield the path to write to (``NAME.part``); on leaving, flush it to disk and rename it to ``path``.
+
+    When the block raises, the part is removed and ``path`` is left as it was. Raises OutputError naming the file
+    where the disk refuses it.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}", write_hint(error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 text file, or none."""
+    with artefact(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_hint(error: OSError) -> str:
+    """What to do about an operating system's refusal to write."""
+    if error.errno == 28:  # ENOSPC
+        return "free some disk space and run the same command again; finished segments are kept"
+    return "choose another place with -o, where you may write"
