@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from animegen.types import Crop, Frame, Identity, Pose, Prepared, RenderRequest, Skeleton, Sprite, Track, Uint8Array
+if TYPE_CHECKING:  # a module that announces specs must import in milliseconds, so NumPy stays out of this one
+    from animegen.types import Crop, Frame, Identity, Pose, Prepared, RenderRequest, Skeleton, Sprite, Track, Uint8Array
 
 
 @runtime_checkable

@@ -1,0 +1,90 @@
+"""What comes with animegen, announced through the same hooks as any plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from animegen.hookspecs import hookimpl
+from animegen.protocols import (
+    BackgroundSpec,
+    IdentityPreserverSpec,
+    PoseBackendSpec,
+    StyleSpec,
+    TrackerSpec,
+)
+
+if TYPE_CHECKING:
+    from animegen.types import Skeleton
+
+
+@hookimpl
+def animegen_pose_backends() -> Iterable[PoseBackendSpec]:
+    """BlazePose."""
+    yield PoseBackendSpec(
+        name="blazepose",
+        summary="BlazePose for several people: 33 points, depth and a mask for each",
+        factory="animegen.pose.blazepose:make_blazepose",
+        weights=("blazepose-detector", "blazepose-landmark-full"),
+    )
+
+
+@hookimpl
+def animegen_trackers() -> Iterable[TrackerSpec]:
+    """Matching by point similarity."""
+    yield TrackerSpec(
+        name="oks",
+        summary="joins poses frame by frame by the similarity of their points",
+        factory="animegen.tracking.oks:make_tracker",
+    )
+
+
+@hookimpl
+def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:
+    """The six part colours."""
+    yield IdentityPreserverSpec(
+        name="palette",
+        summary="the colours of hair, skin, eyes, clothes and shoes, measured over the clip",
+        factory="animegen.identity.palette:make_preserver",
+    )
+
+
+@hookimpl
+def animegen_styles() -> Iterable[StyleSpec]:
+    """The avatar generator and the bare skeleton."""
+    yield StyleSpec(
+        name="anime",
+        summary="anime avatars drawn by the pose-conditioned generator",
+        factory="animegen.avatar.style:make_style",
+        weights=("avatar-anime",),
+    )
+    yield StyleSpec(
+        name="skeleton",
+        summary="the points and limbs of each person, in a colour of their own",
+        factory="animegen.pose.skeleton_style:make_style",
+    )
+
+
+@hookimpl
+def animegen_backgrounds() -> Iterable[BackgroundSpec]:
+    """What stands behind the avatars."""
+
+    def background(name: str, summary: str, needs_clean: bool = False) -> BackgroundSpec:
+        return BackgroundSpec(name, summary, f"animegen.composite.backgrounds:make_{name}", needs_clean=needs_clean)
+
+    return (
+        background("clean", "the scene with the people removed", needs_clean=True),
+        background("keep", "the frame as it is, people included"),
+        background("blur", "the scene with the people removed, out of focus", needs_clean=True),
+        background("color", "one colour"),
+        background("picture", "a picture or a video of your own"),
+        background("anime", "the scene with the people removed, painted flat", needs_clean=True),
+    )
+
+
+@hookimpl
+def animegen_skeletons() -> Iterable[Skeleton]:
+    """The skeletons of the built-in backends and pose files."""
+    from animegen.pose.skeletons import BLAZEPOSE33, COCO17
+
+    return (COCO17, BLAZEPOSE33)

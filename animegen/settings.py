@@ -1,0 +1,160 @@
+"""``KEY=VALUE`` settings of the command line, checked against the option classes of the chosen plugins."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from animegen.errors import InvalidValue, PluginError, UsageError
+
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Option:
+    """One field of an option class: its name, its type, and its default as text (None where it must be given)."""
+
+    name: str
+    type: Any
+    default: str | None
+
+    @property
+    def type_name(self) -> str:
+        """The type in the words of an error message."""
+        return describe(self.type)
+
+
+def options_of(spec: Any) -> tuple[Option, ...]:
+    """The options of a spec, in the order of its option class; empty where it has none.
+
+    Raises PluginError when the option class is not a dataclass or a field's type cannot be read.
+    """
+    if spec.options is None:
+        return ()
+    if not dataclasses.is_dataclass(spec.options):
+        raise PluginError(f"the options of '{spec.name}' must be a dataclass, got {spec.options!r}")
+    try:
+        hints = typing.get_type_hints(spec.options)
+    except (NameError, TypeError) as error:
+        raise PluginError(f"the options of '{spec.name}' have a type that cannot be read: {error}") from error
+    return tuple(Option(f.name, hints[f.name], _default(f)) for f in dataclasses.fields(spec.options) if f.init)
+
+
+def parse_settings(specs: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
+    """One option instance for each chosen spec (None where it has no options).
+
+    ``specs`` maps a kind (``style``, ``pose``, ...) to its chosen spec; ``settings`` maps ``KEY`` or ``kind.KEY`` to
+    text. Raises UsageError for a key that nobody has, or that several have, and for a value of the wrong type.
+    """
+    options = {kind: {option.name: option for option in options_of(spec)} for kind, spec in specs.items()}
+    values: dict[str, dict[str, Any]] = {kind: {} for kind in specs}
+    for key, text in settings.items():
+        kind, option = _resolve(key, options)
+        values[kind][option.name] = _value(option, f"{kind}.{option.name}", text)
+    return {kind: _instance(kind, spec, options[kind], values[kind]) for kind, spec in specs.items()}
+
+
+def _resolve(key: str, options: Mapping[str, Mapping[str, Option]]) -> tuple[str, Option]:
+    kind, dot, rest = key.partition(".")
+    name = (rest if dot else key).replace("-", "_")
+    owners = [owner for owner, known in options.items() if name in known and (not dot or owner == kind)]
+    if len(owners) == 1:
+        return owners[0], options[owners[0]][name]
+    if owners:
+        choices = " or ".join(f"{owner}.{name}" for owner in owners)
+        raise UsageError(f"'{key}' is an option of several plugins", f"say {choices}")
+    known = [f"{owner}.{option}" for owner, names in options.items() for option in names]
+    raise UsageError(f"there is no option '{key}'", f"there are {', '.join(known)}" if known else "there are none here")
+
+
+def _instance(kind: str, spec: Any, options: Mapping[str, Option], values: Mapping[str, Any]) -> Any:
+    if spec.options is None:
+        return None
+    missing = [f"{kind}.{name}" for name, option in options.items() if option.default is None and name not in values]
+    if missing:
+        raise UsageError(
+            f"{kind} '{spec.name}' needs a value for {', '.join(missing)}", f"add --set {missing[0]}=VALUE"
+        )
+    try:
+        return spec.options(**values)
+    except InvalidValue as error:
+        raise UsageError(str(error), error.hint) from error
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{kind} '{spec.name}' refuses its options: {error}") from error
+
+
+def _default(field: dataclasses.Field[Any]) -> str | None:
+    if field.default is not dataclasses.MISSING:
+        value = field.default
+    elif field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    else:
+        return None
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def _value(option: Option, key: str, text: str) -> Any:
+    try:
+        return convert(option.type, text)
+    except ValueError:
+        raise UsageError(f"{key} must be {option.type_name}, got '{text}'") from None
+
+
+def _alternatives(wanted: Any) -> tuple[Any, ...]:
+    """The members of ``X | None``; ``(X,)`` for a plain type."""
+    if typing.get_origin(wanted) in {typing.Union, types.UnionType}:
+        return typing.get_args(wanted)
+    return (wanted,)
+
+
+def describe(wanted: Any) -> str:
+    """A type in plain words, as an error or a table shows it."""
+    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+    names = []
+    for one in _alternatives(wanted):
+        if typing.get_origin(one) is Literal:
+            names.append(f"one of {', '.join(map(str, typing.get_args(one)))}")
+        elif typing.get_origin(one) is tuple:
+            names.append("words separated by commas")
+        else:
+            names.append("none" if one is type(None) else words.get(one, getattr(one, "__name__", str(one))))
+    return " or ".join(names)
+
+
+def convert(wanted: Any, text: str) -> Any:
+    """Text as a value of one of the option types. Raises ValueError when it is none.
+
+    The types are str, int, float (finite), bool, Path, Literal, ``tuple[str, ...]`` and any of them with None.
+    """
+    alternatives = _alternatives(wanted)
+    if type(None) in alternatives and text.lower() == "none":
+        return None
+    for one in alternatives:
+        if one is not type(None):
+            return _convert_one(one, text)
+    raise ValueError(text)
+
+
+def _convert_one(wanted: Any, text: str) -> Any:
+    if typing.get_origin(wanted) is Literal:
+        choices = {str(choice): choice for choice in typing.get_args(wanted)}
+        return choices[text] if text in choices else _refuse(text)
+    if typing.get_origin(wanted) is tuple:
+        return tuple(word.strip() for word in text.split(",") if word.strip())
+    if wanted is bool:
+        return text.lower() in _TRUE or (False if text.lower() in _FALSE else _refuse(text))
+    if wanted is float and not math.isfinite(float(text)):
+        return _refuse(text)
+    return wanted(text) if wanted in {str, int, float, Path} else _refuse(text)
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(text)
