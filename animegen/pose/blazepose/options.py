@@ -1,0 +1,30 @@
+"""What a user may set of the BlazePose backend; light, so that the built-ins can name it without loading OpenCV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from animegen.errors import InvalidValue
+
+
+@dataclass(frozen=True, slots=True)
+class BlazePoseOptions:
+    """How people are looked for.
+
+    ``max_people``: most people followed at once. ``detect_every``: frames between two looks for newcomers.
+    ``min_detection``: score 0..1 below which a detection is not looked at. ``min_presence``: score 0..1 of the
+    landmark model below which a region holds nobody.
+    """
+
+    max_people: int = 12
+    detect_every: int = 8
+    min_detection: float = 0.5
+    min_presence: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("max_people", "detect_every"):
+            if getattr(self, name) < 1:
+                raise InvalidValue(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("min_detection", "min_presence"):
+            if not 0 < getattr(self, name) < 1:
+                raise InvalidValue(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
