@@ -1,0 +1,210 @@
+"""Where a person is in a frame: a generous soft matte from the pose's silhouette and capsules along its limbs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animegen.types import Pose, Skeleton, Uint8Array
+
+VISIBLE = 0.3
+"""Points scored lower are not drawn: the backend only guesses where they are."""
+
+_SILHOUETTE = 64
+"""Mask alpha from which a pixel belongs to the person; low, because a remainder of the person shows more than a loss."""
+
+_RASTER = 224
+"""Longest side, in pixels, at which mattes are drawn before they are scaled to the frame: they are soft anyway."""
+
+_GROW = 0.022
+_FEATHER = 0.014
+"""Growth and width of the soft edge, in body heights."""
+
+_RADII = {
+    "shoulder": 0.055,
+    "elbow": 0.042,
+    "wrist": 0.042,
+    "pinky": 0.04,
+    "index": 0.04,
+    "thumb": 0.04,
+    "hip": 0.07,
+    "knee": 0.055,
+    "ankle": 0.045,
+    "heel": 0.04,
+    "toe": 0.04,
+    "foot": 0.045,
+}
+"""Radius of the body around a point, in body heights, by a word in the point's name; other points are ``_HEAD``."""
+_HEAD = 0.05
+_SKULL = 0.085
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matte:
+    """Soft alpha uint8 [h, w] whose top-left pixel is pixel (``x``, ``y``) of the frame; may be empty."""
+
+    alpha: Uint8Array
+    x: int
+    y: int
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the frame that the matte covers."""
+        height, width = self.alpha.shape
+        return slice(self.y, self.y + height), slice(self.x, self.x + width)
+
+
+_EMPTY = np.zeros((0, 0), np.uint8)
+
+
+def midpoint(pose: Pose, part: str) -> tuple[NDArray[np.float32], float]:
+    """Middle of a left and right pair of points in frame pixels, and the smaller score; score 0 where unknown."""
+    pair = [i for i, name in enumerate(pose.skeleton.points) if name in (f"left_{part}", f"right_{part}")]
+    if len(pair) != 2:
+        return np.zeros(2, np.float32), 0.0
+    return pose.xy[pair].mean(axis=0), float(pose.score[pair].min())
+
+
+def body_height(pose: Pose) -> float:
+    """Standing height of the person in pixels, from whichever of torso, shoulders and box shows it largest.
+
+    Foreshortening and cropping only ever make a person look smaller, so the largest estimate is the best.
+    """
+    x0, y0, x1, y1 = (float(v) for v in pose.bbox)
+    estimates = [max(y1 - y0, x1 - x0, 1.0)]
+    shoulders, shoulder_score = midpoint(pose, "shoulder")
+    hips, hip_score = midpoint(pose, "hip")
+    if min(shoulder_score, hip_score) >= VISIBLE:
+        estimates.append(3.3 * float(np.linalg.norm(shoulders - hips)))
+    if shoulder_score >= VISIBLE:
+        left, right = (pose.xy[pose.skeleton.index(f"{side}_shoulder")] for side in ("left", "right"))
+        estimates.append(4.0 * float(np.linalg.norm(left - right)))
+    return max(estimates)
+
+
+def person_matte(pose: Pose, size: tuple[int, int]) -> Matte:
+    """Soft matte that covers the person, hair, hands and shoes included, clipped to a frame of (width, height).
+
+    255 everywhere on the person and a little beyond, falling to 0 over an edge proportional to the person.
+    """
+    unit = body_height(pose)
+    margin = unit * (_GROW + 2.5 * _FEATHER) + 2.0
+    capsules = list(_capsules(pose, unit))
+    corners = [point + sign * radius for a, b, radius in capsules for point in (a, b) for sign in (-1.0, 1.0)]
+    corners += _silhouette_corners(pose)
+    if not corners:
+        return Matte(_EMPTY, 0, 0)
+    low = np.maximum(np.floor(np.min(corners, axis=0) - margin), 0).astype(int)
+    high = np.minimum(np.ceil(np.max(corners, axis=0) + margin) + 1, size).astype(int)
+    if (high <= low).any():
+        return Matte(_EMPTY, 0, 0)
+    width, height = (int(v) for v in high - low)
+    shrink = max(1.0, max(width, height) / _RASTER)
+    columns, rows = max(1, round(width / shrink)), max(1, round(height / shrink))
+    scale = np.array([columns / width, rows / height])
+    raster = np.zeros((rows, columns), np.uint8)
+    for a, b, radius in capsules:
+        _draw_capsule(raster, (a - low + 0.5) * scale - 0.5, (b - low + 0.5) * scale - 0.5, radius / shrink)
+    _draw_torso(raster, pose, low, scale)
+    _draw_silhouette(raster, pose, low, scale)
+    soft = _soften(raster, unit / shrink)
+    alpha = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
+    return Matte(np.asarray(alpha, np.uint8), int(low[0]), int(low[1]))
+
+
+def frame_matte(poses: Iterable[Pose], size: tuple[int, int]) -> Uint8Array:
+    """The mattes of all people of a frame united: uint8 [H, W]."""
+    width, height = size
+    union = np.zeros((height, width), np.uint8)
+    for matte in (person_matte(pose, size) for pose in poses):
+        if matte.alpha.size:
+            np.maximum(union[matte.window], matte.alpha, out=union[matte.window])
+    return union
+
+
+def _radius(point: str) -> float:
+    return next((radius for word, radius in _RADII.items() if word in point), _HEAD)
+
+
+def _capsules(pose: Pose, unit: float) -> Iterable[tuple[NDArray[Any], NDArray[Any], float]]:
+    """Limbs as (from, to, radius) in frame pixels, then hands drawn longer, and the skull with its hair."""
+    skeleton, xy = pose.skeleton, pose.xy.astype(np.float64)
+    seen = pose.score >= VISIBLE
+    for a, b in skeleton.edges:
+        if seen[a] and seen[b]:
+            yield xy[a], xy[b], unit * min(_radius(skeleton.points[a]), _radius(skeleton.points[b]))
+    for side in ("left", "right"):
+        elbow, wrist = _find(skeleton, f"{side}_elbow"), _find(skeleton, f"{side}_wrist")
+        if elbow is not None and wrist is not None and seen[elbow] and seen[wrist]:
+            reach = xy[wrist] - xy[elbow]
+            yield xy[wrist], xy[wrist] + 0.06 * unit * reach / max(float(np.linalg.norm(reach)), 1.0), 0.05 * unit
+        for part in ("ankle", "heel", "foot_index"):
+            foot = _find(skeleton, f"{side}_{part}")
+            if foot is not None and seen[foot]:
+                # A little below the foot: the shoe's sole and the shadow where it stands.
+                yield xy[foot], xy[foot] + (0.0, 0.012 * unit), 0.042 * unit
+    head = [i for i, name in enumerate(skeleton.points) if name in ("nose", "left_ear", "right_ear") and seen[i]]
+    shoulders, score = midpoint(pose, "shoulder")
+    if head and score >= VISIBLE:
+        centre = xy[head].mean(axis=0)
+        up = centre - shoulders
+        crown = centre + 0.045 * unit * up / max(float(np.linalg.norm(up)), 1.0)
+        yield centre, crown, _SKULL * unit
+        yield centre, shoulders.astype(np.float64), 0.055 * unit
+
+
+def _find(skeleton: Skeleton, point: str) -> int | None:
+    return skeleton.points.index(point) if point in skeleton.points else None
+
+
+def _silhouette_corners(pose: Pose) -> list[NDArray[Any]]:
+    """Corners, in frame pixels, of the box around what the pose's mask shows."""
+    if pose.mask is None:
+        return []
+    x, y, w, h = cv2.boundingRect((pose.mask.alpha >= _SILHOUETTE).view(np.uint8))
+    if w == 0 or h == 0:
+        return []
+    box = np.array([(x, y, 1), (x + w, y, 1), (x, y + h, 1), (x + w, y + h, 1)], np.float64)
+    return list(box @ pose.mask.affine.T)
+
+
+def _draw_capsule(raster: Uint8Array, a: NDArray[Any], b: NDArray[Any], radius: float) -> None:
+    ends = [(int(round(float(p[0]))), int(round(float(p[1])))) for p in (a, b)]
+    cv2.line(raster, ends[0], ends[1], 255, max(1, round(2.0 * radius)))
+    for end in ends:
+        cv2.circle(raster, end, max(1, round(radius)), 255, cv2.FILLED)
+
+
+def _draw_torso(raster: Uint8Array, pose: Pose, low: NDArray[Any], scale: NDArray[Any]) -> None:
+    corners = [_find(pose.skeleton, f"{name}") for name in ("left_shoulder", "right_shoulder", "right_hip", "left_hip")]
+    found = [i for i in corners if i is not None and pose.score[i] >= VISIBLE]
+    if len(found) == 4:
+        points = np.round((pose.xy[found] - low + 0.5) * scale - 0.5).astype(np.int32)
+        cv2.fillConvexPoly(raster, cv2.convexHull(points), 255)
+
+
+def _draw_silhouette(raster: Uint8Array, pose: Pose, low: NDArray[Any], scale: NDArray[Any]) -> None:
+    if pose.mask is None:
+        return
+    to_raster = pose.mask.affine.copy()
+    to_raster[:, 2] += 0.5 - low
+    to_raster *= scale[:, None]
+    to_raster[:, 2] -= 0.5
+    rows, columns = raster.shape
+    warped = cv2.warpAffine(pose.mask.alpha, to_raster, (columns, rows), flags=cv2.INTER_LINEAR)
+    np.maximum(raster, cv2.threshold(warped, _SILHOUETTE - 1, 255, cv2.THRESH_BINARY)[1], out=raster)
+
+
+def _soften(raster: Uint8Array, unit: float) -> Uint8Array:
+    """Grow by ``_GROW`` and soften outwards by ``_FEATHER``, so that everything drawn stays at 255."""
+    feather = max(_FEATHER * unit, 0.7)
+    reach = max(1, round(_GROW * unit + feather))
+    grown = cv2.dilate(raster, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+    width = 2 * max(1, round(feather)) + 1
+    # Two boxes: a tent of exact support, so the matte reaches 255 inside and 0 at its border.
+    return np.asarray(cv2.blur(cv2.blur(grown, (width, width)), (width, width)), np.uint8)
