@@ -1,1 +1,8 @@
 """Which pose of this frame is which person of the frames before."""
+
+from __future__ import annotations
+
+from animegen.tracking.clip import Appearance, keep_longest
+from animegen.tracking.join import join_tracks, track_clip
+
+__all__ = ["Appearance", "join_tracks", "keep_longest", "track_clip"]

@@ -1,0 +1,123 @@
+"""Tracking a whole clip: the sequential pass, then what only hindsight can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from animegen.protocols import Tracker
+from animegen.tracking.similarity import pose_similarity, strength
+from animegen.types import Pose, Track
+
+Appearance: TypeAlias = Callable[[Track, Track], float | None]
+"""Distance 0 (same look) .. 1 of two tracks, or None where it cannot be told; given by whoever has the pictures."""
+
+_ADOPT_LIKENESS = 0.35
+"""Keypoint similarity from which an unconfirmed pose of the frame before belongs to a track that starts now."""
+_ADOPT_GAP = 3
+_GHOST_EVIDENCE, _GHOST_SHARE = 4.0, 0.3
+"""A person shows at least this sum of strengths, or this mean over a clip of a few frames."""
+_GHOST_STRENGTH = 0.35
+_DOUBLE_LIKENESS, _DOUBLE_SHARE = 0.6, 0.6
+"""A track that lies on another this closely, in this share of its frames, is the same person found twice."""
+
+
+@dataclass(slots=True, eq=False)
+class _Clip:
+    """The poses of a clip by frame, and which track has them: ``owner`` is aligned with ``poses``."""
+
+    indices: list[int] = field(default_factory=list)
+    poses: list[tuple[Pose, ...]] = field(default_factory=list)
+    owner: list[list[int | None]] = field(default_factory=list)
+
+    def tracks(self) -> list[Track]:
+        seen: dict[int, list[tuple[int, Pose]]] = {}
+        for index, poses, owner in zip(self.indices, self.poses, self.owner, strict=True):
+            for pose, track_id in zip(poses, owner, strict=True):
+                if track_id is not None:
+                    seen.setdefault(track_id, []).append((index, pose))
+        return [make_track(track_id, seen[track_id]) for track_id in sorted(seen)]
+
+
+def make_track(track_id: int, seen: Iterable[tuple[int, Pose]]) -> Track:
+    """A track from its frames and poses, in any order."""
+    ordered = sorted(seen, key=lambda pair: pair[0])
+    return Track(track_id, tuple(index for index, _ in ordered), tuple(pose for _, pose in ordered))
+
+
+def follow(frames: Iterable[tuple[int, Sequence[Pose]]], tracker: Tracker) -> list[Track]:
+    """The tracks of a clip, from each person's very first frame on.
+
+    One pass with ``tracker``; then each track is given the poses before its confirmation, which the tracker could
+    not yet call a person, and tracks that are no person (weak and short, or another track's double) are dropped.
+    """
+    clip = _Clip()
+    for frame_index, poses in frames:
+        clip.indices.append(frame_index)
+        clip.poses.append(tuple(poses))
+        clip.owner.append(list(tracker.update(frame_index, poses)))
+    _adopt_first_frames(clip)
+    count = sum(1 for poses in clip.poses if poses)
+    tracks = [track for track in clip.tracks() if not _is_ghost(track, count)]
+    return renumber(_without_doubles(tracks))
+
+
+def renumber(tracks: Sequence[Track]) -> list[Track]:
+    """The tracks with ids 0, 1, ... by first appearance; where two appear at once, the longer comes first."""
+    ordered = sorted(tracks, key=lambda t: (t.frame_indices[0], -len(t.poses), float(t.poses[0].bbox[0]), t.id))
+    return [Track(i, track.frame_indices, track.poses) for i, track in enumerate(ordered)]
+
+
+def keep_longest(tracks: Sequence[Track], count: int) -> list[Track]:
+    """The ``count`` tracks seen in most frames (of equals, the first to appear), in their order and with their ids."""
+    kept = {t.id for t in sorted(tracks, key=lambda t: (-len(t.poses), t.frame_indices[0], t.id))[:count]}
+    return [track for track in tracks if track.id in kept]
+
+
+def _adopt_first_frames(clip: _Clip) -> None:
+    """Hand the unowned poses that lead up to a track's first frame to that track."""
+    known: set[int] = set()
+    for start, owner in enumerate(clip.owner):
+        for slot, track_id in enumerate(owner):
+            if track_id is not None and track_id not in known:
+                known.add(track_id)
+                _adopt_backwards(clip, start, clip.poses[start][slot], track_id)
+
+
+def _adopt_backwards(clip: _Clip, start: int, pose: Pose, track_id: int) -> None:
+    position, gap = start - 1, 0
+    while position >= 0 and gap < _ADOPT_GAP:
+        free = [slot for slot, owner in enumerate(clip.owner[position]) if owner is None]
+        likeness = {slot: pose_similarity(pose, clip.poses[position][slot], 2.0) for slot in free}
+        best = max(free, key=lambda slot: likeness[slot], default=None)
+        if best is not None and likeness[best] >= _ADOPT_LIKENESS:
+            clip.owner[position][best] = track_id
+            pose, gap = clip.poses[position][best], 0
+        else:
+            gap += 1
+        position -= 1
+
+
+def _is_ghost(track: Track, frames_with_people: int) -> bool:
+    evidence = sum(strength(pose) for pose in track.poses)
+    enough = min(_GHOST_EVIDENCE, _GHOST_SHARE * frames_with_people)
+    return evidence < enough or evidence < _GHOST_STRENGTH * len(track.poses)
+
+
+def _without_doubles(tracks: Sequence[Track]) -> list[Track]:
+    """The tracks but for those that mostly lie on a longer one."""
+    kept: list[Track] = []
+    for track in sorted(tracks, key=lambda t: (-len(t.poses), t.id)):
+        if not any(_lies_on(track, other) for other in kept):
+            kept.append(track)
+    return kept
+
+
+def _lies_on(track: Track, other: Track) -> bool:
+    there = dict(zip(other.frame_indices, other.poses, strict=True))
+    alike = sum(
+        index in there and pose_similarity(pose, there[index]) > _DOUBLE_LIKENESS
+        for index, pose in zip(track.frame_indices, track.poses, strict=True)
+    )
+    return alike >= _DOUBLE_SHARE * len(track.poses)

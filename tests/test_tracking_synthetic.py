@@ -1,0 +1,195 @@
+"""Tracking of drawn walkers: noise, dropouts, crossings. Who is who is known exactly."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from animegen.errors import InvalidValue
+from animegen.pose.skeletons import BLAZEPOSE33, COCO17
+from animegen.protocols import PluginContext, Tracker
+from animegen.tracking import join_tracks, keep_longest, track_clip
+from animegen.tracking.oks import make_tracker
+from animegen.tracking.options import OksTrackerOptions
+from animegen.types import Pose, Track
+
+# A standing person of height 1 with the middle of the hips at (0, 0), in COCO's point order.
+STANDING = np.array(
+    [
+        (0, -0.42), (0.02, -0.44), (-0.02, -0.44), (0.04, -0.43), (-0.04, -0.43), (0.1, -0.3), (-0.1, -0.3),
+        (0.13, -0.15), (-0.13, -0.15), (0.14, -0.01), (-0.14, -0.01), (0.06, 0), (-0.06, 0), (0.06, 0.24),
+        (-0.06, 0.24), (0.06, 0.48), (-0.06, 0.48),
+    ]
+)  # fmt: skip
+HEIGHT = 300.0
+EXAMPLES = 15
+SHADOW = 0.15
+"""Nearer than this share of the height, the one behind cannot be seen: a body is about as wide."""
+
+
+def tracker(**options: float) -> Tracker:
+    return make_tracker(OksTrackerOptions(**options), PluginContext())  # type: ignore[arg-type]
+
+
+def walker(x: float, y: float, step: float, *, height: float = HEIGHT, score: float = 0.8, noise=None) -> Pose:
+    """A person with the hips at (x, y); ``step`` is the phase of the stride in radians."""
+    xy = STANDING * height
+    swing = 0.12 * height * np.sin(step)
+    for point, share in ((13, 0.5), (15, 1.0), (8, 0.3), (10, 0.7)):
+        xy[point, 0] += share * swing
+    for point, share in ((14, 0.5), (16, 1.0), (7, 0.3), (9, 0.7)):
+        xy[point, 0] -= share * swing
+    xy = xy + (x, y) + (0.0 if noise is None else noise)
+    box = np.array([*(xy.min(axis=0) - 0.05 * height), *(xy.max(axis=0) + 0.05 * height)], np.float32)
+    return Pose(COCO17, xy.astype(np.float32), np.full(17, score, np.float32), box)
+
+
+def owners(tracks: list[Track], truth: dict[int, str]) -> list[set[str]]:
+    """The people whose poses each track holds."""
+    return [{truth[id(pose)] for pose in track.poses} for track in tracks]
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    speed=st.floats(3.0, 12.0),
+    apart=st.floats(0.0, 40.0),
+    hidden=st.integers(0, 12),
+    size=st.floats(0.75, 1.3),
+)
+def test_two_who_cross_keep_their_tracks(seed: int, speed: float, apart: float, hidden: int, size: float) -> None:
+    """The one behind is unseen while in front's shadow and for up to 12 frames; noise and random dropouts besides."""
+    random = np.random.default_rng(seed)
+    frames, truth = [], {}
+    count = 60
+    for index in range(count):
+        t = index - count / 2
+        both = {
+            "front": walker(500 + speed * t, 400, 0.5 * index, noise=random.normal(0, 2.5, (17, 2))),
+            "behind": walker(
+                500 - speed * t, 400 - apart, 0.45 * index, height=size * HEIGHT, noise=random.normal(0, 2.5, (17, 2))
+            ),
+        }
+        if abs(t) <= hidden / 2:
+            del both["behind"]
+        seen = [(who, pose) for who, pose in both.items() if random.random() > 0.08]
+        random.shuffle(seen)
+        truth |= {id(pose): who for who, pose in seen}
+        frames.append((index, [pose for _, pose in seen]))
+    tracks = track_clip(frames, tracker())
+    assert sorted(map(sorted, owners(tracks, truth))) == [["behind"], ["front"]]
+    held = Counter(truth[id(pose)] for track in tracks for pose in track.poses)
+    assert held == Counter(truth.values()), "every pose of both belongs to a track, the first frames included"
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), people=st.integers(1, 6))
+def test_a_crowd_walking_about_keeps_its_tracks(seed: int, people: int) -> None:
+    random = np.random.default_rng(seed)
+    start = random.permutation(people) * 260.0 + 150
+    pace = random.uniform(-5, 5, people)
+    frames, truth = [], {}
+    for index in range(50):
+        poses = []
+        for who in range(people):
+            noise = random.normal(0, 2, (17, 2))
+            pose = walker(start[who] + pace[who] * index, 300 + 60 * who, index / 3 + who, noise=noise)
+            if random.random() > 0.1:
+                truth[id(pose)] = str(who)
+                poses.append(pose)
+        frames.append((index, poses))
+    found = owners(track_clip(frames, tracker()), truth)
+    assert sorted(map(sorted, found)) == [[str(who)] for who in range(people)]
+
+
+def test_first_frames_are_unconfirmed_live_and_kept_in_a_clip() -> None:
+    frames = [(i, [walker(300 + 4 * i, 300, i / 3)]) for i in range(10)]
+    live = tracker(confirm_hits=3)
+    assert [live.update(index, poses) for index, poses in frames[:4]] == [[None], [None], [0], [0]]
+    (track,) = track_clip(frames, tracker(confirm_hits=3))
+    assert track.frame_indices == tuple(range(10))
+
+
+def test_a_very_sure_person_is_confirmed_at_once() -> None:
+    assert tracker().update(0, [walker(300, 300, 0, score=0.95)]) == [0]
+
+
+def test_one_frame_is_a_clip() -> None:
+    (track,) = track_clip([(7, [walker(300, 300, 0)])], tracker(confirm_hits=1))
+    assert track.frame_indices == (7,)
+
+
+def test_weak_short_poses_and_second_findings_are_no_people() -> None:
+    frames = []
+    for index in range(40):
+        poses = [walker(300 + 3 * index, 300, index / 3)]
+        if index % 2:  # the same person found twice, a little off
+            poses.append(walker(308 + 3 * index, 304, index / 3, score=0.7))
+        if 10 <= index < 14:
+            poses.append(walker(900, 300, 0, score=0.55, height=120))
+        frames.append((index, poses))
+    (track,) = track_clip(frames, tracker())
+    assert len(track.poses) == 40
+
+
+def test_left_and_right_exchanged_is_the_same_person() -> None:
+    def turned(pose: Pose) -> Pose:
+        order = list(range(17))
+        for a, b in COCO17.flip_pairs:
+            order[a], order[b] = b, a
+        return Pose(COCO17, pose.xy[order], pose.score, pose.bbox)
+
+    poses = [walker(300 + 2 * i, 300, i / 3) for i in range(30)]
+    frames = [(i, [turned(pose) if i >= 15 else pose]) for i, pose in enumerate(poses)]
+    (track,) = track_clip(frames, tracker())
+    assert len(track.poses) == 30
+
+
+def broken_in_two(gap: int) -> list[Track]:
+    def piece(track_id: int, frames: range) -> Track:
+        return Track(track_id, tuple(frames), tuple(walker(300 + 3 * i, 300, i / 3) for i in frames))
+
+    return [piece(0, range(0, 20)), piece(1, range(20 + gap, 60 + gap))]
+
+
+def test_pieces_join_by_motion_and_not_against_looks() -> None:
+    pieces = broken_in_two(gap=30)
+    assert len(join_tracks(pieces)) == 1
+    assert len(join_tracks(pieces, appearance=lambda a, b: 0.9)) == 2
+    assert len(join_tracks(pieces, appearance=lambda a, b: None)) == 1
+
+
+def test_pieces_far_apart_join_by_looks_only() -> None:
+    pieces = broken_in_two(gap=400)
+    assert len(join_tracks(pieces)) == 2
+    (joined,) = join_tracks(pieces, appearance=lambda a, b: 0.1)
+    assert joined.frame_indices == pieces[0].frame_indices + pieces[1].frame_indices
+
+
+def test_people_visible_at_once_never_join() -> None:
+    frames = tuple(range(20))
+    pair = [Track(n, frames, tuple(walker(300 + 5 * n, 300, i / 3) for i in frames)) for n in range(2)]
+    assert len(join_tracks(pair, appearance=lambda a, b: 0.0)) == 2
+
+
+def test_keep_longest_keeps_order_and_ids() -> None:
+    lengths = (3, 9, 5)
+    tracks = [Track(n, tuple(range(k)), (walker(0, 0, 0),) * k) for n, k in enumerate(lengths)]
+    assert [t.id for t in keep_longest(tracks, 2)] == [1, 2]
+    assert keep_longest(tracks, 9) == tracks
+
+
+def test_bad_calls_name_the_value() -> None:
+    live = tracker()
+    live.update(5, [walker(0, 0, 0)])
+    with pytest.raises(InvalidValue, match="got 5 after 5"):
+        live.update(5, [])
+    other = Pose(BLAZEPOSE33, np.zeros((33, 2), np.float32), np.ones(33, np.float32), np.ones(4, np.float32))
+    with pytest.raises(InvalidValue, match="blazepose33 and coco17"):
+        live.update(6, [other])
+    with pytest.raises(InvalidValue, match=r"confident must be 0\.\.1, got 2"):
+        OksTrackerOptions(confident=2)
