@@ -1,0 +1,1 @@
+"""Files of poses: our lossless ``.npz``, COCO JSON and OpenPose JSON."""
