@@ -1,0 +1,268 @@
+"""A pose as a jointed figure: a torso, tapered limbs and a head with a face, far parts behind near ones.
+
+Sizes are in units of the torso's length (shoulder line to hip line), about 0.29 of a person's height. They are a
+mannequin's, the same for everyone, so that only the pose speaks. Every shape is the convex hull of a few discs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+import numpy as np
+
+from animegen.pose.shapes import fill_hull
+from animegen.types import Float64Array, Pose, Uint8Array
+
+Rgb: TypeAlias = tuple[int, int, int]
+
+_OUTLINE = 0.03
+_SHADE = 0.22
+_LIMBS = (
+    ("hip", "knee", 0.13, 0.095, "lower"),
+    ("knee", "ankle", 0.09, 0.055, "lower"),
+    ("shoulder", "elbow", 0.09, 0.07, "upper"),
+    ("elbow", "wrist", 0.066, 0.046, "upper"),
+)
+"""Of either side: from, to, radius here and there, colour."""
+_ENDS = (
+    ("wrist", ("index", "pinky"), 0.05, 0.045, "head"),
+    ("ankle", ("foot_index", "big_toe"), 0.06, 0.05, "line"),
+)
+"""Hands and feet: from, to the mean of those points that the skeleton has, radii, colour."""
+_UNIT_LENGTHS = (("shoulder", "hip", 1.0), ("hip", "knee", 1.05), ("knee", "ankle", 1.1), ("shoulder", "elbow", 1.4))
+"""Lengths of either side by which a foreshortened torso can still be told, each times its share of the unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class FigureColours:
+    """RGB 0..255 of the parts; ``line`` outlines them and fills the shoes."""
+
+    head: Rgb
+    upper: Rgb
+    lower: Rgb
+    line: Rgb
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """The hull of discs in frame pixels, with its RGB."""
+
+    centres: Float64Array
+    radii: Float64Array
+    colour: Rgb
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Shapes drawn under one outline, then ``details`` without; the part of greater ``depth`` is drawn first."""
+
+    depth: float
+    shapes: tuple[Shape, ...]
+    details: tuple[Shape, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Joint:
+    at: Float64Array
+    presence: float
+    z: float
+
+
+def figure_unit(pose: Pose, min_score: float) -> float:
+    """The torso's length in pixels, also where it is seen from above or bent towards the camera."""
+    joints = _joints(pose, min_score)
+    lengths = [0.1 * float(np.hypot(*(pose.bbox[2:] - pose.bbox[:2])))]
+    for side in ("left", "right"):
+        for a, b, share in _UNIT_LENGTHS:
+            start, end = joints.get(f"{side}_{a}"), joints.get(f"{side}_{b}")
+            if start and end and min(start.presence, end.presence) > 0.5:
+                lengths.append(share * float(np.hypot(*(start.at - end.at))))
+    return max(lengths)
+
+
+def build_figure(
+    pose: Pose,
+    unit: float,
+    colours: FigureColours,
+    *,
+    thickness: float = 1.0,
+    face: bool = True,
+    min_score: float = 0.3,
+) -> list[Part]:
+    """The parts of the figure from the farthest to the nearest, in frame pixels; none where too little is known."""
+    joints = _joints(pose, min_score)
+    builder = _Builder(joints, unit, unit * thickness, colours)
+    parts = [part for side in ("left", "right") for part in builder.limbs(side)]
+    parts.extend(builder.torso())
+    parts.extend(builder.head(pose, face))
+    return sorted(parts, key=lambda part: -part.depth)
+
+
+def draw_figure(canvas: Uint8Array, parts: Iterable[Part], unit: float, line: Rgb, origin: tuple[int, int]) -> None:
+    """Draw parts on uint8 [h, w, 4] RGBA whose top-left pixel lies at ``origin`` (xy) of the frame."""
+    outline = max(_OUTLINE * unit, 1.0)
+    for part in parts:
+        for shape in part.shapes:
+            fill_hull(canvas, shape.centres - origin, shape.radii + outline, (*line, 255))
+        for shape in (*part.shapes, *part.details):
+            fill_hull(canvas, shape.centres - origin, shape.radii, (*shape.colour, 255))
+
+
+def figure_bounds(parts: Iterable[Part], unit: float) -> Float64Array | None:
+    """xyxy of everything :func:`draw_figure` colours, or None for no parts."""
+    shapes = [shape for part in parts for shape in (*part.shapes, *part.details)]
+    if not shapes:
+        return None
+    margin = max(_OUTLINE * unit, 1.0) + 2
+    low = np.min([(shape.centres - shape.radii[:, None]).min(axis=0) for shape in shapes], axis=0)
+    high = np.max([(shape.centres + shape.radii[:, None]).max(axis=0) for shape in shapes], axis=0)
+    return np.concatenate([low - margin, high + margin])
+
+
+def _joints(pose: Pose, min_score: float) -> Mapping[str, _Joint]:
+    """Points by name; ``presence`` rises from 0 to 1 over a band of scores, so that nothing pops in or out."""
+    band = max(0.15, min_score / 2)
+    presence = np.clip((pose.score - min_score + band / 2) / band, 0, 1) * (pose.score > 0)
+    z = np.zeros(len(pose.skeleton)) if pose.z is None else pose.z
+    return MappingProxyType(
+        {
+            name: _Joint(pose.xy[i].astype(np.float64), float(presence[i]), float(z[i]))
+            for i, name in enumerate(pose.skeleton.points)
+            if pose.score[i] > 0
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Builder:
+    """Makes the parts of one figure; ``unit`` measures positions, ``thick`` radii."""
+
+    joints: Mapping[str, _Joint]
+    unit: float
+    thick: float
+    colours: FigureColours
+
+    def limbs(self, side: str) -> Iterable[Part]:
+        """Arm and leg of one side, each one part with its hand or foot."""
+        for names, end in ((_LIMBS[:2], _ENDS[1]), (_LIMBS[2:], _ENDS[0])):
+            shapes = [self._limb(f"{side}_{a}", f"{side}_{b}", ra, rb, colour) for a, b, ra, rb, colour in names]
+            shapes.append(self._end(side, *end))
+            known = tuple(shape for shape in shapes if shape is not None)
+            if known:
+                middle = self.joints.get(f"{side}_{names[0][1]}") or self.joints[f"{side}_{names[0][0]}"]
+                # Feet first, so that the trouser falls over the shoe; ties (no depth known) put legs behind arms.
+                is_leg = names[0][0] == "hip"
+                depth = middle.z + (0.5 if is_leg else -0.3) * self.unit
+                yield Part(depth, known[::-1] if is_leg else known)
+
+    def torso(self) -> Iterable[Part]:
+        """The trunk and the neck; hips that are not known are taken to hang below the shoulders."""
+        shoulders = [self.joints.get(f"{side}_shoulder") for side in ("left", "right")]
+        left, right = shoulders
+        if left is None or right is None or min(left.presence, right.presence) == 0:
+            return
+        down = np.array([0.0, self.unit])
+        hips = [self.joints.get(f"{side}_hip") for side in ("left", "right")]
+        tops = [left.at, right.at]
+        bottoms = [top + down if hip is None else hip.at for top, hip in zip(tops, hips, strict=True)]
+        presence = min(left.presence, right.presence)
+        radii = np.array([0.085, 0.085, 0.12, 0.12]) * self.thick * presence
+        trunk = Shape(np.array(tops + bottoms), radii, self.colours.upper)
+        depth = (left.z + right.z) / 2
+        yield Part(depth, (trunk,))
+
+    def head(self, pose: Pose, face: bool) -> Iterable[Part]:
+        """A skull and a chin, placed by ears, eyes and nose, with eyes and mouth where they face the camera."""
+        return _head_parts(self, pose, face)
+
+    def _limb(self, start: str, end: str, near: float, far: float, colour: str) -> Shape | None:
+        a, b = self.joints.get(start), self.joints.get(end)
+        if a is None or b is None:
+            return None
+        return self._hull([a, b], (near, far), colour)
+
+    def _end(self, side: str, start: str, names: tuple[str, ...], near: float, far: float, colour: str) -> Shape | None:
+        root = self.joints.get(f"{side}_{start}")
+        tips = [self.joints[f"{side}_{name}"] for name in names if f"{side}_{name}" in self.joints]
+        if root is None or not tips:
+            return None
+        tip = _Joint(
+            np.mean([t.at for t in tips], axis=0), min(t.presence for t in tips), float(np.mean([t.z for t in tips]))
+        )
+        return self._hull([root, tip], (near, far), colour)
+
+    def _hull(self, joints: list[_Joint], radii: tuple[float, ...], colour: str) -> Shape | None:
+        presence = min(joint.presence for joint in joints)
+        if presence == 0:
+            return None
+        rgb = self._shade(getattr(self.colours, colour), float(np.mean([joint.z for joint in joints])))
+        return Shape(np.array([joint.at for joint in joints]), np.array(radii) * self.thick * presence, rgb)
+
+    def _shade(self, colour: Rgb, z: float) -> Rgb:
+        """Farther parts a little darker: depth that the eye reads at once."""
+        light = 1 - _SHADE * float(np.clip(z / self.unit, -0.3, 1))
+        red, green, blue = (round(min(255.0, c * light)) for c in colour)
+        return red, green, blue
+
+
+def _head_parts(builder: _Builder, pose: Pose, face: bool) -> Iterable[Part]:
+    joints, unit, colours = builder.joints, builder.unit, builder.colours
+
+    def mean(*names: str) -> _Joint | None:
+        known = [joints[name] for name in names if name in joints and joints[name].presence > 0]
+        if not known:
+            return None
+        return _Joint(
+            np.mean([j.at for j in known], axis=0),
+            min(j.presence for j in known),
+            float(np.mean([j.z for j in known])),
+        )
+
+    ears, eyes, mouth = mean("left_ear", "right_ear"), mean("left_eye", "right_eye"), mean("mouth_left", "mouth_right")
+    nose, shoulders = mean("nose"), mean("left_shoulder", "right_shoulder")
+    middle = ears or eyes or nose
+    if middle is None:
+        return
+    if mouth is not None and eyes is not None:
+        up = eyes.at - mouth.at
+    elif shoulders is not None:
+        up = middle.at - shoulders.at
+    else:
+        up = np.array([0.0, -1.0])
+    up = up / max(float(np.hypot(*up)), 1e-6)
+    front = (nose.at - middle.at) if nose is not None else np.zeros(2)
+    sideways = front - up * float(front @ up)
+    skull = middle.at + up * 0.07 * unit - 0.15 * sideways
+    chin = middle.at - up * 0.13 * unit + 0.35 * sideways
+    radii = np.array([0.21, 0.13]) * unit * middle.presence
+    shapes = [Shape(np.array([skull, chin]), radii, colours.head)]
+    if shoulders is not None:
+        base = shoulders.at + (middle.at - shoulders.at) * 0.2
+        neck = Shape(np.array([base, chin]), np.array([0.08, 0.07]) * builder.thick * shoulders.presence, colours.head)
+        shapes.insert(0, neck)
+    details = tuple(_face(builder, pose, middle.z, up)) if face else ()
+    yield Part(middle.z - 0.6 * unit, tuple(shapes), details)
+
+
+def _face(builder: _Builder, pose: Pose, ears_z: float, up: Float64Array) -> Iterable[Shape]:
+    joints, unit, line = builder.joints, builder.unit, builder.colours.line
+    needed = [joints.get(name) for name in ("left_eye", "right_eye", "nose")]
+    left, right, nose = needed
+    if left is None or right is None or nose is None or min(j.presence for j in (left, right, nose)) == 0:
+        return
+    across = np.array([-up[1], up[0]])
+    width = float((left.at - right.at) @ across)
+    towards = width / (0.05 * unit) if pose.z is None else (ears_z - nose.z) / (0.15 * unit)
+    shown = float(np.clip(towards, 0, 1))
+    if shown == 0:
+        return
+    for eye, closed in ((left, "blink_l"), (right, "blink_r")):
+        open_lid = 1 - (getattr(pose.expression, closed) if pose.expression else 0.0)
+        lift = up * 0.022 * unit * open_lid
+        yield Shape(np.array([eye.at - lift, eye.at + lift]), np.array([0.02, 0.02]) * unit * shown, line)
+    corners = [joints[name].at for name in ("mouth_left", "mouth_right") if name in joints]
+    if len(corners) == 2:
+        yield Shape(np.array(corners), np.array([0.01, 0.01]) * unit * shown, line)
