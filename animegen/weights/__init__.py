@@ -1,5 +1,6 @@
 """Where weight files come from: manifests, sources, hashes, cache."""
 
-from animegen.weights.store import fetch as fetch
+from animegen.weights.manifest import known, lookup
+from animegen.weights.store import Found, fetch, find, pull_from
 
-__all__ = ["fetch"]
+__all__ = ["Found", "fetch", "find", "known", "lookup", "pull_from"]

