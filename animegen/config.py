@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from animegen.errors import InvalidValue
 
@@ -61,3 +61,22 @@ class ConvertConfig:
             raise InvalidValue(f"end ({float(self.end)} s) must come after start ({float(self.start)} s)")
         if self.max_people is not None and self.max_people < 1:
             raise InvalidValue(f"max_people must be at least 1, got {self.max_people}")
+
+    def to_plain(self) -> dict[str, Any]:
+        """The request as nested mappings of plain values, without what only says how to treat files that stand."""
+        plain = asdict(self)
+        for name in ("overwrite", "keep", "restart"):
+            del plain[name]
+        for name in ("start", "end"):
+            plain[name] = None if plain[name] is None else str(plain[name])
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> ConvertConfig:
+        """The request again from what :meth:`to_plain` gave; None and missing fields take their defaults."""
+        known = {f.name: plain[f.name] for f in fields(cls) if plain.get(f.name) is not None}
+        for name in ("start", "end"):
+            if name in known:
+                known[name] = Fraction(known[name])
+        known["encode"] = EncodeConfig(**known.get("encode", {}))
+        return cls(**known)

@@ -6,9 +6,10 @@ Layout::
       job.toml            the fingerprint: everything that changes a pixel
       poses/00000.npz     poses and masks of one segment
       crops/00000.npz     pictures of the people, a few a second
+      scene/00000.npz     samples of the background of one segment, and how the camera moved
       plates/             what lies behind the people
       cast.toml           who is in the clip; may be edited
-      prepared/KEY.npz    what a style computed once for a person
+      prepared-DIGEST/    what a style computed once for a person
       video-DIGEST/00000  encoded segments
       log.jsonl           what happened
 """
@@ -54,8 +55,9 @@ class JobFolder:
             found = self.fingerprint()
             differing = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
             if differing:
+                fields = ", ".join(_difference(key, found, wanted) for key in differing)
                 raise JobError(
-                    f"{self.root} belongs to another request: {', '.join(_difference(k, found, wanted) for k in differing)}",
+                    f"{self.root} belongs to another request: {fields}",
                     "choose another output with -o, or throw that job away with --restart",
                 )
             return
@@ -72,8 +74,21 @@ class JobFolder:
         except tomllib.TOMLDecodeError as error:
             raise JobError(f"{manifest} is damaged: {error}", "run the command again with --restart") from error
 
+    def section(self, name: str) -> dict[str, Any]:
+        """The part of the fingerprint under a name, nested again one level below it."""
+        section: dict[str, Any] = {}
+        for key, value in self.fingerprint().items():
+            head, _, rest = key.partition(".")
+            if head == name:
+                group, dot, leaf = rest.partition(".")
+                if dot:
+                    section.setdefault(group, {})[leaf] = value
+                else:
+                    section[group] = value
+        return section
+
     def segment(self, kind: str, index: int, suffix: str = ".npz") -> Path:
-        """Path of one segment's artefact of a kind: ``poses``, ``crops``, ``plates``, ``video-...``."""
+        """Path of one segment's artefact of a kind: ``poses``, ``crops``, ``scene``, ``video-...``."""
         return self.root / kind / f"{index:05d}{suffix}"
 
     @property

@@ -1,0 +1,25 @@
+"""``animegen analyse``: the first half of convert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from animegen.cli.options import config_of, convert_options
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@convert_options
+def command(source: Path, output: Path | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Find and track the people of a video and write the job folder; `animegen render` goes on from there."""
+    from animegen.cli.progress import listener
+    from animegen.pipeline.convert import analyse_only
+
+    config = config_of(options)
+    with listener(as_json=as_json, quiet=quiet) as tell:
+        job = analyse_only(source, output, config, tell)
+    if not as_json:
+        click.echo(job.root)

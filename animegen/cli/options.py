@@ -1,0 +1,104 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from animegen.config import ConvertConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Seconds(click.ParamType):
+    """A time: seconds (``12.5``), or ``MM:SS`` and ``HH:MM:SS`` with fractions of a second."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """Parse a time into exact seconds."""
+        if isinstance(value, Fraction):
+            return value
+        try:
+            parts = [Fraction(part) for part in str(value).split(":")]
+        except (ValueError, ZeroDivisionError):
+            parts = []
+        if not 1 <= len(parts) <= 3 or any(part < 0 for part in parts):
+            self.fail(f"'{value}' is no time: write seconds, MM:SS or HH:MM:SS", param, ctx)
+        total = Fraction(0)
+        for part in parts:
+            total = total * 60 + part
+        return total
+
+
+def _settings(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"'{pair}' is not KEY=VALUE", ctx, param)
+        settings[key] = value
+    return settings
+
+
+_CONVERT_OPTIONS = (
+    click.option("-o", "--output", type=click.Path(path_type=Path), help="Output; default: IN-anime beside the input."),
+    click.option("--style", default="anime", show_default=True, help="How people are drawn; see `animegen styles`."),
+    click.option("--pose", default="blazepose", show_default=True, help="Pose backend."),
+    click.option("--tracker", default="oks", show_default=True, help="Tracker."),
+    click.option("--identity", default="palette", show_default=True, help="Identity preserver."),
+    click.option(
+        "--background",
+        default="clean",
+        show_default=True,
+        help="clean (people removed), keep, blur, anime, color:#rrggbb, or the path of a picture or video.",
+    ),
+    click.option("--start", type=Seconds(), help="Begin here: seconds or HH:MM:SS."),
+    click.option("--end", type=Seconds(), help="End here: seconds or HH:MM:SS."),
+    click.option("--max-people", type=click.IntRange(min=1), help="Draw only those longest on screen."),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+    click.option("--seed", type=int, default=0, show_default=True, help="Draws what cannot be measured."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=_settings,
+        help="An option of the style, backend or background; several allowed.",
+    ),
+    click.option("--codec", help="Video codec: h264, hevc, vp9, av1, prores."),
+    click.option("--crf", type=click.IntRange(0, 63), help="Quality; smaller is better."),
+    click.option("--preset", help="Encoder preset, such as fast or slow."),
+    click.option("--alpha", is_flag=True, help="Only the avatars, on a transparent background."),
+    click.option("--reencode-audio", is_flag=True, help="Re-encode sound that the output cannot carry."),
+    click.option("--convert-subtitles", is_flag=True, help="Convert subtitles that the output cannot carry."),
+    click.option("--drop-streams", is_flag=True, help="Leave out streams that the output cannot carry."),
+    click.option("--salvage", is_flag=True, help="Convert the readable part of a damaged input."),
+    click.option("--overwrite", is_flag=True, help="Replace a finished file under the output's name."),
+    click.option("--keep", is_flag=True, help="Keep everything in the job folder."),
+    click.option("--restart", is_flag=True, help="Throw the job folder away and begin anew."),
+    click.option("--json", "as_json", is_flag=True, help="One event a line, as JSON."),
+    click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+)
+
+ENCODE_OPTIONS = ("codec", "crf", "preset", "alpha", "reencode_audio", "convert_subtitles", "drop_streams")
+
+
+def convert_options(function: F) -> F:
+    """Add every option that shapes a conversion."""
+    for option in reversed(_CONVERT_OPTIONS):
+        function = option(function)
+    return function
+
+
+def config_of(values: dict[str, Any]) -> ConvertConfig:
+    """The request from the options' values."""
+    from animegen.config import ConvertConfig, EncodeConfig
+
+    encode = EncodeConfig(**{name: values.pop(name) for name in ENCODE_OPTIONS})
+    return ConvertConfig(encode=encode, **values)

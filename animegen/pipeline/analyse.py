@@ -1,0 +1,133 @@
+"""The first pass over a file: who is where in every frame, what they look like, what stands behind them.
+
+Decoding, pose estimation and the observation of crops and background each run in a thread of their own. What a
+segment yields is written as artefacts when the segment is done, so memory does not grow with the clip.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+from animegen.composite import PlateObserver
+from animegen.config import ConvertConfig
+from animegen.events import Listener, ignore
+from animegen.identity import save_crops, take_crop
+from animegen.jobs import JobFolder, artefact
+from animegen.pipeline.flow import ahead
+from animegen.pipeline.progress import stage
+from animegen.pipeline.run import QUEUE_FRAMES, Run, Segment, segments_of, unfinished
+from animegen.pipeline.stages import resolve
+from animegen.pose.clip import PoseClip, join_clips
+from animegen.pose.files import save_npz
+from animegen.protocols import PoseBackend
+from animegen.tracking import track_clip
+from animegen.types import Crop, Frame, Pose
+from animegen.video import open_video
+
+CROPS_PER_SECOND = 2
+"""How often the people are photographed for their identity."""
+
+
+def estimate(backend: PoseBackend, frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Pose]]]:
+    """The frames of one segment with their poses, whatever number of frames the backend takes in advance."""
+    waiting: deque[Frame] = deque()
+
+    def taken() -> Iterator[Frame]:
+        for frame in frames:
+            waiting.append(frame)
+            yield frame
+
+    for poses in backend.estimate(taken()):
+        yield waiting.popleft(), poses
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one segment yields while it runs."""
+
+    frame_indices: list[int]
+    times: list[Fraction]
+    poses: list[tuple[Pose, ...]]
+    crops: list[Crop]
+
+    def add(self, frame: Frame, poses: Sequence[Pose], *, photograph: bool) -> None:
+        self.frame_indices.append(frame.index)
+        self.times.append(frame.pts)
+        self.poses.append(tuple(poses))
+        if photograph:
+            self.crops += [take_crop(frame, pose) for pose in poses]
+
+    def clip(self, size: tuple[int, int], backend: PoseBackend) -> PoseClip:
+        nobody: tuple[tuple[None, ...], ...] = tuple((None,) * len(poses) for poses in self.poses)
+        return PoseClip(size, backend.skeleton, tuple(self.frame_indices), tuple(self.times), tuple(self.poses), nobody)
+
+
+def analyse(run: Run) -> None:
+    """Write ``poses``, ``crops`` and ``scene`` of every segment that is not finished yet."""
+    backend = run.stages.pose_backend()
+    every = crop_interval(run.video.info.rate)
+    with run.stage("analyse", run.frame_count) as advance, ThreadPoolExecutor(1, "animegen-write") as writer:
+        writing = writer.submit(lambda: None)
+        for todo in unfinished(run.segments, lambda s: run.job.segment("poses", s.index).exists(), advance):
+            with closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), QUEUE_FRAMES)) as frames:
+                for segment in todo:
+                    observer = PlateObserver(run.size, run.video.info.rate) if run.stages.needs_clean else None
+                    found = _Found([], [], [], [])
+                    own = islice(frames, len(segment))
+                    with closing(ahead(estimate(backend, own), QUEUE_FRAMES)) as people:
+                        for frame, poses in people:
+                            run.check()
+                            found.add(frame, poses, photograph=frame.index % every == 0)
+                            if observer is not None:
+                                observer.observe(frame, poses)
+                            advance(1)
+                    writing.result()
+                    writing = writer.submit(
+                        _write, run.job, segment, found.clip(run.size, backend), found.crops, observer
+                    )
+        writing.result()
+
+
+def crop_interval(rate: Fraction) -> int:
+    """Every how many frames the people are photographed."""
+    return max(1, round(rate / CROPS_PER_SECOND))
+
+
+def _write(
+    job: JobFolder, segment: Segment, clip: PoseClip, crops: Sequence[Crop], observer: PlateObserver | None
+) -> None:
+    """Write one segment's artefacts; the poses last, since their file says that the segment is done."""
+    if observer is not None:
+        with artefact(job.segment("scene", segment.index)) as part:
+            observer.finish().save(part)
+    with artefact(job.segment("crops", segment.index)) as part:
+        save_crops(part, crops)
+    with artefact(job.segment("poses", segment.index)) as part:
+        save_npz(clip, part)
+
+
+def extract_poses(source: Path, *, pose: str = "blazepose", on_event: Listener = ignore) -> PoseClip:
+    """Every person's poses in a video or still, with track ids; nothing is written."""
+    stages = resolve(ConvertConfig(pose=pose), on_event, kinds=("pose", "tracker"))
+    with open_video(source) as video:
+        backend, count = stages.pose_backend(), len(video.timeline)
+        size = (video.info.width, video.info.height)
+        clips = []
+        with stage("poses", count, on_event) as advance:
+            for segment in segments_of(0, count):
+                found = _Found([], [], [], [])
+                frames = ahead(video.frames(segment.start, segment.stop), QUEUE_FRAMES)
+                for frame, poses in estimate(backend, frames):
+                    found.add(frame, poses, photograph=False)
+                    advance(1)
+                clips.append(found.clip(size, backend))
+    clip = join_clips(clips)
+    tracks = track_clip(zip(clip.frame_indices, clip.poses, strict=True), stages.tracker())
+    return clip.with_tracks(tracks)

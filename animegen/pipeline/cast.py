@@ -1,0 +1,206 @@
+"""The second pass: from poses to people. Tracks are joined and smoothed, and everyone gets an identity.
+
+It sees the whole clip but decodes nothing: it reads the artefacts of the first pass one segment at a time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from animegen.composite import PlateSet, build_plates, depth_order
+from animegen.errors import UsageError
+from animegen.events import Warned
+from animegen.identity import describe, distance, load_crops, read_cast, write_cast
+from animegen.jobs import artefact, digest
+from animegen.pipeline.analyse import crop_interval
+from animegen.pipeline.run import Run
+from animegen.pose.clip import PoseClip
+from animegen.pose.files import load_npz
+from animegen.pose.smooth import fill_gaps, smooth_track
+from animegen.tracking import keep_longest, track_clip
+from animegen.types import Crop, Float32Array, Identity, Pose, Prepared, Track
+
+GAP_SECONDS = Fraction(1, 2)
+"""A person unseen for no longer than this keeps moving: the poses between are interpolated."""
+
+ORDER_SECONDS = 0.25
+"""Time scale over which a person's depth order is smoothed, so that nobody flickers in front of another."""
+
+CROPS_PER_TRACK = 48
+"""Most pictures of one person from which the identity is measured, spread evenly over the clip."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """One person of the clip: identity, smoothed track, depth order per pose, and where the raw masks are.
+
+    ``slots`` gives for each frame of the track the position of its raw pose among that frame's poses, or None
+    where the pose was interpolated.
+    """
+
+    identity: Identity
+    prepared: Prepared
+    track: Track
+    order: tuple[float, ...]
+    slots: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cast:
+    """Everyone in the clip, and the plates behind them where the background needs them."""
+
+    people: tuple[Person, ...]
+    plates: PlateSet | None
+
+
+def cast(run: Run) -> Cast:
+    """Find the people of the clip, write ``cast.toml`` where there is none, and build the plates."""
+    rate = run.video.info.rate
+    with run.stage("cast") as advance:
+        tracks, slots = _tracks(run)
+        advance(1)
+        run.check()
+        crops = _crops_of(run, tracks, slots)
+        identities = _identities(run, tracks, crops)
+        advance(1)
+        run.check()
+        smooth = [smooth_track(fill_gaps(track, round(rate * GAP_SECONDS)), rate) for track in tracks]
+        prepared = _prepare(run, identities, smooth, [crops[track.id] for track in tracks])
+        people = tuple(
+            Person(identity, ready, track, _smooth_order(track, rate), _places(track, slots[track.id]))
+            for identity, ready, track in zip(identities, prepared, smooth, strict=True)
+        )
+        if not people:
+            run.on_event(Warned("nobody was found in this clip: the picture is left as it is"))
+        plates = _plates(run) if run.stages.needs_clean and people else None
+        advance(1)
+    return Cast(people, plates)
+
+
+def _without_masks(clip: PoseClip) -> Iterator[tuple[int, list[Pose]]]:
+    for index, poses in zip(clip.frame_indices, clip.poses, strict=True):
+        yield index, [replace(pose, mask=None) for pose in poses]
+
+
+def _tracks(run: Run) -> tuple[list[Track], dict[int, dict[int, int]]]:
+    """The raw tracks, and for each by frame index the position of its pose among the frame's poses."""
+    slot_of: dict[int, tuple[int, int]] = {}
+
+    def frames() -> Iterator[tuple[int, list[Pose]]]:
+        for segment in run.segments:
+            for index, poses in _without_masks(load_npz(run.job.segment("poses", segment.index))):
+                slot_of.update({id(pose): (index, slot) for slot, pose in enumerate(poses)})
+                kept.extend(poses)
+                yield index, poses
+
+    kept: list[Pose] = []  # holds every pose, so that no id is given twice
+    tracks = track_clip(frames(), run.stages.tracker(), appearance=_appearance(run, slot_of))
+    if run.config.max_people is not None:
+        tracks = keep_longest(tracks, run.config.max_people)
+    slots = {track.id: dict(slot_of[id(pose)] for pose in track.poses) for track in tracks}
+    return tracks, slots
+
+
+def _appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Track, Track], float | None]:
+    """How different two tracks look, from the crops of the first pass; each track is described once."""
+    descriptors: dict[tuple[int, ...], Float32Array | None] = {}
+
+    def descriptor(track: Track) -> Float32Array | None:
+        if track.frame_indices not in descriptors:
+            places = {track.id: dict(slot_of[id(pose)] for pose in track.poses)}
+            crops = _crops_of(run, [track], places)[track.id]
+            descriptors[track.frame_indices] = describe(crops) if crops else None
+        return descriptors[track.frame_indices]
+
+    def between(a: Track, b: Track) -> float | None:
+        first, second = descriptor(a), descriptor(b)
+        return None if first is None or second is None else distance(first, second)
+
+    return between
+
+
+def _crops_of(run: Run, tracks: Sequence[Track], slots: Mapping[int, Mapping[int, int]]) -> dict[int, list[Crop]]:
+    """Pictures of each track by its id, at most :data:`CROPS_PER_TRACK` of them, spread evenly."""
+    every = crop_interval(run.video.info.rate)
+    wanted = {track.id: _spread([i for i in track.frame_indices if i % every == 0]) for track in tracks}
+    found: dict[int, list[Crop]] = {track.id: [] for track in tracks}
+    for segment in run.segments:
+        here = range(segment.start, segment.stop)
+        if not any(index in here for indices in wanted.values() for index in indices):
+            continue
+        by_frame: dict[int, list[Crop]] = defaultdict(list)
+        for crop in load_crops(run.job.segment("crops", segment.index)):
+            by_frame[crop.frame_index].append(crop)
+        for track in tracks:
+            found[track.id] += [by_frame[i][slots[track.id][i]] for i in wanted[track.id] if i in here]
+    return found
+
+
+def _spread(indices: Sequence[int]) -> tuple[int, ...]:
+    if len(indices) <= CROPS_PER_TRACK:
+        return tuple(indices)
+    return tuple(indices[i] for i in np.linspace(0, len(indices) - 1, CROPS_PER_TRACK).round().astype(int))
+
+
+def _identities(run: Run, tracks: Sequence[Track], crops: Mapping[int, Sequence[Crop]]) -> list[Identity]:
+    """Everyone's identity as ``cast.toml`` has it; the file is written first where there is none."""
+    if not run.job.cast.exists():
+        preserver = run.stages.identity_preserver()
+        measured = [preserver.enroll(track, crops[track.id]) for track in tracks]
+        styled = [replace(identity, style=run.config.style) for identity in measured]
+        with artefact(run.job.cast) as part:
+            write_cast(part, styled, tracks, run.video.info.rate)
+    known = {identity.key: identity for identity in read_cast(run.job.cast)}
+    cast = [known[person_key(track)] for track in tracks]
+    for identity in cast:
+        if identity.style != run.config.style:
+            raise UsageError(
+                f"{run.job.cast} gives {identity.key} the style '{identity.style}', this run draws '{run.config.style}'",
+                f"use --style {identity.style}, or set it to '{run.config.style}' in that file",
+            )
+    return cast
+
+
+def _prepare(
+    run: Run, identities: Sequence[Identity], tracks: Sequence[Track], crops: Sequence[Sequence[Crop]]
+) -> list[Prepared]:
+    """What the style computes once for each person, read back where an earlier run has done it."""
+    style = run.stages.style()
+    made = digest(repr(run.stages.fingerprint()), run.job.cast.read_text(encoding="utf-8"))
+    for identity, track, pictures in zip(identities, tracks, crops, strict=True):
+        path = run.job.prepared(identity.key, made)
+        if not path.exists():
+            arrays = style.prepare(identity, track, pictures)
+            with artefact(path) as part, part.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+    return [_load_arrays(run.job.prepared(identity.key, made)) for identity in identities]
+
+
+def _load_arrays(path: Path) -> Prepared:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _places(track: Track, slots: Mapping[int, int]) -> tuple[int | None, ...]:
+    return tuple(slots.get(index) for index in track.frame_indices)
+
+
+def _smooth_order(track: Track, rate: Fraction) -> tuple[float, ...]:
+    raw = np.array([depth_order(pose) for pose in track.poses])
+    return tuple(gaussian_filter1d(raw, float(rate) * ORDER_SECONDS, mode="nearest").tolist())
+
+
+def _plates(run: Run) -> PlateSet:
+    """The plates of the clip, built once from what the first pass observed."""
+    if not run.job.plates.exists():
+        building = run.job.plates.with_name("plates.part")
+        build_plates((run.job.segment("scene", segment.index) for segment in run.segments), run.size, building)
+        building.rename(run.job.plates)
+    return PlateSet.load(run.job.plates)

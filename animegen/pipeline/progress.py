@@ -1,0 +1,25 @@
+"""Telling a listener how far a stage has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from animegen.events import Listener, Progress, StageFinished, StageStarted
+
+
+@contextmanager
+def stage(name: str, total: int | None, on_event: Listener) -> Iterator[Callable[[int], None]]:
+    """Announce a stage; yields ``advance(steps)``. The end is announced only when the stage did not fail."""
+    started = time.perf_counter()
+    done = 0
+
+    def advance(steps: int) -> None:
+        nonlocal done
+        done += steps
+        on_event(Progress(name, done, total))
+
+    on_event(StageStarted(name, total))
+    yield advance
+    on_event(StageFinished(name, done, time.perf_counter() - started))

@@ -1,0 +1,130 @@
+"""The third pass: decode again, draw everyone, lay them over the background, encode segment by segment.
+
+Decoding, drawing, composing and encoding overlap. Composing runs in several threads; everything keeps the order of
+the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from animegen.composite import compose, compose_alpha
+from animegen.errors import InvalidValue
+from animegen.identity import take_crop
+from animegen.jobs import artefact, digest
+from animegen.pipeline.cast import Cast, Person
+from animegen.pipeline.flow import ahead, batched, ordered_map
+from animegen.pipeline.run import BATCH_FRAMES, QUEUE_FRAMES, Run, unfinished
+from animegen.pipeline.stages import Stages, usable_cores
+from animegen.pose.files import load_npz
+from animegen.protocols import Background, BackgroundRequest, Style
+from animegen.types import Frame, Pose, RenderRequest, Sprite, Uint8Array
+from animegen.video import SegmentWriter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """A frame with its people's poses and sprites, before it is composed."""
+
+    frame: Frame
+    poses: tuple[Pose, ...]
+    sprites: tuple[Sprite, ...]
+
+
+class Scene:
+    """Everything that turns a source frame into an output picture."""
+
+    def __init__(self, cast: Cast, style: Style, background: Background, *, needs_crop: bool) -> None:
+        self._style = style
+        self._background = background
+        self._plates = cast.plates
+        self._needs_crop = needs_crop
+        self._by_frame: dict[int, list[tuple[Person, int]]] = {}
+        for person in cast.people:
+            for place, index in enumerate(person.track.frame_indices):
+                self._by_frame.setdefault(index, []).append((person, place))
+
+    def draw(self, frames: Iterable[Frame], raw: Mapping[int, Sequence[Pose]]) -> Iterator[Drawn]:
+        """The frames with everyone drawn, in order. ``raw`` has the poses with masks by frame index."""
+        for batch in batched(frames, BATCH_FRAMES):
+            requests = [self._requests(frame, raw.get(frame.index, ())) for frame in batch]
+            sprites = iter(self._style.render([request for people in requests for request in people]))
+            for frame, people in zip(batch, requests, strict=True):
+                drawn = tuple(islice(sprites, len(people)))
+                if len(drawn) != len(people):
+                    raise InvalidValue(f"the style drew {len(drawn)} of {len(people)} people in frame {frame.index}")
+                yield Drawn(frame, tuple(request.pose for request in people), drawn)
+
+    def _requests(self, frame: Frame, raw: Sequence[Pose]) -> list[RenderRequest]:
+        requests = []
+        for person, place in self._by_frame.get(frame.index, ()):
+            pose, slot = person.track.poses[place], person.slots[place]
+            if slot is not None:
+                pose = replace(pose, mask=raw[slot].mask)
+            requests.append(
+                RenderRequest(
+                    identity=person.identity,
+                    prepared=person.prepared,
+                    pose=pose,
+                    frame_index=frame.index,
+                    time=frame.pts,
+                    size_px=float(pose.bbox[3] - pose.bbox[1]),
+                    order=person.order[place],
+                    frame_crop=take_crop(frame, pose) if self._needs_crop else None,
+                )
+            )
+        return requests
+
+    def compose(self, drawn: Drawn) -> Frame:
+        """The output picture of one frame."""
+        request = BackgroundRequest(drawn.frame, drawn.poses, partial(self._clean, drawn))
+        picture = compose(self._background.render(request), drawn.sprites)
+        return Frame(drawn.frame.index, drawn.frame.pts, picture)
+
+    def _clean(self, drawn: Drawn) -> Uint8Array:
+        return drawn.frame.image if self._plates is None else self._plates.clean(drawn.frame, drawn.poses)
+
+
+def scene_of(cast: Cast, stages: Stages) -> Scene:
+    """The scene of a cast with the style and background of a run."""
+    return Scene(cast, stages.style(), stages.background(), needs_crop=bool(stages.specs["style"].needs_crop))
+
+
+def render(run: Run, cast: Cast) -> list[Path]:
+    """Encode every segment that is not finished yet; returns the segments' files in order."""
+    scene = scene_of(cast, run.stages)
+    kind = f"video-{digest(run.job.cast.read_text(encoding='utf-8'))}"
+    files = [run.job.segment(kind, segment.index, "") for segment in run.segments]
+    with run.stage("render", run.frame_count) as advance:
+        for todo in unfinished(run.segments, lambda s: files[s.index].exists(), advance):
+            with closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), QUEUE_FRAMES)) as frames:
+                for segment in todo:
+                    clip = load_npz(run.job.segment("poses", segment.index))
+                    raw = dict(zip(clip.frame_indices, clip.poses, strict=True))
+                    own = islice(frames, len(segment))
+                    with (
+                        artefact(files[segment.index]) as part,
+                        SegmentWriter(run.plan, part) as writer,
+                        closing(ahead(scene.draw(own, raw), QUEUE_FRAMES)) as drawn,
+                    ):
+                        for _ in _encode(scene, drawn, writer, alpha=run.plan.alpha):
+                            run.check()
+                            advance(1)
+    return files
+
+
+def _encode(scene: Scene, drawn: Iterator[Drawn], writer: SegmentWriter, *, alpha: bool) -> Iterator[None]:
+    """Compose and write frame after frame; yields once a frame."""
+    if alpha:
+        for item in drawn:
+            yield writer.write_rgba(compose_alpha(item.frame.size, item.sprites), item.frame.pts, item.frame.index)
+        return
+    workers = usable_cores()
+    with closing(ordered_map(scene.compose, drawn, workers, workers + 2)) as pictures:
+        for picture in pictures:
+            yield writer.write(picture)

@@ -1,0 +1,82 @@
+"""A conversion that was checked and may start: what all three passes work from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import groupby
+
+from animegen.config import ConvertConfig
+from animegen.events import Listener
+from animegen.jobs import JobFolder
+from animegen.pipeline.progress import stage
+from animegen.pipeline.stages import Stages
+from animegen.video import OutputPlan, VideoFile
+
+SEGMENT_FRAMES = 240
+"""Frames of one segment, about: 8 to 10 seconds. The segments of a clip are equally long to a frame."""
+
+BATCH_FRAMES = 8
+"""Frames whose people are drawn in one call of the style."""
+
+QUEUE_FRAMES = 8
+"""Frames that wait between two stages at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Frames ``start`` .. ``stop - 1`` of a clip, worked on and stored together."""
+
+    index: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def segments_of(start: int, stop: int) -> tuple[Segment, ...]:
+    """Cut a range of frames into equal segments of about :data:`SEGMENT_FRAMES`."""
+    count = max(1, round((stop - start) / SEGMENT_FRAMES))
+    cuts = [start + (stop - start) * i // count for i in range(count + 1)]
+    return tuple(Segment(i, cuts[i], cuts[i + 1]) for i in range(count))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """The checked request. ``check()`` raises Cancelled once the user asked to stop."""
+
+    video: VideoFile
+    stages: Stages
+    config: ConvertConfig
+    plan: OutputPlan
+    job: JobFolder
+    segments: tuple[Segment, ...]
+    on_event: Listener
+    check: Callable[[], None]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the frames in pixels."""
+        return self.video.info.width, self.video.info.height
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames to convert."""
+        return sum(len(segment) for segment in self.segments)
+
+    def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Callable[[int], None]]:
+        """Announce a stage of this run; see :func:`animegen.pipeline.progress.stage`."""
+        return stage(name, total, self.on_event)
+
+
+def unfinished(
+    segments: Sequence[Segment], is_done: Callable[[Segment], bool], advance: Callable[[int], None]
+) -> Iterator[list[Segment]]:
+    """Runs of consecutive segments that are still to do, each decoded in one go; ``advance`` counts the others."""
+    for done, run in groupby(segments, is_done):
+        if done:
+            advance(sum(len(segment) for segment in run))
+        else:
+            yield list(run)

@@ -1,0 +1,135 @@
+"""What a request names, resolved: plugins with their options, the device, the weights. All refusals happen here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from animegen.config import ConvertConfig
+from animegen.errors import UsageError
+from animegen.events import Listener, Warned
+from animegen.plugins import PluginHost, Spec
+from animegen.protocols import (
+    Background,
+    IdentityPreserver,
+    PluginContext,
+    PoseBackend,
+    Style,
+    Tracker,
+)
+from animegen.settings import parse_settings
+from animegen.weights import fetch
+from animegen.weights.manifest import known
+
+THREADS = 4
+"""Most threads one model uses: small networks gain nothing from more."""
+
+
+def usable_cores() -> int:
+    """Processor cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The plugins of one run: announced specs, checked options, fetched weights. Heavy code loads when made."""
+
+    host: PluginHost
+    specs: Mapping[str, Spec]
+    options: Mapping[str, Any]
+    context: PluginContext
+    weight_hashes: Mapping[str, str]
+
+    def _create(self, kind: str) -> Any:
+        return self.host.create(self.specs[kind], self.options.get(kind), self.context)
+
+    def pose_backend(self) -> PoseBackend:
+        """A pose backend, ready for segments."""
+        backend: PoseBackend = self._create("pose")
+        return backend
+
+    def tracker(self) -> Tracker:
+        """A tracker for one clip."""
+        tracker: Tracker = self._create("tracker")
+        return tracker
+
+    def identity_preserver(self) -> IdentityPreserver:
+        """The identity preserver."""
+        preserver: IdentityPreserver = self._create("identity")
+        return preserver
+
+    def style(self) -> Style:
+        """The style that draws everybody."""
+        style: Style = self._create("style")
+        return style
+
+    def background(self) -> Background:
+        """The background."""
+        background: Background = self._create("background")
+        return background
+
+    @property
+    def needs_clean(self) -> bool:
+        """Whether the people must be removable from the frames."""
+        return bool(self.specs["background"].needs_clean)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Who made the pixels: plugin names, versions, options, weight hashes, device and threads."""
+        return {
+            "plugins": {kind: f"{spec.name} ({self.host.package_of(spec)})" for kind, spec in self.specs.items()},
+            "options": {kind: repr(options) for kind, options in self.options.items() if options is not None},
+            "weights": dict(self.weight_hashes),
+            "device": self.context.device,
+            "threads": self.context.threads,
+        }
+
+
+def resolve(config: ConvertConfig, on_event: Listener, *, kinds: tuple[str, ...] = ()) -> Stages:
+    """Find, check and fetch everything a request needs.
+
+    ``kinds`` limits it to some of pose, tracker, identity, style and background. Raises PluginError, UsageError or
+    WeightsError before any work is done.
+    """
+    host = PluginHost.load()
+    for failure in host.failures:
+        on_event(Warned(str(failure)))
+    names, settings = _names(config, host)
+    specs = {kind: host.find(kind, name) for kind, name in names.items() if not kinds or kind in kinds}
+    options = parse_settings(specs, settings)
+    announced = list(host.specs("weights").values())
+    files, hashes = {}, {}
+    for name in (name for spec in specs.values() for name in spec.weights):
+        files[name] = fetch(name, on_event=on_event, specs=announced)
+        hashes[name] = known(announced)[name].sha256
+    context = PluginContext(_device(config.device), min(THREADS, usable_cores()), files)
+    return Stages(host, specs, options, context, hashes)
+
+
+def _names(config: ConvertConfig, host: PluginHost) -> tuple[dict[str, str], dict[str, str]]:
+    """The plugin chosen of each kind, and the settings with the background's own argument among them."""
+    names = {"pose": config.pose, "tracker": config.tracker, "identity": config.identity, "style": config.style}
+    settings = dict(config.settings)
+    name, colon, value = config.background.partition(":")
+    if name not in host.specs("background") and Path(config.background).is_file():
+        name, colon, value = "picture", ":", str(Path(config.background).resolve())
+    names["background"] = name
+    if colon:
+        settings["background.value"] = value
+    return names, settings
+
+
+def _device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
+    """The device to use. torch is only asked where an NVIDIA driver is in sight, since importing it takes seconds."""
+    if wanted == "cpu" or (wanted == "auto" and shutil.which("nvidia-smi") is None):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise UsageError("--device cuda: torch finds no CUDA device here", "use --device auto or cpu")
+    return "cpu"
