@@ -86,9 +86,10 @@ def make_clip(
 
     ``pts``: the ticks of every frame in ``time_base`` (variable frame rate; ``frames`` is then their number); without
     it one frame every ``1 / rate``. ``start_offset`` ticks are added to all. ``rotation``: degrees clockwise by which
-    a player turns the stored picture; ``mirrored``: and then mirrors it left to right. ``colour``: None (no tags) or
-    one of bt709, bt601, bt2020, pq, hlg. ``audio`` and ``subtitles``: True for what the container usually carries, or
-    a codec's name. ``picture(index, width, height)`` returns RGB uint8 [H, W, 3], or a frame in ``pix_fmt`` as it is.
+    a player turns the stored picture; ``mirrored``: and then mirrors it left to right; ``size`` and ``picture`` are
+    as shown, the stored picture is turned the other way. ``colour``: None (no tags) or one of bt709, bt601, bt2020,
+    pq, hlg. ``audio`` and ``subtitles``: True for what the container usually carries, or a codec's name.
+    ``picture(index, width, height)`` returns RGB uint8 [H, W, 3], or a frame in ``pix_fmt`` that is stored as it is.
     """
     suffix = path.suffix.lower()
     base = time_base or 1 / rate
@@ -96,7 +97,7 @@ def make_clip(
     end = (ticks[-1] + (ticks[-1] - ticks[-2] if len(ticks) > 1 else 1)) * base
     with av.open(str(path), "w", container_options=container_options or {}) as out:
         video = out.add_stream(codec or _VIDEO_OF.get(suffix, "libx264"), rate=rate, options=options or {})
-        video.width, video.height = size
+        video.width, video.height = size[::-1] if rotation in (90, 270) else size
         video.pix_fmt = pix_fmt
         video.time_base = video.codec_context.time_base = base
         if rotation or mirrored:
@@ -108,7 +109,7 @@ def make_clip(
         if chapters:
             out.set_chapters([_chapter(number, *chapter) for number, chapter in enumerate(chapters)])
         for index, tick in enumerate(ticks):
-            frame = _as_frame(picture(index, *size), pix_fmt, colour, full_range)
+            frame = _as_frame(_as_stored(picture(index, *size), rotation, mirrored), pix_fmt, colour, full_range)
             frame.pts, frame.time_base = tick, base
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
@@ -124,6 +125,12 @@ def _tag(context: av.VideoCodecContext, colour: str | None, full_range: bool) ->
         context.color_primaries, context.color_trc, context.colorspace = (int(tag) for tag in _TAGS[colour][:3])
     if full_range or colour is not None:
         context.color_range = int(ColorRange.JPEG if full_range else ColorRange.MPEG)
+
+
+def _as_stored(picture: Picture, rotation: int, mirrored: bool) -> Picture:
+    if isinstance(picture, av.VideoFrame):
+        return picture
+    return np.rot90(picture[:, ::-1] if mirrored else picture, rotation // 90)
 
 
 def _as_frame(picture: Picture, pix_fmt: str, colour: str | None, full_range: bool) -> av.VideoFrame:

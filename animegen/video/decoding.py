@@ -1,0 +1,230 @@
+"""Decoding one video stream: the scan that finds its timeline, and the reader that gives the frames asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from animegen.errors import InputError
+from animegen.video.timeline import Timeline, make_timeline
+
+DECODER_THREADS = 2
+"""Threads of every decoder: a constant, so that a file decodes alike on every machine."""
+
+HEAD = 8
+"""Frames decoded when a file is opened, to see whether its packets tell the truth."""
+
+SALVAGE_HINT = "--salvage uses the frames that can be decoded"
+
+# In these every packet is one shown picture and carries its timestamp; elsewhere (fields, hidden frames, packed
+# frames, guessed timestamps) only decoding tells.
+_TELLING_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
+_TELLING_CODECS = {"h264", "hevc", "vvc", "av1", "vp9", "prores", "dnxhd", "mjpeg", "ffv1", "png", "rawvideo"}
+
+
+def open_container(path: Path) -> InputContainer:
+    """An open container, allowed to read nothing but local files. Raises InputError."""
+    try:
+        return av.open(f"file:{path}", metadata_errors="replace", container_options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as a video: {_reason(error)}", "is it a video file, and is it whole?"
+        ) from None
+
+
+def damaged(path: Path, what: str) -> InputError:
+    """The error for a file whose content breaks off or contradicts itself."""
+    return InputError(f"{path} is damaged or truncated: {what}", SALVAGE_HINT)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What is known of a video stream once it was scanned.
+
+    ``shown``: the timestamps as the decoder gives them, in showing order; ``seekable``: whether they can serve to
+    find a frame again after a jump.
+    """
+
+    timeline: Timeline
+    shown: tuple[int | None, ...]
+    seekable: bool
+
+
+def scan(path: Path, stream_index: int, *, salvage: bool) -> Scan:
+    """Find every frame of a stream: from its packets where these can be trusted, else by decoding all of it.
+
+    Raises InputError where the file breaks off or does not decode, unless ``salvage``.
+    """
+    with open_container(path) as container:
+        stream = container.streams[stream_index]
+        time_base, step = stream.time_base, _nominal_step(stream)
+        packets = _packets(container, stream, path, salvage=salvage)
+        telling = container.format.name in _TELLING_CONTAINERS and stream.codec.canonical_name in _TELLING_CODECS
+    keys = [packet.pts for packet in packets if packet.key and packet.pts is not None]
+    if telling and not salvage:
+        kept = sorted((p.pts, p.duration) for p in packets if p.pts is not None and not p.discard)
+        shown = [pts for pts, _ in kept]
+        told = len(set(shown)) == len(shown) and all(packet.pts is not None for packet in packets)
+        if told and shown and shown[:HEAD] == _decoded(path, stream_index, HEAD, salvage=False)[0]:
+            return Scan(make_timeline(time_base, shown, keys, kept[-1][1], step), tuple(shown), True)
+    decoded, last = _decoded(path, stream_index, None, salvage=salvage)
+    if not decoded:
+        raise InputError(f"{path} holds no frame that can be decoded", "" if salvage else "is the file whole?")
+    rising = all(p is not None and q is not None and p < q for p, q in zip(decoded, decoded[1:], strict=False))
+    timeline = make_timeline(time_base, decoded, keys if rising else [], last, step)
+    return Scan(timeline, tuple(decoded), rising and not salvage)
+
+
+class Reader:
+    """Decodes forward from wherever it stands, and jumps where that is shorter. Serves one thread."""
+
+    def __init__(self, path: Path, stream_index: int, scanned: Scan, *, salvage: bool) -> None:
+        self._path, self._stream_index, self._scan, self._salvage = path, stream_index, scanned, salvage
+        self._restart()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def frames(self, start: int, stop: int) -> Iterator[av.VideoFrame]:
+        """The decoded frames ``start`` to ``stop - 1`` of the timeline, each checked against it.
+
+        Raises InputError where decoding gives another frame than the timeline says.
+        """
+        self._go_to(start)
+        while self._next < stop:
+            yield self._take()
+
+    def _restart(self) -> None:
+        self._container = open_container(self._path)
+        self._frames = decode(self._container, self._stream_index, salvage=self._salvage)
+        self._next = 0
+
+    def _go_to(self, index: int) -> None:
+        keyframes = self._scan.timeline.keyframes if self._scan.seekable else np.empty(0, np.int64)
+        entries = keyframes[keyframes <= index]
+        ahead = self._next <= index
+        if not (ahead and (not len(entries) or entries[-1] <= self._next)) and not self._jump(index, entries):
+            self.close()
+            self._restart()
+        while self._next < index:
+            self._take()
+
+    def _jump(self, index: int, entries: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+        """Stand before frame ``index`` by way of a keyframe; False where no keyframe leads there."""
+        wanted = self._scan.shown[index]
+        back = 1
+        while back <= len(entries):
+            target = self._scan.shown[entries[-back]]
+            self._container.seek(target, stream=self._container.streams[self._stream_index])
+            frames = decode(self._container, self._stream_index, salvage=False, from_keyframe=True)
+            first = next((frame for frame in frames if frame.pts is not None and frame.pts >= wanted), None)
+            if first is not None and first.pts == wanted:
+                self._frames, self._next = _put_back(first, frames), index
+                return True
+            back *= 2
+        return False
+
+    def _take(self) -> av.VideoFrame:
+        shown, index = self._scan.shown, self._next
+        at = f"frame {index} of {len(shown)}"
+        try:
+            frame = next(self._frames, None)
+        except av.FFmpegError as error:
+            raise damaged(self._path, f"{at} cannot be decoded ({_reason(error)})") from None
+        if frame is None:
+            raise damaged(self._path, f"it ends before {at}")
+        if frame.is_corrupt:
+            raise damaged(self._path, f"{at} cannot be decoded in full")
+        if frame.pts != shown[index]:
+            raise damaged(self._path, f"{at} is missing")
+        self._next += 1
+        return frame
+
+
+def decode(
+    container: InputContainer, stream_index: int, *, salvage: bool, from_keyframe: bool = False
+) -> Iterator[av.VideoFrame]:
+    """Decode a stream from where the container stands.
+
+    ``from_keyframe`` skips the packets before the first keyframe. ``salvage`` passes over what does not decode and
+    leaves out frames that the decoder marks as damaged; else av.FFmpegError is raised.
+    """
+    stream = container.streams[stream_index]
+    if not stream.codec_context.is_open:
+        # With frame threads an error comes up some packets late and takes good frames with it.
+        stream.thread_type = "SLICE" if salvage else "AUTO"
+        stream.codec_context.thread_count = DECODER_THREADS
+    packets = container.demux(stream)
+    waiting = from_keyframe
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            waiting = waiting and not packet.is_keyframe
+            frames = [] if waiting and packet.size else packet.decode()
+        except av.FFmpegError:
+            if not salvage:
+                raise
+            continue
+        yield from (frame for frame in frames if not (salvage and frame.is_corrupt))
+
+
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    pts: int | None
+    duration: int
+    key: bool
+    discard: bool
+
+
+def _packets(container: InputContainer, stream: av.VideoStream, path: Path, *, salvage: bool) -> list[_Packet]:
+    packets: list[_Packet] = []
+    try:
+        for packet in container.demux(stream):
+            if packet.is_corrupt and not salvage:
+                raise damaged(path, f"packet {len(packets)} is not whole")
+            if packet.size:
+                packets.append(_Packet(packet.pts, packet.duration or 0, packet.is_keyframe, packet.is_discard))
+    except av.FFmpegError as error:
+        if not salvage:
+            raise damaged(path, f"packet {len(packets)} cannot be read ({_reason(error)})") from None
+    return packets
+
+
+def _decoded(path: Path, stream_index: int, count: int | None, *, salvage: bool) -> tuple[list[int | None], int]:
+    """Timestamps of the first ``count`` frames (None: all) as decoded, and the duration of the last of them."""
+    shown: list[int | None] = []
+    last = 0
+    with open_container(path) as container:
+        try:
+            for frame in islice(decode(container, stream_index, salvage=salvage), count):
+                if frame.is_corrupt:
+                    raise damaged(path, f"frame {len(shown)} cannot be decoded in full")
+                shown.append(frame.pts)
+                last = frame.duration
+        except av.FFmpegError as error:
+            raise damaged(path, f"frame {len(shown)} cannot be decoded ({_reason(error)})") from None
+    return shown, last
+
+
+def _nominal_step(stream: av.VideoStream) -> int:
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return max(1, round(1 / (rate * stream.time_base)))
+
+
+def _put_back(first: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    yield first
+    yield from rest
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).rstrip(".").lower()
