@@ -1,0 +1,100 @@
+"""A short clip with two people, made from one public-domain photograph, to try everything on without footage.
+
+The photograph is NASA's portrait of the astronaut Eileen Collins, as it comes with scikit-image. One person is cut
+out of it twice; the second is mirrored, recoloured, and walks by in front of the first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import label
+
+from animegen.errors import InputError
+from animegen.protocols import PoseBackend
+from animegen.types import Frame, Mask, Uint8Array
+
+SIZE = (960, 540)
+RATE = Fraction(24)
+FRAMES = 96
+
+HUE_TURN = 0.58
+"""By how much of the colour circle the second person's clothes are turned: orange becomes blue."""
+
+COLLAR = 0.40
+"""Height of the photograph at which the suit's collar begins: only what lies below is recoloured."""
+
+
+def demo_frames(backend: PoseBackend) -> Iterator[Frame]:
+    """The frames of the clip: 4 seconds of 960x540 at 24 fps."""
+    person = _cut_out(backend)
+    other = _recoloured(person.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    backdrop = _backdrop()
+    for index in range(FRAMES):
+        time = index / float(RATE)
+        picture = backdrop.copy()
+        _lay(picture, person, x=330 + 40 * math.sin(1.3 * time), sway=3.0 * math.sin(2.6 * time), scale=0.92)
+        _lay(picture, other, x=1010 - 245 * time, sway=4.0 * math.sin(4.4 * time + 1.0), scale=1.0)
+        yield Frame(index, index / RATE, np.asarray(picture))
+
+
+def _cut_out(backend: PoseBackend) -> Image.Image:
+    """The astronaut as straight RGBA."""
+    from skimage.data import astronaut
+
+    photo: Uint8Array = np.ascontiguousarray(astronaut())
+    poses = next(iter(backend.estimate([Frame(0, Fraction(0), photo)])))
+    masks = [pose.mask for pose in poses if pose.mask is not None]
+    if not masks:
+        raise InputError("the pose backend finds nobody with a mask in the photograph", "use --pose blazepose")
+    matte = _warp_mask(masks[0], (photo.shape[1], photo.shape[0]))
+    return Image.fromarray(np.dstack([photo, matte]))
+
+
+def _warp_mask(mask: Mask, size: tuple[int, int]) -> Uint8Array:
+    """A mask in the picture's pixels, its soft edge drawn in so that none of the old background shows."""
+    inverse = np.linalg.inv(np.vstack([mask.affine, [0.0, 0.0, 1.0]]))[:2]
+    # Pillow puts pixel centres at one half; a mask's affine puts them at whole numbers
+    inverse[:, 2] += 0.5 - inverse[:, :2].sum(axis=1) * 0.5
+    soft = Image.fromarray(mask.alpha).transform(
+        size, Image.Transform.AFFINE, tuple(inverse.ravel()), Image.Resampling.BILINEAR
+    )
+    edge = np.clip((np.asarray(soft, np.float32) / 255 - 0.5) / 0.4, 0, 1)
+    pieces, _ = label(edge > 0)
+    person = pieces == np.bincount(pieces[edge > 0]).argmax()
+    matte: Uint8Array = np.where(person, 255 * edge * edge * (3 - 2 * edge), 0).round().astype(np.uint8)
+    return matte
+
+
+def _recoloured(person: Image.Image) -> Image.Image:
+    """The same person in other clothes: below the collar, colours turn round the circle."""
+    from skimage.color import hsv2rgb, rgb2hsv
+
+    rgba = np.asarray(person)
+    hsv = rgb2hsv(rgba[..., :3])
+    suit = slice(round(COLLAR * person.height), None)
+    hsv[suit, :, 0] = (hsv[suit, :, 0] + HUE_TURN) % 1.0
+    rgb = (255 * hsv2rgb(hsv)).round().astype(np.uint8)
+    return Image.fromarray(np.dstack([rgb, rgba[..., 3]]))
+
+
+def _backdrop() -> Image.Image:
+    """A wall in evening light with a lattice of tiles, so that a smeared background would be seen at once."""
+    width, height = SIZE
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    light = 0.62 + 0.3 * np.exp(-(((x - 0.3 * width) / width) ** 2 + ((y - 0.25 * height) / height) ** 2) * 3)
+    tiles = np.where((x % 96 < 2) | ((y + 24 * ((x // 96) % 2)) % 72 < 2), 0.86, 1.0)
+    colour = np.array([214, 205, 226], np.float32)
+    return Image.fromarray((colour * (light * tiles)[..., None]).clip(0, 255).astype(np.uint8))
+
+
+def _lay(picture: Image.Image, person: Image.Image, *, x: float, sway: float, scale: float) -> None:
+    """Lay a person on the picture, centred at ``x``, standing on the lower edge and leaning by ``sway`` degrees."""
+    size = round(person.width * scale)
+    sprite = person.resize((size, size), Image.Resampling.LANCZOS)
+    sprite = sprite.rotate(sway, Image.Resampling.BICUBIC, center=(size / 2, size))
+    picture.paste(sprite, (round(x - size / 2), picture.height - size + 12), sprite)
