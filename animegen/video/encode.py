@@ -1,0 +1,163 @@
+"""Encodes one segment of consecutive frames into a file of its own, to be joined later without encoding again."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.container.core import Flags
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
+
+from animegen.errors import InvalidValue, OutputError
+from animegen.jobs.artefacts import artefact, write_hint
+from animegen.types import Colour, Frame, Uint8Array
+from animegen.video.containers import Encoder
+
+if TYPE_CHECKING:
+    from animegen.video.plan import OutputPlan
+
+ENCODER_THREADS = 2
+"""Threads of every encoder: a constant, because the bytes depend on it."""
+
+FRAME_TICK = Fraction(1, 1000)
+"""In a segment file frame n of the segment stands at n of these: an ordinal, not a time."""
+
+_PRIMARIES = {"bt709": 1, "bt470m": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "bt2020": 9, "smpte432": 12}
+_TRANSFERS = {"bt709": 1, "gamma22": 4, "gamma28": 5, "smpte170m": 6, "smpte240m": 7, "linear": 8, "iec61966-2-1": 13}
+_MATRICES = {"bt709": 1, "bt470bg": 5, "smpte170m": 6}
+_SCALER_MATRICES = {"bt709": Colorspace.ITU709, "bt470bg": Colorspace.ITU601, "smpte170m": Colorspace.ITU601}
+
+
+def opens(encoder: Encoder) -> bool:
+    """Whether the encoder really works here: it is made to encode one small frame."""
+    try:
+        context = av.VideoCodecContext.create(encoder.name, "w")
+        context.width = context.height = 256
+        context.pix_fmt = encoder.pixel_format
+        context.time_base = Fraction(1, 25)
+        context.options = dict(encoder.options)
+        frame = av.VideoFrame(256, 256, encoder.pixel_format)
+        frame.pts = 0
+        return bool([*context.encode(frame), *context.encode(None)])
+    except (ValueError, av.FFmpegError):
+        return False
+
+
+class SegmentWriter:
+    """Encodes frames into the segment file ``path``, which stands there only once it is whole.
+
+    A context manager. Frames come in order and are counted; their times are the plan's. Raises OutputError naming
+    the file when it cannot be written.
+    """
+
+    def __init__(self, plan: OutputPlan, path: Path) -> None:
+        self.plan = plan
+        self.path = path
+        self.count = 0
+        self._stack = ExitStack()
+        self._reformatter = VideoReformatter()
+
+    def __enter__(self) -> Self:
+        self._part = self._stack.enter_context(artefact(self.path))
+        try:
+            self._container = av.open(str(self._part), "w", format=self.plan.segment_muxer)
+            self._stream = _add_stream(self._container, self.plan)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame, uint8 [H, W, 3] RGB of the plan's size."""
+        if self.plan.alpha:
+            raise InvalidValue("a transparent output is written with write_rgba")
+        self._encode(frame.image, "rgb24")
+
+    def write_rgba(self, rgba: Uint8Array) -> None:
+        """Encode one transparent picture, uint8 [H, W, 4] with premultiplied alpha, of the plan's size."""
+        if not self.plan.alpha:
+            raise InvalidValue("this output is not transparent: set EncodeConfig.alpha")
+        self._encode(_straight(rgba), "rgba")
+
+    def _encode(self, image: Uint8Array, layout: str) -> None:
+        wanted = (self.plan.height, self.plan.width)
+        if image.shape[:2] != wanted:
+            raise InvalidValue(f"the frame must be {wanted} (height, width), got {image.shape[:2]}")
+        picture = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), layout)
+        colour = self.plan.colour
+        full = colour.range == "pc" or self.plan.pixel_format.startswith(("rgb", "bgr"))
+        converted = self._reformatter.reformat(
+            picture,
+            format=self.plan.pixel_format,
+            dst_colorspace=_SCALER_MATRICES[colour.matrix],
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            interpolation=Interpolation.AREA,
+            threads=1,
+        )
+        converted.pts = self.count
+        converted.time_base = 1 / self.plan.rate
+        converted.pict_type = 0
+        self.count += 1
+        self._mux(converted)
+
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        for packet in self._stream.codec_context.encode(picture):
+            packet.stream = self._stream
+            packet.time_base = FRAME_TICK
+            packet.duration = 1
+            self._container.mux(packet)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                if not self.count:
+                    raise InvalidValue("a segment needs at least one frame")
+                self._mux(None)
+            self._container.close()
+        except OSError as failure:
+            self._stack.__exit__(type(failure), failure, failure.__traceback__)
+            raise OutputError(f"cannot write {self.path}: {failure.strerror}", write_hint(failure)) from failure
+        except BaseException as failure:
+            self._stack.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+        self._stack.__exit__(kind, error, trace)
+
+
+def _add_stream(container: OutputContainer, plan: OutputPlan) -> av.VideoStream:
+    container.flags |= Flags.bitexact.value
+    stream = container.add_stream(
+        plan.encoder, rate=plan.rate, options=dict(plan.options), width=plan.width, height=plan.height
+    )
+    assert isinstance(stream, av.VideoStream)
+    stream.time_base = FRAME_TICK
+    context = stream.codec_context
+    context.pix_fmt = plan.pixel_format
+    context.time_base = 1 / plan.rate
+    context.thread_count = ENCODER_THREADS
+    _tag(context, plan.colour)
+    return stream
+
+
+def _tag(context: av.VideoCodecContext, colour: Colour) -> None:
+    context.color_primaries = _PRIMARIES.get(colour.primaries, int(ColorPrimaries.UNSPECIFIED))
+    context.color_trc = _TRANSFERS.get(colour.transfer, int(ColorTrc.UNSPECIFIED))
+    context.colorspace = _MATRICES[colour.matrix]
+    context.color_range = int(ColorRange.JPEG if colour.range == "pc" else ColorRange.MPEG)
+
+
+def _straight(rgba: Uint8Array) -> Uint8Array:
+    """Straight alpha, as video and PNG carry it, from premultiplied."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    soft = np.maximum(alpha, 1)
+    straight = rgba.copy()
+    straight[..., :3] = np.minimum((rgba[..., :3].astype(np.uint32) * 255 + soft // 2) // soft, 255)
+    return straight

@@ -1,0 +1,158 @@
+"""Joins encoded segments into the output without encoding again, beside the source's sound and subtitles."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.container.core import Flags
+from av.packet import Packet
+
+from animegen.errors import OutputError
+from animegen.jobs.artefacts import write_hint
+from animegen.video.carry import add_streams, carried_packets, chapters, lasting_tags
+from animegen.video.containers import container_named
+from animegen.video.pictures import write_gif, write_pictures
+from animegen.video.plan import OutputPlan
+from animegen.video.segments import SegmentOrder, scan, segment_packets, shown_frame
+from animegen.video.ticks import decode_ticks, reorder_delay, rescale
+
+MAX_TIMESCALE = 2**31 - 1
+
+
+def write_output(plan: OutputPlan, segments: Sequence[Path]) -> Path:
+    """Join ``segments`` and put the output under its name only when it is whole; returns ``plan.output``.
+
+    Raises OutputError, leaving nothing behind, when it cannot be written.
+    """
+    try:
+        join(plan, segments, plan.part)
+        publish(plan, plan.part)
+    finally:
+        _remove(plan.part)
+    return plan.output
+
+
+def join(plan: OutputPlan, segments: Sequence[Path], part: Path) -> None:
+    """Write the whole output to ``part``: a file, or a folder where the output is a sequence of pictures.
+
+    ``segments`` hold the plan's frames in order. Raises OutputError when they do not, or when writing fails.
+    """
+    orders = scan(segments, plan.frame_count)
+    kind = container_named(plan.container).kind
+    with _writing(part):
+        if kind == "pictures":
+            write_pictures(plan, segments, part)
+        elif kind == "gif":
+            write_gif(plan, segments, part)
+        else:
+            _join_film(plan, segments, orders, part)
+
+
+def publish(plan: OutputPlan, part: Path) -> None:
+    """Move a finished ``part`` to the output's own name or names."""
+    with _writing(plan.output):
+        if not part.is_dir():
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(plan.output)
+        elif plan.is_pattern or plan.output.exists():
+            folder = plan.output.parent if plan.is_pattern else plan.output
+            for picture in sorted(part.iterdir()):
+                picture.replace(folder / picture.name)
+        else:
+            part.replace(plan.output)
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir():
+        for picture in part.iterdir():
+            picture.unlink()
+        part.rmdir()
+    else:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}", write_hint(error)) from error
+    except av.FFmpegError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}", "--drop-streams leaves out all but the picture"
+        ) from error
+
+
+def _join_film(plan: OutputPlan, segments: Sequence[Path], orders: Sequence[SegmentOrder], part: Path) -> None:
+    muxer = container_named(plan.container).muxer
+    with (
+        av.open(str(plan.source), metadata_errors="replace") as media,
+        av.open(str(segments[0])) as first,
+        av.open(str(part), "w", format=muxer, container_options=_muxer_options(plan, media)) as out,
+    ):
+        out.flags |= Flags.bitexact.value
+        video = _add_video(out, first, media, plan)
+        carriers = add_streams(out, media, plan)
+        out.metadata.update(lasting_tags(media.metadata))
+        out.set_chapters(chapters(media, plan))
+        out.start_encoding()
+        film = _film_packets(plan, segments, orders, video)
+        for packet in heapq.merge(film, carried_packets(media, carriers), key=_moment):
+            out.mux(packet)
+
+
+def _add_video(out: OutputContainer, first: InputContainer, media: InputContainer, plan: OutputPlan) -> av.VideoStream:
+    video = out.add_stream_from_template(first.streams.video[0], opaque=True)
+    video.time_base = plan.time_base
+    if plan.codec == "hevc" and plan.container in {"mp4", "mov"}:
+        video.codec_context.codec_tag = "hvc1"  # the form that Apple's players know
+    if plan.alpha and plan.codec == "vp9":
+        video.metadata["alpha_mode"] = "1"
+    video.metadata.update(lasting_tags(media.streams.video[0].metadata))
+    return video
+
+
+def _muxer_options(plan: OutputPlan, media: InputContainer) -> dict[str, str]:
+    if plan.container not in {"mp4", "mov"}:
+        return {"default_mode": "passthrough"}
+    timescale = plan.time_base.denominator
+    rates = [media.streams.audio[i].rate for i in range(len(media.streams.audio))]
+    movie = math.lcm(timescale, *rates)
+    # Edit lists count in the movie's timescale: only a common multiple states every stream's start exactly.
+    if movie > MAX_TIMESCALE:
+        movie = timescale
+    return {"movflags": "+faststart", "video_track_timescale": str(timescale), "movie_timescale": str(movie)}
+
+
+def _film_packets(
+    plan: OutputPlan, segments: Sequence[Path], orders: Sequence[SegmentOrder], video: av.VideoStream
+) -> Iterator[Packet]:
+    base = video.time_base
+    assert base is not None
+    pts = rescale(plan.ticks, plan.time_base, base, origin=plan.origin)
+    ends = rescale(plan.ticks + plan.durations, plan.time_base, base, origin=plan.origin)
+    offsets = [sum(len(o.shown) for o in orders[:k]) for k in range(len(orders))]
+    shown = list(chain.from_iterable((offset + s for s in o.shown) for offset, o in zip(offsets, orders, strict=True)))
+    step = max(1, pts[1] - pts[0] if len(pts) > 1 else ends[0] - pts[0])
+    decoded = iter(decode_ticks(pts, reorder_delay(shown), step))
+    for path, offset in zip(segments, offsets, strict=True):
+        for packet in segment_packets(path):
+            frame = offset + shown_frame(packet)
+            packet.time_base = base
+            packet.pts, packet.dts, packet.duration = pts[frame], next(decoded), max(1, ends[frame] - pts[frame])
+            packet.stream = video
+            yield packet
+
+
+def _moment(packet: Packet) -> Fraction:
+    return (packet.dts if packet.dts is not None else packet.pts or 0) * packet.time_base

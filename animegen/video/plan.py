@@ -1,0 +1,386 @@
+"""Decides how an output is written, and refuses what cannot be, before any work is done."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Discard, Disposition, Stream
+from numpy.typing import NDArray
+
+from animegen.config import EncodeConfig
+from animegen.errors import OutputError
+from animegen.types import Colour
+from animegen.video.containers import (
+    Container,
+    Encoder,
+    carries,
+    container_for,
+    container_named,
+    encoder_for,
+    first_to_carry,
+)
+from animegen.video.encode import opens
+from animegen.video.source import VideoFile
+
+Action: TypeAlias = Literal["copy", "reencode", "convert", "drop"]
+
+_TEXT_SUBTITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
+_MATRICES = frozenset({"bt709", "smpte170m", "bt470bg"})
+_FREE_CLOCKS = frozenset({"mpegts", "mpeg", "mpegvideo"})
+"""Formats whose clock starts anywhere: their first moment becomes zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """What happens to one stream of the source beside its picture. ``encoder`` is set where it is re-made."""
+
+    index: int
+    type: str
+    codec: str
+    action: Action
+    encoder: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputPlan:
+    """Everything that decides the bytes of an output, as inert values.
+
+    ``output`` is a file, a folder, or a pattern such as ``name_%05d.png``. Frames ``start`` .. ``stop`` of the source
+    are written; ``ticks`` and ``durations`` (int64 [stop - start], units of ``time_base`` seconds) are their times in
+    the source and ``origin`` is the source's time, in seconds, that becomes zero. ``options`` go to the encoder.
+    """
+
+    source: Path
+    output: Path
+    container: str
+    codec: str
+    encoder: str
+    segment_muxer: str
+    pixel_format: str
+    options: tuple[tuple[str, str], ...]
+    width: int
+    height: int
+    rate: Fraction
+    colour: Colour
+    alpha: bool
+    start: int
+    stop: int
+    cut_end: bool
+    time_base: Fraction
+    ticks: NDArray[np.int64]
+    durations: NDArray[np.int64]
+    origin: Fraction
+    streams: tuple[StreamPlan, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames are written."""
+        return self.stop - self.start
+
+    @property
+    def is_trimmed(self) -> bool:
+        """Whether frames of the source are left out at either end."""
+        return self.cut_start or self.cut_end
+
+    @property
+    def cut_start(self) -> bool:
+        """Whether frames are left out at the start."""
+        return self.start > 0
+
+    @property
+    def end(self) -> Fraction:
+        """The source's time in seconds at which the last frame is over."""
+        return int(self.ticks[-1] + self.durations[-1]) * self.time_base
+
+    @property
+    def part(self) -> Path:
+        """Where the output is put together before it stands under its name: beside it."""
+        name = self.output.name.replace("%", "_") if self.is_pattern else self.output.name
+        return self.output.with_name(f"{name}.part")
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether the output is one file for each frame, numbered in its name."""
+        return "%" in self.output.name
+
+    def fingerprint(self) -> dict[str, object]:
+        """What changes the bytes of the segments and the output, as plain values for the job's record."""
+        times = hashlib.sha256(np.stack([self.ticks, self.durations]).astype("<i8").tobytes()).hexdigest()
+        return {
+            "container": self.container,
+            "codec": self.codec,
+            "encoder": self.encoder,
+            "pixel_format": self.pixel_format,
+            "options": dict(self.options),
+            "size": [self.width, self.height],
+            "rate": str(self.rate),
+            "colour": [self.colour.primaries, self.colour.transfer, self.colour.matrix, self.colour.range],
+            "alpha": self.alpha,
+            "range": [self.start, self.stop],
+            "time_base": str(self.time_base),
+            "times": times,
+            "origin": str(self.origin),
+            "streams": [f"{s.index} {s.type} {s.codec} {s.action} {s.encoder}".strip() for s in self.streams],
+        }
+
+
+def plan_output(
+    source: VideoFile,
+    output: Path | None,
+    encode: EncodeConfig,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    overwrite: bool = False,
+    suffix: str = "-anime",
+) -> OutputPlan:
+    """Decide how frames ``start`` .. ``stop`` of ``source`` are written, without writing anything.
+
+    ``output`` None: beside the source, its name with ``suffix``, in its container where that carries the codec and
+    the streams. Raises OutputError for everything that can be known to fail: a codec or stream the container cannot
+    carry, an option out of range, a place that cannot be written, or a file that stands there already.
+    """
+    total = len(source.timeline.pts)
+    stop = total if stop is None else stop
+    if not 0 <= start < stop <= total:
+        raise OutputError(f"frames {start}..{stop} are not in the source, which has {total}")
+    with av.open(str(source.path), metadata_errors="replace") as media:
+        beside = [s for s in media.streams if s.type in {"audio", "subtitle"}]
+        path = output if output is not None else _default_output(source.path, media, beside, encode, suffix)
+        container = container_for(path)
+        encoder = _choose_encoder(container, encode)
+        streams, warnings = _plan_streams(media, container, encode, path, source.path)
+        free_clock = bool(_FREE_CLOCKS & set(media.format.name.split(",")))
+        origin = Fraction(media.start_time or 0, av.time_base) if free_clock else Fraction(0)
+    _check_place(path, source.path, overwrite)
+    _check_pictures(path, container, stop - start)
+    info = source.info
+    if container.kind == "gif" and info.rate > 50:
+        raise OutputError(
+            f"a GIF cannot show {float(info.rate):g} frames a second: {path}", "50 at most; write mp4 or webm instead"
+        )
+    pixel_format = encoder.alpha_pixel_format if encode.alpha else encoder.pixel_format
+    if encoder.whole_pixel_format and (info.width % 2 or info.height % 2):
+        pixel_format = encoder.whole_pixel_format
+        warnings.append(
+            f"{info.width}x{info.height} is odd, so {encoder.codec} is written with full chroma ({pixel_format}), "
+            "which some players cannot show; --codec vp9 or av1 plays more widely"
+        )
+    if start > 0:
+        origin = int(source.timeline.pts[start]) * source.timeline.time_base
+    return OutputPlan(
+        source=source.path,
+        output=path,
+        container=container.name,
+        codec=encoder.codec,
+        encoder=encoder.name,
+        segment_muxer=encoder.segment_muxer,
+        pixel_format=pixel_format,
+        options=_options(encoder, encode),
+        width=info.width,
+        height=info.height,
+        rate=info.rate,
+        colour=_output_colour(info.colour, encoder, encode.alpha),
+        alpha=encode.alpha,
+        start=start,
+        stop=stop,
+        cut_end=stop < total,
+        time_base=source.timeline.time_base,
+        ticks=np.asarray(source.timeline.pts[start:stop], np.int64),
+        durations=np.asarray(source.timeline.durations[start:stop], np.int64),
+        origin=origin,
+        streams=tuple(streams),
+        warnings=tuple(warnings),
+    )
+
+
+def _default_output(
+    source: Path, media: InputContainer, beside: Sequence[Stream], encode: EncodeConfig, suffix: str
+) -> Path:
+    formats = set(media.format.name.split(","))
+    if _is_still(media):
+        return source.with_name(f"{source.stem}{suffix}.png")
+    if "gif" in formats and not encode.alpha:
+        return source.with_name(f"{source.stem}{suffix}.gif")
+    if encode.alpha:
+        own = container_named("mov")
+    elif "mov" in formats:
+        own = container_named("mov" if source.suffix.lower() in {".mov", ".qt"} else "mp4")
+    elif "matroska" in formats:
+        own = container_named("webm" if source.suffix.lower() == ".webm" else "mkv")
+    else:
+        own = container_named("mp4")
+    codec = encoder_for(encode.codec).codec if encode.codec else ("prores" if encode.alpha else "h264")
+    if codec not in own.codecs or not all(carries(own, stream) for stream in beside):
+        own = first_to_carry(beside, codec) or first_to_carry((), codec) or own
+    extension = source.suffix if source.suffix.lower() in own.suffixes else own.suffixes[0]
+    return source.with_name(f"{source.stem}{suffix}{extension}")
+
+
+def _choose_encoder(container: Container, encode: EncodeConfig) -> Encoder:
+    if encode.alpha and container.alpha_codec is None:
+        raise OutputError(f"{container.name} cannot be transparent", "write mov, webm or a folder of PNG pictures")
+    default = container.alpha_codec if encode.alpha else container.codecs[0]
+    name = encode.codec or default or ""
+    encoder = encoder_for("ffv1" if name == "gif" else name)
+    if encoder.codec not in container.codecs:
+        able = [c for c in (container_named(n) for n in ("mp4", "mov", "mkv", "webm")) if encoder.codec in c.codecs]
+        hint = f"it can be written to {', '.join(c.name for c in able)}" if able else ""
+        raise OutputError(f"{container.name} cannot carry {encoder.codec} video", hint)
+    if encode.alpha and not encoder.alpha_pixel_format:
+        raise OutputError(
+            f"{encoder.codec} cannot be transparent", f"leave --codec out: {container.name} then has {default}"
+        )
+    _check_quality(encoder, encode)
+    if name == "h264":
+        nvenc = encoder_for("h264_nvenc")
+        if (encode.preset is None or encode.preset in nvenc.presets) and opens(nvenc):
+            encoder = nvenc
+    if not opens(encoder):
+        raise OutputError(f"the encoder {encoder.name} does not open on this machine", "choose another --codec")
+    return encoder
+
+
+def _check_quality(encoder: Encoder, encode: EncodeConfig) -> None:
+    if encode.crf is not None and (encoder.crf is None or encode.crf > encoder.max_crf):
+        allowed = f"0..{encoder.max_crf}" if encoder.crf else "no --crf: its quality is fixed"
+        raise OutputError(f"--crf {encode.crf} does not fit {encoder.codec}", f"{encoder.codec} takes {allowed}")
+    if encode.preset is not None and encode.preset not in (*encoder.presets, *_nvenc_presets(encoder)):
+        allowed = f"one of {', '.join(encoder.presets)}" if encoder.presets else f"{encoder.codec} has no presets"
+        raise OutputError(f"unknown preset '{encode.preset}' for {encoder.codec}", allowed)
+
+
+def _nvenc_presets(encoder: Encoder) -> tuple[str, ...]:
+    return encoder_for("h264_nvenc").presets if encoder.codec == "h264" else ()
+
+
+def _options(encoder: Encoder, encode: EncodeConfig) -> tuple[tuple[str, str], ...]:
+    options = list(encoder.options)
+    if encoder.crf:
+        options.append((encoder.crf[0], str(encoder.crf[1] if encode.crf is None else encode.crf)))
+    if encoder.preset:
+        options.append((encoder.preset[0], encode.preset or encoder.preset[1]))
+    if encoder.name == "prores_ks":
+        options += [("profile", "4444"), ("alpha_bits", "16")] if encode.alpha else [("profile", "hq")]
+    if encoder.name == "libvpx-vp9" and encode.alpha:
+        options.append(("auto-alt-ref", "0"))  # hidden frames have no alpha of their own
+    return tuple(options)
+
+
+def _output_colour(source: Colour, encoder: Encoder, alpha: bool) -> Colour:
+    """HDR was tone-mapped to BT.709 when it was read; a standard picture keeps its own tags where they are common."""
+    if encoder.codec == "jpeg":
+        return Colour(matrix="smpte170m", range="pc")
+    if alpha or source.is_hdr or source.matrix not in _MATRICES:
+        return Colour()
+    return replace(source, range="tv", bit_depth=8)
+
+
+def _is_still(media: InputContainer) -> bool:
+    return any(name.endswith("_pipe") or name == "image2" for name in media.format.name.split(","))
+
+
+def _plan_streams(
+    media: InputContainer, container: Container, encode: EncodeConfig, output: Path, source: Path
+) -> tuple[list[StreamPlan], list[str]]:
+    picture = media.streams.video[0].index
+    plans: list[StreamPlan] = []
+    warnings: list[str] = []
+    for stream in media.streams:
+        if stream.index == picture:
+            continue
+        codec = _codec_name(stream)
+        plan = StreamPlan(stream.index, stream.type, codec, "copy")
+        label = f"{stream.type} stream {stream.index} ({codec})"
+        if encode.alpha or container.kind != "film":
+            plan = replace(plan, action="drop")
+            if stream.type == "audio" and not encode.alpha:
+                warnings.append(f"{label} is left out: {container.name} has no sound")
+        elif stream.type in {"audio", "subtitle"}:
+            if stream.codec_context is None or not carries(container, stream):
+                plan = _rescue(plan, container, encode, media, output, label)
+        elif stream.type == "attachment" or Disposition.attached_pic in stream.disposition:
+            if container.name != "mkv" and not (stream.type == "video" and container.name in {"mp4", "mov"}):
+                plan = replace(plan, action="drop")
+                warnings.append(f"{label} is left out: {container.name} cannot carry it")
+        else:
+            plan = replace(plan, action="drop")
+            if stream.discard is not Discard.all:
+                warnings.append(f"{label} is left out: only the first video, sound and subtitles are carried over")
+        plans.append(plan)
+    return plans, warnings
+
+
+def _rescue(
+    plan: StreamPlan, container: Container, encode: EncodeConfig, media: InputContainer, output: Path, label: str
+) -> StreamPlan:
+    """The plan for a stream that ``container`` cannot carry as it is; OutputError where no flag allows another."""
+    if plan.type == "audio" and encode.reencode_audio and media.streams[plan.index].codec_context is not None:
+        return replace(plan, action="reencode", encoder=container.audio_encoder)
+    if plan.type == "subtitle" and encode.convert_subtitles and plan.codec in _TEXT_SUBTITLES:
+        return replace(plan, action="convert", encoder=container.subtitle_encoder)
+    if encode.drop_streams:
+        return replace(plan, action="drop")
+    others = [s for s in media.streams if s.type in {"audio", "subtitle"} and s.codec_context is not None]
+    codec = encoder_for(encode.codec).codec if encode.codec else "h264"
+    able = first_to_carry(others, codec)
+    ways = [f"write {output.with_suffix(able.suffixes[0]).name}"] if able else []
+    if plan.type == "audio":
+        ways.append("--reencode-audio")
+    elif plan.codec in _TEXT_SUBTITLES:
+        ways.append("--convert-subtitles")
+    raise OutputError(f"{container.name} cannot carry {label}", ", ".join([*ways, "or --drop-streams"]))
+
+
+def _codec_name(stream: Stream) -> str:
+    if stream.codec_context is not None:
+        return stream.codec_context.codec.canonical_name
+    return stream.name or "unknown"
+
+
+def _check_place(path: Path, source: Path, overwrite: bool) -> None:
+    if path.exists():
+        if source.exists() and path.samefile(source):
+            raise OutputError(f"the output is the source itself: {path}", "choose another name with -o")
+        if path.is_dir() and path.suffix:
+            raise OutputError(f"there is a folder under the output's name: {path}", "choose another name with -o")
+        taken = path.is_file() or any(path.iterdir())
+        if taken and not overwrite:
+            raise OutputError(f"{path} stands already", "--overwrite replaces it")
+    parent = path.parent
+    if not parent.is_dir():
+        raise OutputError(f"there is no folder {parent}", "make it, or choose another place with -o")
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write into {parent}: {error.strerror}", "choose another place with -o, where you may write"
+        ) from error
+
+
+def _check_pictures(path: Path, container: Container, frames: int) -> None:
+    if container.kind != "pictures":
+        return
+    if "%" in path.name:
+        try:
+            named = path.name % 1 != path.name % 2
+        except (TypeError, ValueError):
+            named = False
+        if not named:
+            raise OutputError(f"'{path.name}' does not number the pictures", "for example name_%05d.png")
+    elif path.suffix and frames > 1:
+        raise OutputError(
+            f"{frames} pictures do not fit into {path}",
+            f"number them ({path.stem}_%05d{path.suffix}) or name a folder",
+        )
