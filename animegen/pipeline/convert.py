@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from animegen.config import ConvertConfig
-from animegen.errors import Cancelled, OutputError, UsageError
+from animegen.errors import Cancelled, UsageError
 from animegen.events import Event, Finished, Listener, Progress, Warned, as_dict, ignore
 from animegen.jobs import JobFolder
-from animegen.jobs.artefacts import write_hint
 from animegen.pipeline.analyse import analyse
 from animegen.pipeline.cast import Cast, cast
 from animegen.pipeline.render import render
 from animegen.pipeline.run import BATCH_FRAMES, SEGMENT_FRAMES, Run, segments_of
 from animegen.pipeline.stages import Stages, resolve
-from animegen.video import OutputPlan, VideoFile, join, open_video, plan_output
+from animegen.video import OutputPlan, VideoFile, open_video, plan_output, write_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def finish(run: Run, people: Cast) -> Result:
     """The third pass, and the output under its name."""
     files = render(run, people)
     with run.stage("join"):
-        _place(run.plan, files, overwrite=run.config.overwrite)
+        write_output(run.plan, files)
     if not run.config.keep:
         run.job.drop("video-*", "scene")
     run.on_event(Finished(str(run.plan.output)))
@@ -149,20 +147,3 @@ def _logged(job: JobFolder, on_event: Listener) -> Listener:
         on_event(event)
 
     return listen
-
-
-def _place(plan: OutputPlan, files: list[Path], *, overwrite: bool) -> None:
-    """Join the segments beside the output, then give the result its name."""
-    part = plan.output.with_name(plan.output.name + ".part")
-    try:
-        join(plan, files, part)
-        if plan.output.is_dir() and overwrite:
-            shutil.rmtree(plan.output)
-        part.replace(plan.output)
-    except OSError as error:
-        raise OutputError(f"cannot write {plan.output}: {error.strerror or error}", write_hint(error)) from error
-    finally:
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)

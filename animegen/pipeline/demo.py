@@ -7,20 +7,34 @@ out of it twice; the second is mirrored, recoloured, and walks by in front of th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import label
 
+from animegen.config import ConvertConfig
 from animegen.errors import InputError
+from animegen.events import Listener
+from animegen.jobs import artefact
+from animegen.pipeline.convert import convert
+from animegen.pipeline.preview import spread
+from animegen.pipeline.progress import stage
+from animegen.pipeline.stages import resolve
+from animegen.plugins import PluginHost
 from animegen.protocols import PoseBackend
 from animegen.types import Frame, Mask, Uint8Array
+from animegen.video import open_video
+from animegen.video.drawing import write_film
+from animegen.weights import known
 
 SIZE = (960, 540)
 RATE = Fraction(24)
 FRAMES = 96
+COMPARISON_WIDTH = 1440
 
 HUE_TURN = 0.58
 """By how much of the colour circle the second person's clothes are turned: orange becomes blue."""
@@ -98,3 +112,51 @@ def _lay(picture: Image.Image, person: Image.Image, *, x: float, sway: float, sc
     sprite = person.resize((size, size), Image.Resampling.LANCZOS)
     sprite = sprite.rotate(sway, Image.Resampling.BICUBIC, center=(size / 2, size))
     picture.paste(sprite, (round(x - size / 2), picture.height - size + 12), sprite)
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo leaves: the source clip, the converted one, and a picture of both side by side."""
+
+    source: Path
+    result: Path
+    picture: Path
+
+
+def run_demo(folder: Path, video: Path | None, style: str | None, on_event: Listener) -> Demo:
+    """Make the demo's clip in ``folder`` (or take ``video``), convert it, and lay both side by side in a picture."""
+    config = ConvertConfig(style=style or _default_style(), overwrite=True, restart=True)
+    source = video
+    if source is None:
+        source = folder / "demo.mp4"
+        with stage("film", FRAMES, on_event) as advance:
+            backend = resolve(config, on_event, kinds=("pose",)).pose_backend()
+            write_film(source, _counted(demo_frames(backend), advance), RATE)
+    result = convert(source, folder / f"{source.stem}-{config.style}.mp4", config, on_event).output
+    picture = folder / f"{source.stem}-{config.style}.png"
+    _save_comparison(source, result, picture)
+    return Demo(source, result, picture)
+
+
+def _default_style() -> str:
+    host = PluginHost.load()
+    known_weights = known(host.specs("weights").values())
+    return "anime" if all(name in known_weights for name in host.find("style", "anime").weights) else "skeleton"
+
+
+def _counted(frames: Iterator[Frame], advance: Callable[[int], None]) -> Iterator[Frame]:
+    for frame in frames:
+        yield frame
+        advance(1)
+
+
+def _save_comparison(source: Path, result: Path, path: Path) -> None:
+    """Three moments of the clip, source above result, as a PNG."""
+    with open_video(source) as before, open_video(result) as after:
+        moments = spread(0, min(len(before.timeline), len(after.timeline)), 3)
+        rows = [np.hstack([next(iter(v.frames(i, i + 1))).image for i in moments]) for v in (before, after)]
+    width = min(row.shape[1] for row in rows)
+    picture = Image.fromarray(np.vstack([row[:, :width] for row in rows]))
+    picture = picture.resize((COMPARISON_WIDTH, round(COMPARISON_WIDTH * picture.height / picture.width)))
+    with artefact(path) as part:
+        picture.save(part, format="PNG")

@@ -16,7 +16,7 @@ from pathlib import Path
 from animegen.composite import compose, compose_alpha
 from animegen.errors import InvalidValue
 from animegen.identity import take_crop
-from animegen.jobs import artefact, digest
+from animegen.jobs import digest
 from animegen.pipeline.cast import Cast, Person
 from animegen.pipeline.flow import ahead, batched, ordered_map
 from animegen.pipeline.run import BATCH_FRAMES, QUEUE_FRAMES, Run, unfinished
@@ -108,8 +108,7 @@ def render(run: Run, cast: Cast) -> list[Path]:
                     raw = dict(zip(clip.frame_indices, clip.poses, strict=True))
                     own = islice(frames, len(segment))
                     with (
-                        artefact(files[segment.index]) as part,
-                        SegmentWriter(run.plan, part) as writer,
+                        SegmentWriter(run.plan, files[segment.index]) as writer,
                         closing(ahead(scene.draw(own, raw), QUEUE_FRAMES)) as drawn,
                     ):
                         for _ in _encode(scene, drawn, writer, alpha=run.plan.alpha):
@@ -122,7 +121,7 @@ def _encode(scene: Scene, drawn: Iterator[Drawn], writer: SegmentWriter, *, alph
     """Compose and write frame after frame; yields once a frame."""
     if alpha:
         for item in drawn:
-            yield writer.write_rgba(compose_alpha(item.frame.size, item.sprites), item.frame.pts, item.frame.index)
+            yield writer.write_rgba(compose_alpha(item.frame.size, item.sprites))
         return
     workers = usable_cores()
     with closing(ordered_map(scene.compose, drawn, workers, workers + 2)) as pictures:
