@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from animegen.hookspecs import hookimpl
 from animegen.protocols import (
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 @hookimpl
 def animegen_pose_backends() -> Iterable[PoseBackendSpec]:
     """BlazePose."""
+    from animegen.pose.blazepose.options import BlazePoseOptions
+
     yield PoseBackendSpec(
         name="blazepose",
         summary="BlazePose for several people: 33 points, depth and a mask for each",
         factory="animegen.pose.blazepose:make_blazepose",
+        options=BlazePoseOptions,
         weights=("blazepose-detector", "blazepose-landmark-full"),
     )
 
@@ -32,10 +35,13 @@ def animegen_pose_backends() -> Iterable[PoseBackendSpec]:
 @hookimpl
 def animegen_trackers() -> Iterable[TrackerSpec]:
     """Matching by point similarity."""
+    from animegen.tracking.options import OksTrackerOptions
+
     yield TrackerSpec(
         name="oks",
         summary="joins poses frame by frame by the similarity of their points",
         factory="animegen.tracking.oks:make_tracker",
+        options=OksTrackerOptions,
     )
 
 
@@ -52,6 +58,8 @@ def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:
 @hookimpl
 def animegen_styles() -> Iterable[StyleSpec]:
     """The avatar generator and the bare skeleton."""
+    from animegen.pose.options import SkeletonOptions
+
     yield StyleSpec(
         name="anime",
         summary="anime avatars drawn by the pose-conditioned generator",
@@ -62,22 +70,27 @@ def animegen_styles() -> Iterable[StyleSpec]:
         name="skeleton",
         summary="the points and limbs of each person, in a colour of their own",
         factory="animegen.pose.skeleton_style:make_style",
+        options=SkeletonOptions,
     )
 
 
 @hookimpl
 def animegen_backgrounds() -> Iterable[BackgroundSpec]:
     """What stands behind the avatars."""
+    from animegen.composite.options import BlurOptions, ColorOptions, PictureOptions
 
-    def background(name: str, summary: str, needs_clean: bool = False) -> BackgroundSpec:
-        return BackgroundSpec(name, summary, f"animegen.composite.backgrounds:make_{name}", needs_clean=needs_clean)
+    def background(
+        name: str, summary: str, options: type[Any] | None = None, needs_clean: bool = False
+    ) -> BackgroundSpec:
+        factory = f"animegen.composite.backgrounds:make_{name}"
+        return BackgroundSpec(name, summary, factory, options, needs_clean=needs_clean)
 
     return (
         background("clean", "the scene with the people removed", needs_clean=True),
         background("keep", "the frame as it is, people included"),
-        background("blur", "the scene with the people removed, out of focus", needs_clean=True),
-        background("color", "one colour"),
-        background("picture", "a picture or a video of your own"),
+        background("blur", "the scene with the people removed, out of focus", BlurOptions, needs_clean=True),
+        background("color", "one colour", ColorOptions),
+        background("picture", "a picture or a video of your own", PictureOptions),
         background("anime", "the scene with the people removed, painted flat", needs_clean=True),
     )
 

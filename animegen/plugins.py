@@ -24,7 +24,7 @@ from animegen.settings import parse_settings
 if TYPE_CHECKING:
     import click
 
-__all__ = ["KINDS", "PluginFailure", "PluginHost", "load_factory", "parse_settings", "plugin_commands"]
+__all__ = ["KINDS", "PluginFailure", "PluginHost", "load_factory", "plugin_commands"]
 
 GROUP = "animegen"
 """The entry point group by which a package names its plugin module."""
@@ -217,9 +217,9 @@ class PluginHost:
     def create(self, spec: Spec, options: object, context: protocols.PluginContext) -> Any:
         """Make what a spec announces: import its factory and call it with the options and the context.
 
-        Raises PluginError naming the package when the factory cannot be imported, fails, or makes something that
-        does not fit the protocol; WeightsError when the context lacks a weight file that the spec asks for. An
-        AnimegenError of the factory's own passes unchanged.
+        ``options`` None stands for the defaults of the spec's option class. Raises PluginError naming the package when
+        the factory cannot be imported, fails, or makes something that does not fit the protocol; WeightsError when the
+        context lacks a weight file that the spec asks for. An AnimegenError of the factory's own passes unchanged.
         """
         kind = next(kind for kind in KINDS.values() if kind.spec_class == type(spec).__name__)
         owner = f"{kind.name} '{spec.name}' of package {self.package_of(spec)}"
@@ -229,6 +229,8 @@ class PluginHost:
                 f"{kind.name} '{spec.name}' needs the weights {', '.join(missing)}, which are not here",
                 "see `animegen weights list`",
             )
+        if options is None:
+            options = parse_settings({kind.name: spec}, {})[kind.name]
         try:
             made = load_factory(spec.factory)(options, context)
         except AnimegenError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,23 @@ def blazepose_weights() -> dict[str, Path]:
         return {name: fetch(name) for name in ("blazepose-detector", "blazepose-landmark-full")}
     except WeightsError as error:
         pytest.skip(f"the BlazePose weights cannot be had here: {error}")
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Installs a package for this test, as pip would: ``install(name, version, entry_points, {module: source})``."""
+
+    def install(name: str, version: str, points: Mapping[str, str], modules: Mapping[str, str] | None = None) -> Path:
+        site = tmp_path / "site" / name
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        lines = [f"{point} = {target}" for point, target in points.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[animegen]", *lines, ""]))
+        for module, source in (modules or {}).items():
+            (site / f"{module}.py").write_text(source)
+            monkeypatch.delitem(sys.modules, module, raising=False)
+        monkeypatch.syspath_prepend(site)
+        return site
+
+    return install

@@ -1,0 +1,90 @@
+"""Every hook has an example in its docstring that runs, and is held to the contract of what it makes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import textwrap
+from types import ModuleType
+
+import click
+import pytest
+
+from animegen import hookspecs, testing
+from animegen.plugins import KINDS, PluginHost, load_factory, plugin_commands
+from animegen.protocols import PluginContext
+
+HOOKS = [name for name in vars(hookspecs) if name.startswith("animegen_")]
+CONTRACTS = {
+    "pose": lambda make: testing.check_pose_backend(make()),
+    "tracker": testing.check_tracker,
+    "identity": lambda make: testing.check_identity_preserver(make()),
+    "style": lambda make: testing.check_style(make()),
+    "background": lambda make: testing.check_background(make()),
+}
+
+
+def example_of(hook: str) -> str:
+    text = inspect.getdoc(getattr(hookspecs, hook)) or ""
+    found = re.search(r"Example::\n\n(.*)", text, re.DOTALL)
+    assert found, f"{hook} has no example"
+    return textwrap.dedent(found[1])
+
+
+@pytest.fixture
+def my_package(monkeypatch, install):
+    """Runs an example as the module that an installed plugin's entry point names."""
+
+    def run(hook: str) -> ModuleType:
+        module = ModuleType("my_package")
+        monkeypatch.setitem(sys.modules, "my_package", module)
+        exec(compile(example_of(hook), hook, "exec"), vars(module))
+        install("my-package", "1.0", {"my-plugin": "my_package"})
+        return module
+
+    return run
+
+
+def test_every_kind_has_a_hook_and_every_hook_a_kind():
+    assert {kind.hook for kind in KINDS.values()} | {"animegen_register_commands"} == set(HOOKS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_example_announces_something_that_works(kind, my_package):
+    module = my_package(KINDS[kind].hook)
+    host = PluginHost.load()
+    assert host.failures == ()
+    (entry,) = (entry for entry in host.entries if entry.package.name == "my-package")
+    assert entry.kind == kind
+    assert host.find(kind, entry.spec.name) is entry.spec
+    if kind in CONTRACTS:
+        CONTRACTS[kind](lambda: host.create(entry.spec, None, PluginContext()))
+    elif kind in {"source", "sink"}:
+        assert callable(host.create(entry.spec, None, PluginContext()))
+    elif kind == "doctor":
+        ok, text = load_factory(entry.spec.factory)()
+        assert isinstance(ok, bool)
+        assert isinstance(text, str)
+    assert module.__name__ == "my_package"
+
+
+def test_the_example_source_feeds_the_example_sink(my_package, tmp_path):
+    made = {}
+    for kind in ("source", "sink"):
+        my_package(KINDS[kind].hook)
+        host = PluginHost.load()
+        spec = next(entry.spec for entry in host.entries if entry.package.name == "my-package")
+        made[kind] = host.create(spec, None, PluginContext())
+    made["sink"](tmp_path / "grey.rgb", made["source"]("grey:25"))
+    assert (tmp_path / "grey.rgb").stat().st_size == 25 * 48 * 64 * 3
+
+
+def test_the_example_command_runs(my_package):
+    from click.testing import CliRunner
+
+    my_package("animegen_register_commands")
+    commands, failures = plugin_commands(reserved=())
+    assert failures == ()
+    assert isinstance(commands["greet"], click.Command)
+    assert CliRunner().invoke(commands["greet"], ["you"]).output == "hello you\n"
