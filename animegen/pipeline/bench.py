@@ -1,0 +1,204 @@
+"""Times a conversion: every stage alone, then the whole, and the memory of short and long clips.
+
+Stages are timed on the same frames one after the other in this process; the whole runs as a user would start it, in
+a process of its own, so that its processor time and peak memory are its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from pathlib import Path
+
+from animegen.composite import PlateObserver
+from animegen.config import ConvertConfig
+from animegen.errors import AnimegenError
+from animegen.measure.machine import MachineRates, machine_rates
+from animegen.pipeline.analyse import analyse, estimate
+from animegen.pipeline.cast import Cast, cast
+from animegen.pipeline.convert import prepare
+from animegen.pipeline.render import scene_of
+from animegen.pipeline.run import Run
+from animegen.pipeline.stages import usable_cores
+from animegen.pose.files import load_npz
+from animegen.types import Frame, Pose
+from animegen.video import SegmentWriter, open_video
+from animegen.video.drawing import write_film
+
+CHUNK_FRAMES = 48
+"""Frames that are held in memory at once while stages are timed on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """One stage: wall and processor milliseconds a frame."""
+
+    name: str
+    wall_ms: float
+    core_ms: float
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of the stage alone."""
+        return 1e3 / self.wall_ms if self.wall_ms else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class WholeTime:
+    """A conversion in a process of its own. ``core_ms`` is per frame, ``peak_mb`` its largest resident memory."""
+
+    frames: int
+    seconds: float
+    core_ms: float
+    peak_mb: float
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, start of the process included."""
+        return self.frames / self.seconds
+
+    @property
+    def busy(self) -> float:
+        """Share of the usable cores' time that was used."""
+        return self.core_ms * self.frames / 1e3 / (self.seconds * usable_cores())
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertBench:
+    """Everything one bench run measured."""
+
+    machine: MachineRates
+    stages: tuple[StageTime, ...]
+    wholes: tuple[WholeTime, ...]
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Adds up wall and processor time per stage."""
+
+    wall: dict[str, float] = field(default_factory=dict)
+    core: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        wall, core = time.perf_counter(), time.process_time()
+        yield
+        self.wall[name] = self.wall.get(name, 0.0) + time.perf_counter() - wall
+        self.core[name] = self.core.get(name, 0.0) + time.process_time() - core
+
+    def stages(self, frames: int) -> tuple[StageTime, ...]:
+        return tuple(StageTime(n, 1e3 * self.wall[n] / frames, 1e3 * self.core[n] / frames) for n in self.wall)
+
+
+def bench_convert(
+    clip: Path, config: ConvertConfig, frame_counts: tuple[int, ...], tell: Callable[[str], None]
+) -> ConvertBench:
+    """Measure the conversion of ``clip``, looped or cut to each of ``frame_counts`` frames."""
+    machine = machine_rates()
+    with tempfile.TemporaryDirectory(prefix="animegen-bench-") as folder:
+        tell("timing the stages one by one")
+        looped = _looped(clip, Path(folder) / "stages.mp4", min(frame_counts))
+        stages = _time_stages(looped, Path(folder) / "stages-out.mp4", config)
+        wholes = []
+        for count in frame_counts:
+            tell(f"timing the whole over {count} frames")
+            source = _looped(clip, Path(folder) / f"loop-{count}.mp4", count)
+            wholes.append(_time_whole(source, Path(folder) / f"out-{count}.mp4", config, count))
+    return ConvertBench(machine, stages, tuple(wholes))
+
+
+def _looped(clip: Path, path: Path, count: int) -> Path:
+    """The clip's frames over and over, ``count`` in all, as a film of constant rate."""
+    with open_video(clip) as video:
+        rate = video.info.rate
+
+        def frames() -> Iterator[Frame]:
+            passes = (frame for _ in cycle([None]) for frame in video.frames())
+            for index, frame in enumerate(islice(passes, count)):
+                yield Frame(index, index / rate, frame.image)
+
+        write_film(path, frames(), rate)
+    return path
+
+
+def _time_stages(source: Path, output: Path, config: ConvertConfig) -> tuple[StageTime, ...]:
+    clock = _Clock()
+    with open_video(source) as video:
+        run = prepare(video, output, config)
+        count = run.frame_count
+        _time_first_pass(run, clock)
+        analyse(run)  # once more as a whole, for the artefacts that the other passes read
+        with clock.timed("cast"):
+            people = cast(run)
+        _time_third_pass(run, people, clock)
+    return clock.stages(count)
+
+
+def _chunks(run: Run, clock: _Clock) -> Iterator[list[Frame]]:
+    """The clip's frames in lists of :data:`CHUNK_FRAMES`; their decoding is timed."""
+    frames = run.video.frames(run.segments[0].start, run.segments[-1].stop)
+    while True:
+        with clock.timed("decode"):
+            chunk = list(islice(frames, CHUNK_FRAMES))
+        if not chunk:
+            return
+        yield chunk
+
+
+def _time_first_pass(run: Run, clock: _Clock) -> None:
+    backend = run.stages.pose_backend()
+    observer = PlateObserver(run.size, run.video.info.rate)
+    for chunk in _chunks(run, clock):
+        with clock.timed("pose"):
+            found = list(estimate(backend, chunk))
+        if run.stages.needs_clean:
+            with clock.timed("observe"):
+                for frame, poses in found:
+                    observer.observe(frame, poses)
+
+
+def _time_third_pass(run: Run, people: Cast, clock: _Clock) -> None:
+    scene = scene_of(people, run.stages)
+    raw: dict[int, tuple[Pose, ...]] = {}
+    for segment in run.segments:
+        clip = load_npz(run.job.segment("poses", segment.index))
+        raw.update(zip(clip.frame_indices, clip.poses, strict=True))
+    with ExitStack() as stack:
+        with clock.timed("encode"):
+            writer = stack.enter_context(SegmentWriter(run.plan, run.job.segment("bench", 0, "")))
+        for chunk in _chunks(run, clock):
+            with clock.timed("draw"):
+                drawn = list(scene.draw(chunk, raw))
+            with clock.timed("compose"):
+                pictures = [scene.compose(item) for item in drawn]
+            with clock.timed("encode"):
+                for picture in pictures:
+                    writer.write(picture)
+        with clock.timed("encode"):
+            stack.close()
+
+
+def _time_whole(source: Path, output: Path, config: ConvertConfig, count: int) -> WholeTime:
+    """Run ``animegen convert`` as a child process and read its processor time and peak memory."""
+    command = [sys.executable, "-m", "animegen", "convert", str(source), "-o", str(output), "--quiet"]
+    command += ["--style", config.style, "--pose", config.pose, "--background", config.background]
+    command += [word for key, value in config.settings.items() for word in ("--set", f"{key}={value}")]
+    start = time.perf_counter()
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise AnimegenError(f"the conversion of {source.name} failed with exit code {process.returncode}")
+    core = usage.ru_utime + usage.ru_stime
+    return WholeTime(count, seconds, 1e3 * core / count, usage.ru_maxrss / _MAXRSS_PER_MB)
+
+
+_MAXRSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
