@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from animegen.protocols import Tracker
-from animegen.tracking.similarity import pose_similarity, strength
+from animegen.tracking.similarity import box_containment, pose_similarity, strength
 from animegen.types import Pose, Track
 
 Appearance: TypeAlias = Callable[[Track, Track], float | None]
@@ -16,9 +16,11 @@ Appearance: TypeAlias = Callable[[Track, Track], float | None]
 _ADOPT_LIKENESS = 0.35
 """Keypoint similarity from which an unconfirmed pose of the frame before belongs to a track that starts now."""
 _ADOPT_GAP = 3
-_GHOST_EVIDENCE, _GHOST_SHARE = 4.0, 0.3
-"""A person shows at least this sum of strengths, or this mean over a clip of a few frames."""
-_GHOST_STRENGTH = 0.35
+_EVIDENCE, _EVIDENCE_SHARE = 6.0, 0.3
+"""A person shows at least this sum of strengths, or this share of the frames of a clip of a few."""
+_LEAST_STRENGTH = 0.35
+_SHADOW, _SHADOW_DOUBT = 0.7, 0.8
+"""From this share of box in common with a longer track a pose is doubtful: backends find people in arms and hair."""
 _DOUBLE_LIKENESS, _DOUBLE_SHARE = 0.6, 0.6
 """A track that lies on another this closely, in this share of its frames, is the same person found twice."""
 
@@ -50,7 +52,7 @@ def follow(frames: Iterable[tuple[int, Sequence[Pose]]], tracker: Tracker) -> li
     """The tracks of a clip, from each person's very first frame on.
 
     One pass with ``tracker``; then each track is given the poses before its confirmation, which the tracker could
-    not yet call a person, and tracks that are no person (weak and short, or another track's double) are dropped.
+    not yet call a person, and tracks that are no person or a second finding of one are dropped.
     """
     clip = _Clip()
     for frame_index, poses in frames:
@@ -59,8 +61,7 @@ def follow(frames: Iterable[tuple[int, Sequence[Pose]]], tracker: Tracker) -> li
         clip.owner.append(list(tracker.update(frame_index, poses)))
     _adopt_first_frames(clip)
     count = sum(1 for poses in clip.poses if poses)
-    tracks = [track for track in clip.tracks() if not _is_ghost(track, count)]
-    return renumber(_without_doubles(tracks))
+    return renumber(_without_ghosts(clip.tracks(), count))
 
 
 def renumber(tracks: Sequence[Track]) -> list[Track]:
@@ -99,19 +100,28 @@ def _adopt_backwards(clip: _Clip, start: int, pose: Pose, track_id: int) -> None
         position -= 1
 
 
-def _is_ghost(track: Track, frames_with_people: int) -> bool:
-    evidence = sum(strength(pose) for pose in track.poses)
-    enough = min(_GHOST_EVIDENCE, _GHOST_SHARE * frames_with_people)
-    return evidence < enough or evidence < _GHOST_STRENGTH * len(track.poses)
-
-
-def _without_doubles(tracks: Sequence[Track]) -> list[Track]:
-    """The tracks but for those that mostly lie on a longer one."""
+def _without_ghosts(tracks: Sequence[Track], frames_with_people: int) -> list[Track]:
+    """The tracks but for those that are no person, or one of a longer track found twice."""
+    enough = min(_EVIDENCE, _EVIDENCE_SHARE * frames_with_people)
     kept: list[Track] = []
     for track in sorted(tracks, key=lambda t: (-len(t.poses), t.id)):
-        if not any(_lies_on(track, other) for other in kept):
+        if _evidence(track, kept) >= enough and not any(_lies_on(track, other) for other in kept):
             kept.append(track)
     return kept
+
+
+def _evidence(track: Track, others: Sequence[Track]) -> float:
+    """Strengths summed; less where the track is seen now and then only, and where it lies inside others."""
+    total = sum(strength(pose) for pose in track.poses)
+    if total < _LEAST_STRENGTH * len(track.poses):
+        return 0.0
+    present = len(track.poses) / (track.frame_indices[-1] - track.frame_indices[0] + 1)
+    there = [dict(zip(other.frame_indices, other.poses, strict=True)) for other in others]
+    inside = sum(
+        any(index in poses and box_containment(pose.bbox, poses[index].bbox) >= _SHADOW for poses in there)
+        for index, pose in zip(track.frame_indices, track.poses, strict=True)
+    )
+    return total * present**2 * (1.0 - _SHADOW_DOUBT * inside / len(track.poses))
 
 
 def _lies_on(track: Track, other: Track) -> bool:

@@ -11,31 +11,40 @@ from animegen.tracking.clip import Appearance, follow, make_track, renumber
 from animegen.tracking.similarity import box_area
 from animegen.types import Float64Array, Pose, Track
 
-_MOTION_GAP = 60
+_MOTION_GAP = 90
 """Frames of absence over which place and motion alone may join two pieces."""
-_REACH_START, _REACH_PER_FRAME, _REACH_CAP = 0.6, 0.05, 3.0
+_REACH_START, _REACH_PER_FRAME, _REACH_CAP = 0.6, 0.05, 2.0
 """How far a person may have got, in body sizes: at once, per unseen frame, and at most."""
 _SIZE_RATIO = 0.25
+_SIDE_MARGIN = 0.02
 _LOOK_SAME, _LOOK_DIFFERENT = 0.25, 0.5
 """Distances of look up to which pieces far apart are joined, and from which near ones are not."""
 
 
 def track_clip(
-    frames: Iterable[tuple[int, Sequence[Pose]]], tracker: Tracker, *, appearance: Appearance | None = None
+    frames: Iterable[tuple[int, Sequence[Pose]]],
+    tracker: Tracker,
+    *,
+    width: int | None = None,
+    appearance: Appearance | None = None,
 ) -> list[Track]:
     """Every person of a clip as one track, from the poses of its frames in order.
 
-    ``frames`` gives (frame index, poses) with rising indices. Ids are 0, 1, ... by first appearance.
+    ``frames`` gives (frame index, poses) with rising indices; ``width`` is the picture's, in pixels. Ids are 0, 1,
+    ... by first appearance. The tracker may be any; see :func:`join_tracks` for the rest.
     """
-    return join_tracks(follow(frames, tracker), appearance=appearance)
+    return join_tracks(follow(frames, tracker), width=width, appearance=appearance)
 
 
-def join_tracks(tracks: Sequence[Track], *, appearance: Appearance | None = None) -> list[Track]:
+def join_tracks(
+    tracks: Sequence[Track], *, width: int | None = None, appearance: Appearance | None = None
+) -> list[Track]:
     """The tracks with the pieces of one person joined, renumbered by first appearance.
 
     Two pieces join when they share no frame and either place, motion and size agree across a short gap and the looks
-    do not differ, or the looks are the same whatever the gap. The likeliest pair joins first; people visible at once
-    never join.
+    do not differ, or the looks are the same whatever the gap. Who left the picture by its left or right side (known
+    where its ``width`` in pixels is given) goes on by motion at that side only. The likeliest pair joins first; people
+    visible at once never join.
     """
     pieces = list(renumber(tracks))
     costs: dict[tuple[int, int], float | None] = {}
@@ -47,7 +56,7 @@ def join_tracks(tracks: Sequence[Track], *, appearance: Appearance | None = None
                 if a.frame_indices[0] >= b.frame_indices[0]:
                     continue
                 if (a.id, b.id) not in costs:
-                    costs[a.id, b.id] = _cost(a, b, appearance)
+                    costs[a.id, b.id] = _cost(a, b, width, appearance)
                 cost = costs[a.id, b.id]
                 if cost is not None and (best is None or (cost, a.id, b.id) < best):
                     best = (cost, a.id, b.id)
@@ -59,19 +68,19 @@ def join_tracks(tracks: Sequence[Track], *, appearance: Appearance | None = None
         next_id += 1
 
 
-def _cost(a: Track, b: Track, appearance: Appearance | None) -> float | None:
+def _cost(a: Track, b: Track, width: int | None, appearance: Appearance | None) -> float | None:
     """Unlikeliness that ``b`` goes on where ``a`` was, or None where it does not."""
     if not set(a.frame_indices).isdisjoint(b.frame_indices):
         return None
     look = appearance(a, b) if appearance is not None else None
-    way = _way(a, b)
+    way = _way(a, b, width)
     if way is not None and (look is None or look < _LOOK_DIFFERENT):
         return way + (look if look is not None else _LOOK_DIFFERENT)
     # Those joined by looks alone come after all joined by motion.
     return 10.0 + look if look is not None and look <= _LOOK_SAME else None
 
 
-def _way(a: Track, b: Track) -> float | None:
+def _way(a: Track, b: Track, width: int | None) -> float | None:
     """Share 0..1 of what a person may move used up between ``a``'s end and ``b``'s start; None when impossible."""
     if b.frame_indices[0] <= a.frame_indices[-1]:
         return None
@@ -80,6 +89,8 @@ def _way(a: Track, b: Track) -> float | None:
     sizes = sorted((box_area(before.bbox), box_area(after.bbox)))
     if gap > _MOTION_GAP or sizes[0] < _SIZE_RATIO * sizes[1]:
         return None
+    if width is not None and _sides(before, width) and not _sides(before, width) & _sides(after, width):
+        return None
     scale = float(np.sqrt(0.5 * (sizes[0] + sizes[1])))
     reach = scale * min(_REACH_START + _REACH_PER_FRAME * gap, _REACH_CAP)
     went = _centre(after) - _centre(before)
@@ -87,6 +98,13 @@ def _way(a: Track, b: Track) -> float | None:
     expected = _velocity(a) * min(gap, 15)
     used = min(float(np.linalg.norm(went)), float(np.linalg.norm(went - expected))) / reach
     return used if used <= 1.0 else None
+
+
+def _sides(pose: Pose, width: int) -> set[str]:
+    """The sides of the picture that a person touches."""
+    margin = _SIDE_MARGIN * width
+    touches = {"left": pose.bbox[0] <= margin, "right": pose.bbox[2] >= width - 1 - margin}
+    return {side for side, touched in touches.items() if touched}
 
 
 def _centre(pose: Pose) -> Float64Array:

@@ -28,6 +28,8 @@ _TOLERANCE_GROWTH, _TOLERANCE_CAP = 0.08, 3.5
 _LOST_FADE, _LOST_FADE_CAP = 0.05, 0.3
 """Likeness taken from a person per unseen frame, and at most: the one in view is preferred where both would fit."""
 _WEIGHT_POINTS, _WEIGHT_BOX, _WEIGHT_SIZE = 0.6, 0.3, 0.1
+_LEAST_SIZE_RATIO = 0.15
+"""No person's box shrinks or grows to more than this from one finding to the next."""
 _DUPLICATE = 0.6
 """Keypoint similarity from which an unmatched pose is a second finding of a person already matched."""
 
@@ -82,11 +84,13 @@ class _Person:
         unseen = frame_index - self.frame_index - 1
         xy, box = self.predict(frame_index)
         here, there = box_area(self.box), box_area(pose.bbox)
+        size = min(here, there) / max(here, there)
+        if size < _LEAST_SIZE_RATIO:
+            return 0.0
         tolerance = min(_TOLERANCE * (1.0 + _TOLERANCE_GROWTH * unseen), _TOLERANCE_CAP)
         points = keypoint_similarity(
             self.skeleton, xy, self.score, pose, area=0.5 * (here + there), tolerance=tolerance
         )
-        size = min(here, there) / max(here, there)
         likeness = _WEIGHT_POINTS * points + _WEIGHT_BOX * box_iou(box, pose.bbox) + _WEIGHT_SIZE * size
         # Size alone is no evidence of place.
         return 0.0 if likeness <= _WEIGHT_SIZE else likeness * (1.0 - min(_LOST_FADE * unseen, _LOST_FADE_CAP))

@@ -53,12 +53,19 @@ def box_area(box: Float32Array | Float64Array) -> float:
 
 def box_iou(a: Float32Array | Float64Array, b: Float32Array | Float64Array) -> float:
     """Intersection over union of two xyxy boxes, 0..1."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = float(width * height)
+    shared = _shared_area(a, b)
     return shared / (box_area(a) + box_area(b) - shared)
+
+
+def box_containment(a: Float32Array | Float64Array, b: Float32Array | Float64Array) -> float:
+    """Share 0..1 of the smaller of two xyxy boxes that lies inside the other."""
+    return _shared_area(a, b) / min(box_area(a), box_area(b))
+
+
+def _shared_area(a: Float32Array | Float64Array, b: Float32Array | Float64Array) -> float:
+    width = float(min(a[2], b[2]) - max(a[0], b[0]))
+    height = float(min(a[3], b[3]) - max(a[1], b[1]))
+    return width * height if width > 0 and height > 0 else 0.0
 
 
 def keypoint_similarity(
