@@ -12,6 +12,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from animegen.types import Colour, Float64Array, Uint8Array
+from animegen.video.hdr import ToneMap, Uint16Array, needs_tone_map
 
 UNKNOWN = 2
 """The tag that says nothing, for primaries, transfer and matrix alike."""
@@ -41,6 +42,13 @@ _LUMA = {
 }
 """Weights of red and blue in luma, by matrix (H.273, table 4)."""
 
+_SWSCALE_SPACES = {
+    "bt709": Colorspace.ITU709,
+    "fcc": Colorspace.FCC,
+    "smpte240m": Colorspace.SMPTE240M,
+    "bt2020nc": Colorspace.BT2020,
+    "bt2020c": Colorspace.BT2020,
+}
 _PLANAR_YUV = re.compile(r"yuvj?4\d\dp(\d+)?(le)?")
 _ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -91,44 +99,56 @@ def yuv_to_rgb(matrix: str, value_range: Literal["tv", "pc"], bits: int) -> Floa
 
 
 class RgbConverter:
-    """Makes RGB pictures of the decoded frames of one video. One instance serves one thread.
+    """Makes BT.709 RGB pictures of the decoded frames of one video. One instance serves one thread.
 
     Planar YUV of any depth is converted here: bilinear chroma, one 3x4 matrix, rounded once (within 1 of the exact
-    value); every other format by swscale with its accurate flags. Alpha is laid on white.
+    value); every other format by swscale with its accurate flags. Alpha is laid on white; HDR and wide gamut are
+    tone-mapped, ``peak`` being the brightest light in cd/m2.
     """
 
-    def __init__(self, colour: Colour) -> None:
+    def __init__(self, colour: Colour, peak: float) -> None:
         self._colour = colour
+        self._tone_map = ToneMap(colour, peak) if needs_tone_map(colour) else None
         self._swscale = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> Uint8Array:
         """uint8 [H, W, 3] of one frame."""
+        if self._tone_map is not None:
+            return self._tone_map(self._deep(frame))
         planar = _PLANAR_YUV.fullmatch(frame.format.name)
         if planar is None or self._colour.matrix not in _LUMA:
             return self._by_swscale(frame)
+        if planar[1] is not None:
+            return np.asarray(cv2.convertScaleAbs(self._deep(frame), alpha=255 / 65535), np.uint8)
+        to_rgb = yuv_to_rgb(self._colour.matrix, self._colour.range, 8) * 255
+        return np.asarray(cv2.transform(_upsampled(frame, np.uint8), to_rgb), np.uint8)
+
+    def _deep(self, frame: av.VideoFrame) -> Uint16Array:
+        """uint16 [H, W, 3] R'G'B', 65535 being full signal."""
+        planar = _PLANAR_YUV.fullmatch(frame.format.name)
+        if planar is None or self._colour.matrix not in _LUMA:
+            return np.asarray(self._reformatted(frame, "rgb48le"), np.uint16)
         bits = int(planar[1] or 8)
-        to_rgb = yuv_to_rgb(self._colour.matrix, self._colour.range, bits)
-        if bits == 8:
-            return np.asarray(cv2.transform(_upsampled(frame, np.uint8), to_rgb * 255), np.uint8)
-        wide = cv2.transform(_upsampled(frame, np.uint16), to_rgb * 65535)
-        return np.asarray(cv2.convertScaleAbs(wide, alpha=255 / 65535), np.uint8)
+        samples = _upsampled(frame, np.uint16 if bits > 8 else np.uint8).astype(np.uint16, copy=False)
+        to_rgb = yuv_to_rgb(self._colour.matrix, self._colour.range, bits) * 65535
+        return np.asarray(cv2.transform(samples, to_rgb), np.uint16)
 
     def _by_swscale(self, frame: av.VideoFrame) -> Uint8Array:
-        alpha = any(component.is_alpha for component in frame.format.components) or frame.format.has_palette
-        space = {"bt709": Colorspace.ITU709, "fcc": Colorspace.FCC, "smpte240m": Colorspace.SMPTE240M}.get(
-            self._colour.matrix, Colorspace.BT2020 if self._colour.matrix.startswith("bt2020") else Colorspace.ITU601
-        )
-        rgb = self._swscale.reformat(
+        if any(component.is_alpha for component in frame.format.components) or frame.format.has_palette:
+            return on_white(self._reformatted(frame, "rgba").astype(np.uint8, copy=False))
+        return np.ascontiguousarray(self._reformatted(frame, "rgb24"), np.uint8)
+
+    def _reformatted(self, frame: av.VideoFrame, pixel_format: str) -> NDArray[Any]:
+        space = _SWSCALE_SPACES.get(self._colour.matrix, Colorspace.ITU601)
+        return self._swscale.reformat(
             frame,
-            format="rgba" if alpha else "rgb24",
+            format=pixel_format,
             src_colorspace=space,
             dst_colorspace=space,
             src_color_range=ColorRange.JPEG if self._colour.range == "pc" else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
             interpolation=_ACCURATE,
         ).to_ndarray()
-        image: Uint8Array = np.ascontiguousarray(rgb, np.uint8)
-        return on_white(image) if alpha else image
 
 
 def on_white(rgba: Uint8Array) -> Uint8Array:
@@ -137,17 +157,17 @@ def on_white(rgba: Uint8Array) -> Uint8Array:
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def _upsampled(frame: av.VideoFrame, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
+def _upsampled(frame: av.VideoFrame, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[np.integer[Any]]:
     """[H, W, 3] of Y, Cb and Cr, chroma brought to full size."""
-    luma, *chroma = (
-        np.frombuffer(plane, dtype).reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes[:3]
-    )
-    height, width = luma.shape
-    full = []
-    for plane in chroma:
-        rows, columns = plane.shape
+    planes: list[NDArray[np.integer[Any]]] = [
+        np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : plane.width]
+        for plane in frame.planes[:3]
+    ]
+    height, width = planes[0].shape
+    for index in (1, 2):
+        rows, columns = planes[index].shape
         # An odd size has half a chroma sample to spare: enlarge by the whole factor, then cut.
         grown = (columns * -(-width // columns), rows * -(-height // rows))
-        full.append(plane if grown == (columns, rows) else cv2.resize(plane, grown)[:height, :width])
-    merged: NDArray[Any] = cv2.merge([luma, *full])
-    return merged
+        if grown != (columns, rows):
+            planes[index] = np.asarray(cv2.resize(planes[index], grown), dtype)[:height, :width]
+    return np.asarray(cv2.merge(planes), dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -13,7 +13,7 @@ import numpy as np
 from av.container import InputContainer
 
 from animegen.errors import InputError
-from animegen.video.timeline import Timeline, make_timeline
+from animegen.video.timeline import Int64Array, Timeline, make_timeline
 
 DECODER_THREADS = 2
 """Threads of every decoder: a constant, so that a file decodes alike on every machine."""
@@ -37,6 +37,11 @@ def open_container(path: Path) -> InputContainer:
         raise InputError(
             f"{path} cannot be read as a video: {_reason(error)}", "is it a video file, and is it whole?"
         ) from None
+
+
+def video_stream(container: InputContainer, index: int) -> av.VideoStream:
+    """The stream of an open container that stands at ``index`` among all its streams."""
+    return next(stream for stream in container.streams.video if stream.index == index)
 
 
 def damaged(path: Path, what: str) -> InputError:
@@ -63,8 +68,10 @@ def scan(path: Path, stream_index: int, *, salvage: bool) -> Scan:
     Raises InputError where the file breaks off or does not decode, unless ``salvage``.
     """
     with open_container(path) as container:
-        stream = container.streams[stream_index]
-        time_base, step = stream.time_base, _nominal_step(stream)
+        stream = video_stream(container, stream_index)
+        time_base = stream.time_base or Fraction(1, 1000)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        step = max(1, round(1 / (rate * time_base)))
         packets = _packets(container, stream, path, salvage=salvage)
         telling = container.format.name in _TELLING_CONTAINERS and stream.codec.canonical_name in _TELLING_CODECS
     keys = [packet.pts for packet in packets if packet.key and packet.pts is not None]
@@ -77,7 +84,7 @@ def scan(path: Path, stream_index: int, *, salvage: bool) -> Scan:
     decoded, last = _decoded(path, stream_index, None, salvage=salvage)
     if not decoded:
         raise InputError(f"{path} holds no frame that can be decoded", "" if salvage else "is the file whole?")
-    rising = all(p is not None and q is not None and p < q for p, q in zip(decoded, decoded[1:], strict=False))
+    rising = all(p is not None and q is not None and p < q for p, q in pairwise(decoded))
     timeline = make_timeline(time_base, decoded, keys if rising else [], last, step)
     return Scan(timeline, tuple(decoded), rising and not salvage)
 
@@ -117,13 +124,13 @@ class Reader:
         while self._next < index:
             self._take()
 
-    def _jump(self, index: int, entries: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+    def _jump(self, index: int, entries: Int64Array) -> bool:
         """Stand before frame ``index`` by way of a keyframe; False where no keyframe leads there."""
-        wanted = self._scan.shown[index]
-        back = 1
+        pts = self._scan.timeline.pts
+        wanted, back = int(pts[index]), 1
         while back <= len(entries):
-            target = self._scan.shown[entries[-back]]
-            self._container.seek(target, stream=self._container.streams[self._stream_index])
+            target = int(pts[entries[-back]])
+            self._container.seek(target, stream=video_stream(self._container, self._stream_index))
             frames = decode(self._container, self._stream_index, salvage=False, from_keyframe=True)
             first = next((frame for frame in frames if frame.pts is not None and frame.pts >= wanted), None)
             if first is not None and first.pts == wanted:
@@ -157,7 +164,7 @@ def decode(
     ``from_keyframe`` skips the packets before the first keyframe. ``salvage`` passes over what does not decode and
     leaves out frames that the decoder marks as damaged; else av.FFmpegError is raised.
     """
-    stream = container.streams[stream_index]
+    stream = video_stream(container, stream_index)
     if not stream.codec_context.is_open:
         # With frame threads an error comes up some packets late and takes good frames with it.
         stream.thread_type = "SLICE" if salvage else "AUTO"
@@ -170,7 +177,7 @@ def decode(
             if packet is None:
                 return
             waiting = waiting and not packet.is_keyframe
-            frames = [] if waiting and packet.size else packet.decode()
+            frames = [] if waiting and packet.size else stream.decode(packet)
         except av.FFmpegError:
             if not salvage:
                 raise
@@ -214,11 +221,6 @@ def _decoded(path: Path, stream_index: int, count: int | None, *, salvage: bool)
         except av.FFmpegError as error:
             raise damaged(path, f"frame {len(shown)} cannot be decoded ({_reason(error)})") from None
     return shown, last
-
-
-def _nominal_step(stream: av.VideoStream) -> int:
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    return max(1, round(1 / (rate * stream.time_base)))
 
 
 def _put_back(first: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
