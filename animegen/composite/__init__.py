@@ -1,1 +1,22 @@
-"""Backgrounds without the people, mattes, and avatars laid on the frame."""
+"""Mattes of people, the background behind them, and sprites laid over a picture."""
+
+from __future__ import annotations
+
+from animegen.composite.layer import compose, compose_alpha, depth_order
+from animegen.composite.matte import Matte, body_height, frame_matte, person_matte
+from animegen.composite.observe import Observation, PlateObserver
+from animegen.composite.plate import PlateSet, build_plates
+
+__all__ = [
+    "Matte",
+    "Observation",
+    "PlateObserver",
+    "PlateSet",
+    "body_height",
+    "build_plates",
+    "compose",
+    "compose_alpha",
+    "depth_order",
+    "frame_matte",
+    "person_matte",
+]

@@ -1,0 +1,123 @@
+"""How the camera moved between two frames: features followed on small grey pictures, a homography fitted to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from animegen.types import Float32Array, Float64Array, Uint8Array
+
+SMALL_SIDE = 640
+"""Longest side, in pixels, of the grey pictures on which frames are aligned."""
+
+_FEATURES = 240
+_MIN_FEATURES = 12
+_MIN_SHARE = 0.4
+"""Fewer followed features, or a smaller share of them in agreement, say nothing of the camera."""
+
+_AGREEMENT = 1.0
+"""How far, in small pixels, a feature may lie from where the homography puts it."""
+
+_UNCHANGED = 3.0
+"""Mean difference in grey levels up to which two featureless frames show the same view."""
+
+_FLOW_WINDOW = (15, 15)
+_FLOW_LEVELS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A frame as alignment sees it: small ``grey`` uint8 [h, w], and ``people`` uint8 [h, w], not 0 on them."""
+
+    grey: Uint8Array
+    people: Uint8Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """``homography`` f64 [3, 3] between full frames' pixels; ``shift``: median movement of the features in pixels."""
+
+    homography: Float64Array
+    shift: float
+
+
+def small_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) at which a frame of ``size`` is aligned."""
+    shrink = max(1.0, max(size) / SMALL_SIDE)
+    return max(1, round(size[0] / shrink)), max(1, round(size[1] / shrink))
+
+
+def small_grey(image: Uint8Array) -> Uint8Array:
+    """RGB uint8 [H, W, 3] as the small grey picture of :class:`View`."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.asarray(
+        cv2.resize(grey, small_size((image.shape[1], image.shape[0])), interpolation=cv2.INTER_AREA), np.uint8
+    )
+
+
+def to_small(size: tuple[int, int]) -> Float64Array:
+    """The 3x3 matrix from a frame's pixels to those of its small picture."""
+    small = small_size(size)
+    x, y = small[0] / size[0], small[1] / size[1]
+    return np.array([(x, 0.0, (x - 1) / 2), (0.0, y, (y - 1) / 2), (0.0, 0.0, 1.0)])
+
+
+class Aligner:
+    """Aligns other frames of the same size to one view, whose features are found once."""
+
+    def __init__(self, view: View, size: tuple[int, int]) -> None:
+        self._view = view
+        self._to_small = to_small(size)
+        self._from_small = np.linalg.inv(self._to_small)
+        free = cv2.compare(view.people, 0, cv2.CMP_EQ)
+        found = cv2.goodFeaturesToTrack(view.grey, _FEATURES, 0.01, 9, mask=free)
+        self._points = np.zeros((0, 1, 2), np.float32) if found is None else found.reshape(-1, 1, 2)
+
+    def align(self, grey: Uint8Array, guess: Float64Array | None = None) -> Alignment | None:
+        """How a frame with this small grey picture lies in the view's frame, or None where nothing agrees.
+
+        The homography takes the frame's pixels to those of the view's frame. ``guess`` is one known to be near.
+        """
+        if len(self._points) < _MIN_FEATURES:
+            return self._unchanged(grey)
+        here, there = self._follow(grey, guess)
+        if len(here) < max(_MIN_FEATURES, _MIN_SHARE * len(self._points)):
+            return self._unchanged(grey)
+        small, agree = cv2.findHomography(there, here, cv2.RANSAC, _AGREEMENT)
+        if small is None or agree.sum() < max(_MIN_FEATURES, _MIN_SHARE * len(here)) or not _is_camera(small):
+            return self._unchanged(grey)
+        agreeing = agree.ravel() > 0
+        moved = np.linalg.norm((here - there)[agreeing], axis=1)
+        homography = self._from_small @ small @ self._to_small
+        return Alignment(homography / homography[2, 2], float(np.median(moved)) / self._to_small[0, 0])
+
+    def _follow(self, grey: Uint8Array, guess: Float64Array | None) -> tuple[Float32Array, Float32Array]:
+        """Features of the view and where they lie in the other frame, both f32 [n, 2] small pixels."""
+        start, flags = self._points.copy(), 0
+        if guess is not None:
+            back = np.linalg.inv(self._to_small @ guess @ self._from_small)
+            start = np.asarray(cv2.perspectiveTransform(self._points, back), np.float32)
+            flags = cv2.OPTFLOW_USE_INITIAL_FLOW
+        there, found, _ = cv2.calcOpticalFlowPyrLK(
+            self._view.grey, grey, self._points, start, winSize=_FLOW_WINDOW, maxLevel=_FLOW_LEVELS, flags=flags
+        )
+        height, width = grey.shape
+        there = there.reshape(-1, 2)
+        inside = (there >= 0).all(axis=1) & (there < (width, height)).all(axis=1)
+        kept = inside & (found.ravel() > 0)
+        return self._points.reshape(-1, 2)[kept], there[kept]
+
+    def _unchanged(self, grey: Uint8Array) -> Alignment | None:
+        """Identity where both frames look the same beside the people, for scenes without features."""
+        free = cv2.compare(self._view.people, 0, cv2.CMP_EQ)
+        if cv2.mean(cv2.absdiff(self._view.grey, grey), mask=free)[0] <= _UNCHANGED:
+            return Alignment(np.eye(3), 0.0)
+        return None
+
+
+def _is_camera(homography: Float64Array) -> bool:
+    """Whether a camera could have moved so between frames: no mirror, no collapse, no wild perspective."""
+    area = float(np.linalg.det(homography[:2, :2]))
+    return 0.25 < area < 4.0 and float(np.abs(homography[2, :2]).max()) < 2e-3

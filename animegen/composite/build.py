@@ -1,0 +1,198 @@
+"""Building plates: a mosaic for every window, its gaps filled from the windows before and after, then invented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animegen.composite.fill import match
+from animegen.composite.inpaint import inpaint
+from animegen.composite.mosaic import UNSEEN, Plate, is_identity, mosaic, warp
+from animegen.composite.windows import Layout, Window, chosen, frame_corners, lay, map_points, windows
+from animegen.errors import InvalidValue
+from animegen.jobs.artefacts import artefact
+from animegen.types import Float64Array, Uint8Array
+
+_INVENTED = UNSEEN - 1
+"""Age of a pixel that was inpainted: any that was ever seen is younger."""
+
+_FADE_SAMPLES = 2
+"""Samples at each end of a window over which its plate and its neighbour's give way to each other."""
+
+_STEADY = 1.5
+"""Pixels up to which two windows of a standing camera are taken to see the same view."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlateTable:
+    """How frames lie on plates.
+
+    ``frames`` i64 [N] rising indices; ``plate`` i64 [N, 2] the plates a frame is filled from (-1: no second);
+    ``to_plate`` f64 [N, 2, 3, 3] homographies from frame to plate pixels; ``second`` f32 [N] weight of the second.
+    """
+
+    frames: NDArray[np.int64]
+    plate: NDArray[np.int64]
+    to_plate: Float64Array
+    second: NDArray[np.float32]
+
+    def row(self, frame: int) -> int:
+        """Position of a frame; raises InvalidValue for one that was not observed."""
+        row = int(np.searchsorted(self.frames, frame))
+        if row >= len(self.frames) or self.frames[row] != frame:
+            raise InvalidValue(f"frame {frame} has no plate: it was not observed in the first pass")
+        return row
+
+    def save(self, path: Path) -> None:
+        """Write the table as npz, whole or not at all."""
+        with artefact(path) as part, part.open("wb") as file:
+            np.savez(file, frames=self.frames, plate=self.plate, to_plate=self.to_plate, second=self.second)
+
+    @classmethod
+    def load(cls, path: Path) -> PlateTable:
+        """Read what :meth:`save` wrote."""
+        with np.load(path, allow_pickle=False) as data:
+            return cls(data["frames"], data["plate"], data["to_plate"], data["second"])
+
+
+def build_table(observations: Iterable[Path], size: tuple[int, int], folder: Path) -> PlateTable:
+    """Write the plates of a clip as ``plate-NNNNN.png`` into ``folder`` and return how its frames lie on them.
+
+    Forward, every window takes over what only the windows before it saw; backward, what only those after it saw.
+    Each pass holds two plates at a time.
+    """
+    tables: list[PlateTable] = []
+    steps: list[Float64Array | None] = []
+    previous: tuple[Window, Layout, Plate] | None = None
+    for number, window in enumerate(windows(observations, size)):
+        layout, plate = _window_plate(window, size)
+        step = _step(previous[0], previous[1], window, layout, size) if previous else None
+        if previous is not None and step is not None:
+            plate = _carry(previous[2], plate, np.linalg.inv(step))
+            tables[-1], table = _faded(tables[-1], previous[0], _alone(window, layout, number), window, step)
+        else:
+            table = _alone(window, layout, number)
+        tables.append(table)
+        steps.append(step)
+        _write(folder / f"plate-{number:05d}.png", cv2.cvtColor(plate.image, cv2.COLOR_RGB2BGR))
+        _write(folder / f"age-{number:05d}.png", plate.age)
+        previous = window, layout, plate
+    _complete(folder, steps)
+    fields = ("frames", "plate", "to_plate", "second")
+    return PlateTable(*(np.concatenate([getattr(t, name) for t in tables]) for name in fields))
+
+
+def _complete(folder: Path, steps: list[Float64Array | None]) -> None:
+    """The backward pass: fill from later windows, then invent what is left, once, and hand that back as well."""
+    later: Plate | None = None
+    for number in reversed(range(len(steps))):
+        picture, ages = folder / f"plate-{number:05d}.png", folder / f"age-{number:05d}.png"
+        image = cv2.imread(str(picture), cv2.IMREAD_COLOR_RGB)
+        age = cv2.imread(str(ages), cv2.IMREAD_UNCHANGED)
+        if image is None or age is None:
+            raise InvalidValue(f"{picture} vanished while the plates were built")
+        plate = Plate(np.asarray(image, np.uint8), np.asarray(age, np.uint16))
+        step = steps[number + 1] if number + 1 < len(steps) else None
+        if later is not None and step is not None:
+            plate = _carry(later, plate, step)
+        unseen = plate.age == UNSEEN
+        if unseen.any():
+            invented = inpaint(plate.image, unseen.view(np.uint8) * 255)
+            plate = Plate(invented, np.where(unseen, _INVENTED, plate.age).astype(np.uint16))
+        _write(picture, cv2.cvtColor(plate.image, cv2.COLOR_RGB2BGR))
+        ages.unlink()
+        later = plate
+
+
+def _window_plate(window: Window, size: tuple[int, int]) -> tuple[Layout, Plate]:
+    pictures = [np.asarray(_decode(p), np.uint8) for p in window.pictures]
+    layout = lay(window, size, pictures)
+    keep = chosen(window, layout.size)
+    plate = mosaic(
+        [pictures[i] for i in keep], [window.people[i] for i in keep], [layout.samples[i] for i in keep], layout.size
+    )
+    return layout, plate
+
+
+def _decode(picture: bytes) -> Uint8Array:
+    return np.asarray(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def _step(
+    before: Window, before_layout: Layout, window: Window, layout: Layout, size: tuple[int, int]
+) -> Float64Array | None:
+    """Homography from a window's plate to that of the window before, or None after a cut."""
+    if window.before is None:
+        return None
+    corners = frame_corners(size)
+    drift = np.abs(map_points(before.samples[-1] @ window.before, corners) - corners).max()
+    if before_layout.still and layout.still and drift <= _STEADY:
+        return np.eye(3)
+    return np.asarray(before_layout.samples[-1] @ window.before @ np.linalg.inv(layout.samples[0]))
+
+
+def _carry(source: Plate, target: Plate, homography: Float64Array) -> Plate:
+    """``target`` with its older or unseen pixels taken from a neighbouring window's plate, in the target's light."""
+    size = (target.age.shape[1], target.age.shape[0])
+    image = warp(source.image, homography, size)
+    age = _older(source.age, homography, size)
+    gain = age < target.age
+    if not gain.any():
+        return target
+    both = ((age < _INVENTED) & (target.age < _INVENTED)).view(np.uint8) * 255
+    taken = match(image, target.image, both)
+    taken = np.where(gain[..., None], taken, target.image)
+    return Plate(taken, np.where(gain, age, target.age).astype(np.uint16))
+
+
+def _older(age: NDArray[np.uint16], homography: Float64Array, size: tuple[int, int]) -> NDArray[np.uint16]:
+    """Ages one window later, seen through a homography; what was invented stays so."""
+    if not (is_identity(homography) and age.shape[::-1] == size):
+        flags = cv2.INTER_NEAREST
+        age = np.asarray(cv2.warpPerspective(age, homography, size, flags=flags, borderValue=[UNSEEN] * 4), np.uint16)
+    return np.where(age >= _INVENTED, age, np.minimum(age, _INVENTED - 2) + 1).astype(np.uint16)
+
+
+def _alone(window: Window, layout: Layout, number: int) -> PlateTable:
+    """The table of one window's frames, all filled from its own plate."""
+    count = len(window.frames)
+    return PlateTable(
+        frames=np.array(window.frames, np.int64),
+        plate=np.tile(np.array([number, -1], np.int64), (count, 1)),
+        to_plate=np.repeat(layout.frames[:, None], 2, axis=1),
+        second=np.zeros(count, np.float32),
+    )
+
+
+def _faded(
+    early: PlateTable, early_window: Window, late: PlateTable, late_window: Window, step: Float64Array
+) -> tuple[PlateTable, PlateTable]:
+    """Two neighbouring windows' tables with their frames at the border filled from both plates.
+
+    The weight of the other plate rises to one half at the border, so that neither plate ever appears at once.
+    """
+    tail = np.flatnonzero(np.array(early_window.frame_sample) >= len(early_window.samples) - _FADE_SAMPLES)
+    head = np.flatnonzero(np.array(late_window.frame_sample) < _FADE_SAMPLES)
+    early.plate[tail, 1] = late.plate[0, 0]
+    early.to_plate[tail, 1] = _lead(np.linalg.inv(step), early.to_plate[tail, 0])
+    early.second[tail] = np.linspace(0.0, 0.5, len(tail) + 1)[1:]
+    late.plate[head, 1] = early.plate[0, 0]
+    late.to_plate[head, 1] = _lead(step, late.to_plate[head, 0])
+    late.second[head] = np.linspace(0.5, 0.0, len(head) + 1)[:-1]
+    return early, late
+
+
+def _lead(step: Float64Array, homographies: Float64Array) -> Float64Array:
+    led = step @ homographies
+    return np.asarray(led / led[:, 2:, 2:])
+
+
+def _write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16] | cv2.typing.MatLike) -> None:
+    _, encoded = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    with artefact(path) as part:
+        part.write_bytes(encoded.tobytes())

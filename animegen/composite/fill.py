@@ -1,0 +1,58 @@
+"""Smooth continuation: values known in places carried on to everywhere, and pictures matched to their surroundings."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from animegen.types import Float32Array, Uint8Array
+
+_MATCH_SIDE = 96
+"""Longest side, in pixels, at which differences of light are measured: light changes slowly across a picture."""
+
+_OUTLIER = 3.0
+_OUTLIER_FLOOR = 10.0
+"""A difference further from the median than this many deviations, and grey levels, is an object and not light."""
+
+
+def membrane(values: Float32Array, weight: Float32Array) -> Float32Array:
+    """``values`` f32 [h, w, c] where ``weight`` f32 [h, w] is 1, continued smoothly where it is 0.
+
+    Push-pull over a pyramid (Gortler et al. 1996, "The Lumigraph", section 3.4.2). All 0 where nothing is known.
+    """
+    height, width = weight.shape
+    weighted = values * weight[..., None]
+    if max(height, width) <= 2:
+        total = float(weight.sum())
+        mean = weighted.sum(axis=(0, 1)) / total if total > 0 else np.zeros(values.shape[2], np.float32)
+        coarse: Float32Array = np.broadcast_to(mean, values.shape).astype(np.float32)
+    else:
+        half = (max(1, (width + 1) // 2), max(1, (height + 1) // 2))
+        mass = np.asarray(cv2.resize(weight, half, interpolation=cv2.INTER_AREA), np.float32)
+        pulled = cv2.resize(weighted, half, interpolation=cv2.INTER_AREA).reshape(half[1], half[0], -1)
+        mean = pulled / np.maximum(mass, 1e-6)[..., None]
+        coarse = membrane(mean, np.minimum(mass * 4.0, 1.0))
+        coarse = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).reshape(values.shape)
+    return weighted + coarse * (1.0 - weight[..., None])
+
+
+def match(source: Uint8Array, target: Uint8Array, free: Uint8Array) -> Uint8Array:
+    """``source`` in the light of ``target``: both uint8 [h, w, 3], compared where ``free`` uint8 [h, w] is 255.
+
+    The difference is measured beside the hole and continued into it, so that the seam vanishes; things that stand
+    in one picture only are left out.
+    """
+    height, width = free.shape
+    shrink = max(1.0, max(height, width) / _MATCH_SIDE)
+    small = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+    here, there, open_ = (cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in (source, target, free))
+    difference = there.astype(np.float32) - here
+    usable = open_ == 255
+    if not usable.any():
+        return source
+    centre = np.median(difference[usable], axis=0)
+    distance = np.abs(difference - centre).max(axis=2)
+    limit = max(_OUTLIER_FLOOR, _OUTLIER * float(np.median(distance[usable])))
+    low = membrane(difference, (usable & (distance <= limit)).astype(np.float32))
+    light = cv2.resize(low, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.add(source, light, dtype=cv2.CV_8U), np.uint8)

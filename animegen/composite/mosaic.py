@@ -1,0 +1,134 @@
+"""One plate from several aligned frames: the median, at each place, of the times when nobody stood there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animegen.types import Float64Array, Uint8Array
+
+UNSEEN = 65535
+"""Age of a pixel that nothing has shown yet."""
+
+_SAMPLE_BYTES = 160_000_000
+_MIN_SAMPLES = 6
+"""At most this many bytes of pictures are held at once, but never fewer than so many pictures."""
+
+_BAND = 64
+"""Rows sorted at once: small enough to stay in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plate:
+    """A background picture: ``image`` uint8 [h, w, 3]; ``age`` uint16 [h, w], in windows, of what each pixel shows."""
+
+    image: Uint8Array
+    age: NDArray[np.uint16]
+
+
+def mosaic(
+    pictures: Sequence[Uint8Array], people: Sequence[Uint8Array], to_plate: Sequence[Float64Array], size: tuple[int, int]
+) -> Plate:
+    """The masked temporal median of pictures laid onto a plate of ``size`` (width, height).
+
+    ``people`` are small mattes (not 0 on people), ``to_plate`` f64 [3, 3] the homographies from picture to plate
+    pixels; an exact identity is not resampled. Age is 0 where any picture shows the place, else ``UNSEEN``.
+    """
+    layers = [warp(p, h, size) for p, h in zip(pictures, to_plate, strict=True)]
+    blocked = [
+        _blocked(matte, picture.shape[1::-1], h, size)
+        for matte, picture, h in zip(people, pictures, to_plate, strict=True)
+    ]
+    _equalise(layers, blocked)
+    height, width = size[1], size[0]
+    image = np.empty((height, width, 3), np.uint8)
+    seen = np.zeros((height, width), np.uint8)
+    for top in range(0, height, _BAND):
+        band = slice(top, min(top + _BAND, height))
+        stack = [cv2.max(layer[band], cv2.merge([b[band]] * 3)) for layer, b in zip(layers, blocked, strict=True)]
+        count = sum((b[band] == 0).astype(np.uint8) for b in blocked)
+        image[band] = _lower_median(stack, np.asarray(count, np.uint8))
+        seen[band] = count
+    return Plate(image, np.where(seen > 0, 0, UNSEEN).astype(np.uint16))
+
+
+def sample_limit(size: tuple[int, int]) -> int:
+    """How many pictures of (width, height) a plate may be made from at once."""
+    return max(_MIN_SAMPLES, _SAMPLE_BYTES // (size[0] * size[1] * 4))
+
+
+def warp(
+    image: NDArray[np.uint8] | NDArray[np.uint16],
+    homography: Float64Array,
+    size: tuple[int, int],
+    border: int | None = None,
+) -> NDArray[np.uint8]:
+    """``image`` seen through ``homography`` on a picture of ``size``; beyond its edge ``border``, or its last pixels."""
+    if is_identity(homography) and image.shape[1::-1] == size:
+        return np.asarray(image)
+    mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
+    flags = cv2.INTER_LINEAR
+    return np.asarray(
+        cv2.warpPerspective(image, homography, size, flags=flags, borderMode=mode, borderValue=[border or 0] * 4)
+    )
+
+
+def is_identity(homography: Float64Array) -> bool:
+    """Whether a homography is exactly no movement."""
+    return bool(np.array_equal(homography, np.eye(3)))
+
+
+def _blocked(people: Uint8Array, size: tuple[int, int], homography: Float64Array, plate: tuple[int, int]) -> Uint8Array:
+    """Plate pixels (255) at which a picture shows a person, or nothing."""
+    full = cv2.resize(people, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.compare(warp(full, homography, plate, border=255), 0, cv2.CMP_GT), np.uint8)
+
+
+def _equalise(layers: list[Uint8Array], blocked: Sequence[Uint8Array]) -> None:
+    """Bring every layer to the exposure of the middle one, channel by channel, by one factor each."""
+    middle = len(layers) // 2
+    reference = layers[middle][::8, ::8].astype(np.float32)
+    for i, layer in enumerate(layers):
+        common = (blocked[i] | blocked[middle])[::8, ::8] == 0
+        if i == middle or common.sum() < 64:
+            continue
+        mine = layer[::8, ::8].astype(np.float32)
+        gain = np.clip((reference[common].mean(axis=0) + 1) / (mine[common].mean(axis=0) + 1), 0.7, 1.4)
+        if np.abs(gain - 1).max() > 0.004:
+            layers[i] = np.asarray(cv2.multiply(layer, (*gain.tolist(), 1.0), dtype=cv2.CV_8U), np.uint8)
+
+
+def _lower_median(stack: list[Uint8Array], count: Uint8Array) -> Uint8Array:
+    """Per pixel, the lower median of the ``count`` smallest entries (those blocked are 255 and sort last)."""
+    ordered = list(stack)
+    for a, b in _sorting_network(len(ordered)):
+        ordered[a], ordered[b] = cv2.min(ordered[a], ordered[b]), cv2.max(ordered[a], ordered[b])
+    rank = (np.maximum(count, 1) - 1) // 2
+    result = ordered[0]
+    for i in range(1, (len(ordered) + 1) // 2):
+        cv2.copyTo(ordered[i], (rank == i).view(np.uint8), result)
+    return result
+
+
+@cache
+def _sorting_network(count: int) -> tuple[tuple[int, int], ...]:
+    """Comparators that sort ``count`` values (Batcher 1968, odd-even merge sort)."""
+
+    def pairs() -> Iterator[tuple[int, int]]:
+        span = 1
+        while span < count:
+            step = span
+            while step >= 1:
+                for start in range(step % span, count - step, 2 * step):
+                    for i in range(start, min(start + step, count - step)):
+                        if i // (2 * span) == (i + step) // (2 * span):
+                            yield i, i + step
+                step //= 2
+            span *= 2
+
+    return tuple(pairs())

@@ -1,0 +1,139 @@
+"""The clean background of a clip: plates built from the observed segments, and frames with the people removed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from animegen.composite.build import PlateTable, build_table
+from animegen.composite.fill import match
+from animegen.composite.matte import Matte, person_matte
+from animegen.composite.mosaic import is_identity
+from animegen.errors import InvalidValue
+from animegen.types import Float64Array, Frame, Pose, Uint8Array
+
+_CACHED_PLATES = 4
+"""Plates held decoded: two of the window being drawn, and as many for the frames still in flight."""
+
+_RING = 0.12
+"""Width, in longer sides of the matte, of the surroundings by whose light the plate is matched."""
+
+
+def build_plates(observations: Iterable[Path], size: tuple[int, int], out_dir: Path) -> PlateSet:
+    """Build the plates of a clip from its saved observations, in order, and write them into ``out_dir``.
+
+    ``size`` is the frames' (width, height). Memory does not grow with the clip. Raises OutputError where the disk
+    refuses.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    build_table(observations, size, out_dir).save(out_dir / "frames.npz")
+    return PlateSet.load(out_dir)
+
+
+class PlateSet:
+    """The plates of a clip. Safe to use from several threads."""
+
+    def __init__(self, table: PlateTable, folder: Path) -> None:
+        self._table = table
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._read = lru_cache(maxsize=_CACHED_PLATES)(self._decode)
+
+    @classmethod
+    def load(cls, folder: Path) -> PlateSet:
+        """The plates that :func:`build_plates` wrote."""
+        return cls(PlateTable.load(folder / "frames.npz"), folder)
+
+    def clean(self, frame: Frame, poses: Sequence[Pose]) -> Uint8Array:
+        """The frame with the people removed, uint8 [H, W, 3]; outside their mattes exactly the source.
+
+        Without people, ``frame.image`` itself. Raises InvalidValue for a frame that was never observed.
+        """
+        mattes = [m for m in (person_matte(pose, frame.size) for pose in poses) if m.alpha.size]
+        if not mattes:
+            return frame.image
+        row = self._table.row(frame.index)
+        cleaned = frame.image.copy()
+        for matte in united(mattes, frame.size):
+            rows, columns = matte.window
+            here = frame.image[rows, columns]
+            plate = match(self._behind(row, matte), here, cv2.compare(matte.alpha, 0, cv2.CMP_EQ))
+            alpha = cv2.merge([matte.alpha] * 3)
+            cleaned[rows, columns] = cv2.add(
+                cv2.multiply(plate, alpha, scale=1 / 255), cv2.multiply(here, cv2.bitwise_not(alpha), scale=1 / 255)
+            )
+        return cleaned
+
+    def _behind(self, row: int, matte: Matte) -> Uint8Array:
+        """What lies behind a matte's window: one plate, or two while one gives way to the other."""
+        first, second = (int(p) for p in self._table.plate[row])
+        picture = self._window(first, self._table.to_plate[row, 0], matte)
+        weight = float(self._table.second[row])
+        if second < 0 or weight == 0.0:
+            return picture
+        other = self._window(second, self._table.to_plate[row, 1], matte)
+        return np.asarray(cv2.addWeighted(picture, 1.0 - weight, other, weight, 0.0), np.uint8)
+
+    def _window(self, plate: int, to_plate: Float64Array, matte: Matte) -> Uint8Array:
+        image = self._plate(plate)
+        if is_identity(to_plate):
+            return image[matte.window]
+        shift = np.array([(1.0, 0.0, matte.x), (0.0, 1.0, matte.y), (0.0, 0.0, 1.0)])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = matte.alpha.shape[::-1]
+        return np.asarray(
+            cv2.warpPerspective(image, to_plate @ shift, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
+        )
+
+    def _plate(self, number: int) -> Uint8Array:
+        with self._lock:
+            return self._read(number)
+
+    def _decode(self, number: int) -> Uint8Array:
+        path = self._folder / f"plate-{number:05d}.png"
+        decoded = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+        if decoded is None:
+            raise InvalidValue(f"{path} is not a plate", "remove the folder; it is built again")
+        return np.asarray(decoded, np.uint8)
+
+
+def united(mattes: Sequence[Matte], size: tuple[int, int]) -> list[Matte]:
+    """Mattes whose surroundings overlap merged, each widened by the ring of frame around it."""
+    boxes = [_widened(matte, size) for matte in mattes]
+    groups: list[tuple[list[int], list[Matte]]] = []
+    for box, matte in zip(boxes, mattes, strict=True):
+        apart = []
+        members = [matte]
+        for other, others in groups:
+            if box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]:
+                box = [*map(min, box[:2], other[:2]), *map(max, box[2:], other[2:])]
+                members = others + members
+            else:
+                apart.append((other, others))
+        groups = [*apart, (box, members)]
+    return [_union(box, members) for box, members in groups]
+
+
+def _widened(matte: Matte, size: tuple[int, int]) -> list[int]:
+    height, width = matte.alpha.shape
+    ring = max(8, round(_RING * max(width, height)))
+    return [
+        max(0, matte.x - ring),
+        max(0, matte.y - ring),
+        min(size[0], matte.x + width + ring),
+        min(size[1], matte.y + height + ring),
+    ]
+
+
+def _union(box: Sequence[int], mattes: Sequence[Matte]) -> Matte:
+    left, top, right, bottom = box
+    alpha = np.zeros((bottom - top, right - left), np.uint8)
+    for matte in mattes:
+        rows, columns = Matte(matte.alpha, matte.x - left, matte.y - top).window
+        np.maximum(alpha[rows, columns], matte.alpha, out=alpha[rows, columns])
+    return Matte(alpha, left, top)
