@@ -157,9 +157,9 @@ def on_white(rgba: Uint8Array) -> Uint8Array:
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def _upsampled(frame: av.VideoFrame, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[np.integer[Any]]:
+def _upsampled(frame: av.VideoFrame, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
     """[H, W, 3] of Y, Cb and Cr, chroma brought to full size."""
-    planes: list[NDArray[np.integer[Any]]] = [
+    planes: list[NDArray[Any]] = [
         np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : plane.width]
         for plane in frame.planes[:3]
     ]

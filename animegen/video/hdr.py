@@ -146,14 +146,12 @@ def eetf(nits: Float64Array, peak: float) -> Float64Array:
 
 def luminance_weights(primaries: str) -> Float64Array:
     """f64 [3]: the share of each primary in luminance."""
-    weights: Float64Array = _to_xyz(primaries)[1]
-    return weights
+    return np.asarray(_to_xyz(primaries)[1], np.float64)
 
 
 def gamut_matrix(primaries: str) -> Float64Array:
     """f64 [3, 3] that takes linear RGB of ``primaries`` to linear RGB of BT.709."""
-    matrix: Float64Array = np.linalg.solve(_to_xyz("bt709"), _to_xyz(primaries))
-    return matrix
+    return np.asarray(np.linalg.solve(_to_xyz("bt709"), _to_xyz(primaries)), np.float64)
 
 
 def _to_xyz(primaries: str) -> Float64Array:
