@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from animegen.hookspecs import hookimpl
 from animegen.protocols import (
     BackgroundSpec,
+    DoctorCheck,
     IdentityPreserverSpec,
     PoseBackendSpec,
     StyleSpec,
     TrackerSpec,
+    WeightSpec,
 )
 
 if TYPE_CHECKING:
@@ -101,3 +103,18 @@ def animegen_skeletons() -> Iterable[Skeleton]:
     from animegen.pose.skeletons import BLAZEPOSE33, COCO17
 
     return (COCO17, BLAZEPOSE33)
+
+
+@hookimpl
+def animegen_weights() -> Iterable[WeightSpec]:
+    """The packaged manifest."""
+    from animegen.weights import known
+
+    return known().values()
+
+
+@hookimpl
+def animegen_doctor_checks() -> Iterable[DoctorCheck]:
+    """What animegen itself stands on."""
+    names = ("python", "machine", "torch", "video", "pose runtime", "disk")
+    return [DoctorCheck(name, f"animegen.measure.health:check_{name.replace(' ', '_')}") for name in names]

@@ -38,7 +38,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
     def install(name: str, version: str, points: Mapping[str, str], modules: Mapping[str, str] | None = None) -> Path:
         site = tmp_path / "site" / name
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(parents=True)
+        info.mkdir(parents=True, exist_ok=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         lines = [f"{point} = {target}" for point, target in points.items()]
         (info / "entry_points.txt").write_text("\n".join(["[animegen]", *lines, ""]))
