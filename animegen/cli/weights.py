@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from animegen.events import Event
     from animegen.protocols import WeightSpec
 
 
@@ -42,6 +40,7 @@ def list_() -> None:
 )
 def pull(names: tuple[str, ...], file: Path | None) -> None:
     """Fetch weight files ahead of time: those named, or all."""
+    from animegen.cli.progress import listener
     from animegen.weights import fetch, pull_from
 
     specs = _known()
@@ -50,8 +49,9 @@ def pull(names: tuple[str, ...], file: Path | None) -> None:
         for path in pull_from(file, chosen):
             click.echo(path)
         return
-    for spec in chosen:
-        click.echo(fetch(spec.name, on_event=_say, specs=specs.values()))
+    with listener() as tell:
+        paths = [fetch(spec.name, on_event=tell, specs=specs.values()) for spec in chosen]
+    click.echo("\n".join(map(str, paths)))
 
 
 @command.command()
@@ -81,26 +81,13 @@ def verify(names: tuple[str, ...]) -> None:
 @click.argument("name")
 def path(name: str) -> None:
     """Where the file of weights NAME lies, fetched first where it is not here."""
+    from animegen.cli.progress import listener
     from animegen.weights import fetch
 
-    click.echo(fetch(name, on_event=_say, specs=_known().values()))
-
-
-def _say(event: Event) -> None:
-    """Tell a download on stderr; at a terminal its bytes too."""
-    from animegen.cli.console import warn
-    from animegen.events import Progress, StageFinished, StageStarted, Warned
-
-    terminal = sys.stderr.isatty()
-    match event:
-        case StageStarted(stage):
-            click.echo(stage, err=True)
-        case Progress(_, done, int(total)) if terminal:
-            click.echo(f"\r{done / 1e6:.1f} of {total / 1e6:.1f} MB", err=True, nl=False)
-        case StageFinished() if terminal:
-            click.echo("", err=True)
-        case Warned(message):
-            warn(message)
+    specs = _known().values()
+    with listener() as tell:
+        found = fetch(name, on_event=tell, specs=specs)
+    click.echo(found)
 
 
 def _known() -> dict[str, WeightSpec]:
