@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from animegen.errors import OutputError
@@ -27,7 +27,8 @@ def artefact(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}", write_hint(error)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the error that matters is the one on its way
+            part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

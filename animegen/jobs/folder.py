@@ -62,7 +62,7 @@ class JobFolder:
                 )
             return
         self.root.mkdir(parents=True, exist_ok=True)
-        write_text(manifest, "".join(f"{json.dumps(k)} = {_toml(v)}\n" for k, v in sorted(wanted.items())))
+        write_text(manifest, "".join(f"{_toml(k)} = {_toml(v)}\n" for k, v in sorted(wanted.items())))
 
     def fingerprint(self) -> dict[str, Any]:
         """The flat fingerprint that stands in ``job.toml``. Raises JobError where there is none."""
@@ -135,7 +135,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _toml(value: bool | int | float | str | list[Any]) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    # JSON's strings are TOML's, but for the one control character that JSON leaves as it is
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _difference(key: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

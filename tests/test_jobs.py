@@ -1,0 +1,69 @@
+"""The job folder: whole artefacts or none, and a fingerprint that tells jobs apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from animegen.config import ConvertConfig, EncodeConfig
+from animegen.errors import JobError, OutputError
+from animegen.jobs import JobFolder, artefact, write_text
+
+
+def test_an_artefact_stands_only_when_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "thing.bin"
+    with artefact(path) as part:
+        part.write_bytes(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    with pytest.raises(RuntimeError), artefact(path) as part:
+        part.write_bytes(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_refusing_disk_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot write") as caught:
+        write_text(tmp_path / "file" / "below.txt", "text")
+    assert caught.value.hint
+
+
+def test_the_same_request_goes_on_and_another_is_refused(tmp_path: Path) -> None:
+    job = JobFolder.beside(tmp_path / "out.mp4")
+    job.claim({"input": {"sha256": "a"}, "crf": 18, "none": None}, restart=False)
+    job.claim({"input": {"sha256": "a"}, "crf": 18}, restart=False)
+    write_text(job.segment("poses", 0), "done")
+    with pytest.raises(JobError, match=r"crf was 18, is 20") as caught:
+        job.claim({"input": {"sha256": "a"}, "crf": 20}, restart=False)
+    assert "--restart" in caught.value.hint
+    job.claim({"input": {"sha256": "a"}, "crf": 20}, restart=True)
+    assert not job.segment("poses", 0).exists()
+
+
+def test_a_folder_that_is_no_job_is_named(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="not a job folder"):
+        JobFolder(tmp_path / "nothing.job").fingerprint()
+
+
+_text = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12)
+
+
+@given(style=_text, key=_text.filter(bool), value=_text, seed=st.integers(0, 2**31), start=st.fractions(0, 10))
+def test_a_request_is_read_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, style: str, key: str, value: str, seed: int, start: object
+) -> None:
+    config = ConvertConfig(
+        style=style,
+        seed=seed,
+        settings={key: value},
+        encode=EncodeConfig(crf=20, alpha=True),
+        start=start,  # type: ignore[arg-type]
+    )
+    job = JobFolder(tmp_path_factory.mktemp("job") / "out.job")
+    job.claim({"request": config.to_plain()}, restart=False)
+    assert ConvertConfig.from_plain(job.section("request")) == config
