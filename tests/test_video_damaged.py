@@ -1,0 +1,148 @@
+"""Files that are no video, or not a whole one: refused with one line and a hint, or salvaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media import index_of, make_clip, numbered
+from PIL import Image
+
+from animegen.errors import InputError
+from animegen.video import open_video
+
+SALVAGE = {
+    "front.mp4": {"container_options": {"movflags": "faststart"}},
+    "plain.mkv": {},
+    "sound.mkv": {"audio": True},
+    "a.webm": {},
+    "a.avi": {},
+    "fragments.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov"}, "options": {"g": "4"}},
+    "sound.mp4": {"container_options": {"movflags": "faststart"}, "audio": True},
+}
+
+
+def refused(path: Path) -> InputError:
+    with pytest.raises(InputError) as caught, open_video(path) as video:
+        list(video.frames())
+    assert caught.value.exit_code == 1
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert "does not exist" in str(refused(tmp_path / "nothing.mp4"))
+
+
+def test_folder(tmp_path: Path) -> None:
+    assert "is a folder" in str(refused(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a.mkv"])
+def test_zero_bytes(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert "is empty" in str(refused(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "notes.mp4", "notes.mkv", "notes.srt", "notes.m3u8", "notes.nfo"])
+def test_text_file(tmp_path: Path, name: str) -> None:
+    text = "1\n00:00:01,000 --> 00:00:02,000\nHello\n" if name.endswith("srt") else "A text, not a video.\n" * 40
+    if name.endswith("m3u8"):
+        text = "#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/none.ts\n"
+    (tmp_path / name).write_text(text)
+    refused(tmp_path / name)
+
+
+def test_random_bytes(tmp_path: Path) -> None:
+    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(20_000))
+    refused(tmp_path / "noise.mp4")
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.wav", "pcm_s16le"), ("a.m4a", "aac"), ("a.mka", "aac")])
+def test_sound_only(tmp_path: Path, name: str, codec: str) -> None:
+    with av.open(str(tmp_path / name), "w") as out:
+        stream = out.add_stream(codec, rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 48000
+        resampler = av.AudioResampler(format=stream.format, layout="mono", rate=48000)
+        for part in (*resampler.resample(frame), None):
+            out.mux(stream.encode(part))
+    assert "only audio" in str(refused(tmp_path / name))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.8, 0.97, 0.999])
+@pytest.mark.parametrize("name", SALVAGE)
+def test_truncated_file_is_refused_and_salvaged(tmp_path: Path, name: str, share: float) -> None:
+    whole = make_clip(tmp_path / name, frames=40, **SALVAGE[name]).read_bytes()
+    path = tmp_path / f"cut-{name}"
+    path.write_bytes(whole[: int(share * len(whole))])
+    error = refused(path)
+    assert "truncated" in str(error)
+    assert "--salvage" in error.hint
+    if share < 0.3:
+        return
+    with open_video(path, salvage=True) as video:
+        kept = [index_of(frame.image) for frame in video.frames()]
+        assert kept == list(range(len(kept)))
+        assert len(kept) == len(video.timeline) == video.info.frame_count
+        # The last picture may be cut, and sound or an index may stand behind the pictures.
+        assert 40 * share * 0.5 <= len(kept) <= 40
+        assert [index_of(frame.image) for frame in video.frames(len(kept) - 2)] == kept[-2:]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.8, 0.99])
+def test_mp4_without_its_index(tmp_path: Path, share: float) -> None:
+    whole = make_clip(tmp_path / "a.mp4", frames=40).read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(whole[: int(share * len(whole))])
+    assert "truncated" in str(refused(path))
+    with pytest.raises(InputError):
+        open_video(path, salvage=True)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif"])
+def test_truncated_image(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(1)
+    pictures = [Image.fromarray(rng.integers(0, 255, (60, 80, 3), np.uint8)) for _ in range(3)]
+    animated = {"save_all": True, "append_images": pictures[1:]} if name.endswith("gif") else {}
+    pictures[0].save(tmp_path / name, **animated)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(0.7 * len(whole))])
+    assert "truncated" in str(refused(tmp_path / name))
+
+
+def test_hole_in_the_middle(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=60, size=(320, 192), options={"g": "10", "bf": "0"})
+    whole = bytearray(path.read_bytes())
+    middle = len(whole) // 2
+    whole[middle : middle + 1500] = b"\xff" * 1500
+    path.write_bytes(whole)
+    assert "--salvage" in refused(path).hint
+    with open_video(path, salvage=True) as video:
+        kept = [(index_of(frame.image), frame.pts) for frame in video.frames()]
+    assert 30 < len(kept) < 60
+    assert kept[0][0] == 0 and kept[-1][0] == 59
+    first = kept[0][1]
+    assert all(pts - first == index * (kept[1][1] - first) for index, pts in kept)
+
+
+def test_nothing_is_said_on_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = make_clip(tmp_path / "a.mkv", frames=40).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    capfd.readouterr()
+    with open_video(tmp_path / "cut.mkv", salvage=True) as video:
+        list(video.frames())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_stands_behind_the_last_box_does_no_harm(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=4)
+    for tail in (b"\0" * 40, b"\0\0", b"\0\0\0\x08free"):
+        (tmp_path / "tail.mp4").write_bytes(path.read_bytes() + tail)
+        with open_video(tmp_path / "tail.mp4") as video:
+            assert [index_of(frame.image) for frame in video.frames()] == [0, 1, 2, 3]
+            assert np.array_equal(numbered(3, 160, 96).shape, next(video.frames(3)).image.shape)
