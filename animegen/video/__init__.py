@@ -1,11 +1,11 @@
 """Reads and writes video: timeline, rotation, colour, sound."""
 
+from animegen.video.beside import StreamPlan as StreamPlan
 from animegen.video.encode import SegmentWriter as SegmentWriter
 from animegen.video.join import join as join
 from animegen.video.join import publish as publish
 from animegen.video.join import write_output as write_output
 from animegen.video.plan import OutputPlan as OutputPlan
-from animegen.video.plan import StreamPlan as StreamPlan
 from animegen.video.plan import plan_output as plan_output
 from animegen.video.source import VideoFile as VideoFile
 from animegen.video.source import open_video as open_video

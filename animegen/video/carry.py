@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING, TypeAlias
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
-from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
 
-from animegen.video.plan import OutputPlan, StreamPlan
+from animegen.video.beside import StreamPlan, is_cover
+from animegen.video.plan import OutputPlan
+from animegen.video.segments import AnyPacket
 from animegen.video.ticks import nearest_tick
 
-Carrier: TypeAlias = Callable[[Packet | None], Iterator[Packet]]
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+Carrier: TypeAlias = "Callable[[AnyPacket | None], Iterator[AnyPacket]]"
 """Turns each packet of a source stream into the packets to be written; None asks for what is still held back."""
 
 VOLATILE_TAGS = frozenset(
-    "creation_time encoder major_brand minor_version compatible_brands vendor_id duration number_of_frames "
-    "number_of_bytes bps rotate timecode alpha_mode _statistics_tags _statistics_writing_app "
-    "_statistics_writing_date_utc".split()
+    {"creation_time", "encoder", "major_brand", "minor_version", "compatible_brands", "vendor_id", "rotate", "timecode"}
+    | {"duration", "number_of_frames", "number_of_bytes", "bps", "alpha_mode"}
 )
 """Tags that describe the source's file, not the film, or that hold a date."""
 
 SUBTITLE_TICK = Fraction(1, 1000)
+OPUS_RATE = 48000
+AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})
+BITS_PER_CHANNEL = 96_000
 
 
 def lasting_tags(tags: dict[str, str]) -> dict[str, str]:
     """The tags worth carrying over."""
-    return {key: value for key, value in tags.items() if key.lower().split("-")[0] not in VOLATILE_TAGS}
+    return {key: value for key, value in tags.items() if not _is_volatile(key.lower())}
+
+
+def _is_volatile(key: str) -> bool:
+    return key.startswith("_statistics") or key.partition("-")[0] in VOLATILE_TAGS  # Matroska: BPS-eng
 
 
 def add_streams(out: OutputContainer, media: InputContainer, plan: OutputPlan) -> dict[int, Carrier]:
@@ -47,7 +60,7 @@ def add_streams(out: OutputContainer, media: InputContainer, plan: OutputPlan) -
     return carriers
 
 
-def carried_packets(media: InputContainer, carriers: dict[int, Carrier]) -> Iterator[Packet]:
+def carried_packets(media: InputContainer, carriers: dict[int, Carrier]) -> Iterator[AnyPacket]:
     """Every packet to be written beside the picture, roughly in order of time."""
     streams = [media.streams[index] for index in carriers if media.streams[index].type != "attachment"]
     if not streams:
@@ -59,19 +72,36 @@ def carried_packets(media: InputContainer, carriers: dict[int, Carrier]) -> Iter
         yield from carriers[stream.index](None)
 
 
-def chapters(media: InputContainer, plan: OutputPlan) -> list[dict[str, object]]:
+def chapters(media: InputContainer, plan: OutputPlan) -> list[Chapter]:
     """The source's chapters on the output's clock; those outside the written range are left out."""
     length = plan.end - plan.origin
-    kept: list[dict[str, object]] = []
+    kept: list[Chapter] = []
     for entry in media.chapters():
         base = entry["time_base"] or Fraction(1)
         first, last = entry["start"] * base - plan.origin, entry["end"] * base - plan.origin
         if plan.is_trimmed:
             first, last = max(first, Fraction(0)), min(last, length)
         if first < last:
-            ticks = {"start": nearest_tick(first, base), "end": nearest_tick(last, base)}
-            kept.append({**entry, **ticks, "id": len(kept) + 1, "time_base": base})
+            start, end = nearest_tick(first, base), nearest_tick(last, base)
+            kept.append(
+                {"id": len(kept) + 1, "start": start, "end": end, "time_base": base, "metadata": entry["metadata"]}
+            )
     return kept
+
+
+def _within(plan: OutputPlan, begins: Fraction, over: Fraction, *, cut: bool) -> tuple[Fraction, Fraction] | None:
+    """When something of the source begins and is over, in the source's seconds; None: outside the written range.
+
+    ``cut`` shortens what reaches beyond the range at either side; else what begins in the range is kept whole.
+    """
+    if plan.cut_end and begins >= plan.end:
+        return None
+    if plan.cut_start and begins < plan.origin and (not cut or over <= plan.origin):
+        return None
+    if cut:
+        begins = max(begins, plan.origin) if plan.cut_start else begins
+        over = min(over, plan.end) if plan.cut_end else over
+    return begins, over
 
 
 def _copy(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPlan) -> tuple[Stream, Carrier]:
@@ -79,26 +109,24 @@ def _copy(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPl
     base = source.time_base or SUBTITLE_TICK
     target.time_base = base
     shift = nearest_tick(plan.origin, base)
-    still = Disposition.attached_pic in source.disposition
-    first, last = plan.origin, plan.end
+    cover = is_cover(source)
 
-    def carry(packet: Packet | None) -> Iterator[Packet]:
+    def carry(packet: AnyPacket | None) -> Iterator[AnyPacket]:
         if packet is None or packet.pts is None:
             return
         if item.codec == "mov_text" and bytes(packet)[:2] == b"\0\0":
             return  # an empty text fills the time between two lines; the muxer writes its own
-        if not still:
-            begins = packet.pts * base
-            over = begins + (packet.duration or 0) * base
-            if plan.cut_end and begins >= last:
+        if not cover:
+            is_text = item.type == "subtitle"
+            whole = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
+            kept = _within(plan, *whole, cut=is_text)
+            if kept is None:
                 return
-            if plan.cut_start and begins < first:
-                if item.type != "subtitle" or over <= first:
-                    return
-                packet.pts = packet.dts = shift  # a line on screen when the range begins
-                packet.duration = nearest_tick(over - first, base)
+            if is_text and kept != whole:
+                packet.pts = packet.dts = nearest_tick(kept[0], base)
+                packet.duration = nearest_tick(kept[1] - kept[0], base)
+            packet.dts = (packet.pts if packet.dts is None else packet.dts) - shift
             packet.pts -= shift
-            packet.dts = packet.pts if packet.dts is None else packet.dts - shift
         packet.stream = target
         yield packet
 
@@ -106,69 +134,60 @@ def _copy(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPl
 
 
 def _convert(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPlan) -> tuple[Stream, Carrier]:
-    decoder = source.codec_context
-    decoder.open(strict=False)
     target = out.add_stream(item.encoder)
-    encoder = target.codec_context
+    assert isinstance(source, SubtitleStream) and isinstance(target, SubtitleStream)
+    decoder, encoder = source.codec_context, target.codec_context
+    decoder.open(strict=False)  # only then does it know the styles that the encoder needs
     encoder.time_base = target.time_base = SUBTITLE_TICK
     encoder.subtitle_header = decoder.subtitle_header
 
-    def carry(packet: Packet | None) -> Iterator[Packet]:
+    def carry(packet: AnyPacket | None) -> Iterator[AnyPacket]:
         if packet is None or packet.pts is None:
             return
-        begins = max(packet.pts * packet.time_base, plan.origin) if plan.cut_start else packet.pts * packet.time_base
         over = (packet.pts + (packet.duration or 0)) * packet.time_base
-        if over <= begins or (plan.cut_end and begins >= plan.end):
+        kept = _within(plan, packet.pts * packet.time_base, over, cut=True)
+        lines = decoder.decode2(packet) if kept else None
+        if not kept or lines is None or not len(lines):
             return
-        lines = decoder.decode2(packet)
-        if lines is None or not len(lines):
-            return
-        text = encoder.encode_subtitle(lines)
+        text: AnyPacket = encoder.encode_subtitle(lines)
         text.stream, text.time_base = target, SUBTITLE_TICK
-        text.pts = text.dts = nearest_tick(begins - plan.origin, SUBTITLE_TICK)
-        text.duration = nearest_tick(over - begins, SUBTITLE_TICK)
+        text.pts = text.dts = nearest_tick(kept[0] - plan.origin, SUBTITLE_TICK)
+        text.duration = nearest_tick(kept[1] - kept[0], SUBTITLE_TICK)
         yield text
 
     return target, carry
 
 
 def _reencode(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPlan) -> tuple[Stream, Carrier]:
-    assert isinstance(source, av.AudioStream)
-    rate = 48000 if item.encoder == "libopus" or source.rate not in _AAC_RATES else source.rate
-    target = out.add_stream(
-        item.encoder, rate=rate, layout=source.layout.name, bit_rate=96000 * max(2, source.channels)
-    )
+    assert isinstance(source, AudioStream)
+    rate = source.rate if item.encoder == "aac" and source.rate in AAC_RATES else OPUS_RATE
+    bits = BITS_PER_CHANNEL * source.codec_context.channels
+    target = out.add_stream(item.encoder, rate=rate, layout=source.codec_context.layout.name, bit_rate=bits)
+    assert isinstance(target, AudioStream)
     target.time_base = Fraction(1, rate)
-    target.codec_context.thread_count = 1
-    resampler: list[av.AudioResampler] = []
+    encoder = target.codec_context
+    encoder.thread_count = 1
 
-    def encode(frame: av.AudioFrame | None) -> Iterator[Packet]:
-        context = target.codec_context
-        if not resampler:
-            resampler.append(
-                av.AudioResampler(context.format, context.layout, rate, frame_size=context.frame_size or None)
-            )
-        for piece in resampler[0].resample(frame):
-            for packet in context.encode(piece):
-                packet.stream = target
-                yield packet
+    @cache
+    def resampler() -> av.AudioResampler:  # made when the encoder is open and knows its frame size
+        return av.AudioResampler(encoder.format, encoder.layout, rate, frame_size=encoder.frame_size or None)
 
-    def carry(packet: Packet | None) -> Iterator[Packet]:
+    def encoded(frames: Iterable[av.AudioFrame | None]) -> Iterator[AnyPacket]:
+        for frame in frames:
+            for packet in encoder.encode(frame):
+                made: AnyPacket = packet
+                made.stream = target
+                yield made
+
+    def carry(packet: AnyPacket | None) -> Iterator[AnyPacket]:
         for frame in source.codec_context.decode(packet):
-            if frame.pts is None:
+            if frame.pts is None or frame.time_base is None:
                 continue
-            time = frame.pts * frame.time_base
-            if (plan.cut_start and time < plan.origin) or (plan.cut_end and time >= plan.end):
-                continue
-            frame.pts -= nearest_tick(plan.origin, frame.time_base)
-            yield from encode(frame)
+            begins = frame.pts * frame.time_base
+            if _within(plan, begins, begins, cut=False):
+                frame.pts -= nearest_tick(plan.origin, frame.time_base)
+                yield from encoded(resampler().resample(frame))
         if packet is None:
-            yield from encode(None)
-            for last in target.codec_context.encode(None):
-                last.stream = target
-                yield last
+            yield from encoded([*resampler().resample(None), None])
 
     return target, carry
-
-
-_AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})

@@ -175,7 +175,7 @@ def encoder_for(name: str) -> Encoder:
 
 def carries(container: Container, stream: Stream) -> bool:
     """Whether the installed FFmpeg can copy ``stream`` into the container, found out by trying."""
-    if container.kind != "film":
+    if container.kind != "film" or (stream.codec_context is None and stream.type in {"audio", "subtitle"}):
         return False
     try:
         with av.open(io.BytesIO(), "w", format=container.muxer) as trial:

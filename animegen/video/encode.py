@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Self
 import av
 import numpy as np
 from av.container import OutputContainer
-from av.container.core import Flags
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 
 from animegen.errors import InvalidValue, OutputError
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
 ENCODER_THREADS = 2
 """Threads of every encoder: a constant, because the bytes depend on it."""
 
+BITEXACT = 0x0400
+"""FFmpeg's AVFMT_FLAG_BITEXACT: no dates, no random numbers and no version in the file."""
+
 FRAME_TICK = Fraction(1, 1000)
 """In a segment file frame n of the segment stands at n of these: an ordinal, not a time."""
 
@@ -37,7 +39,8 @@ _SCALER_MATRICES = {"bt709": Colorspace.ITU709, "bt470bg": Colorspace.ITU601, "s
 def opens(encoder: Encoder) -> bool:
     """Whether the encoder really works here: it is made to encode one small frame."""
     try:
-        context = av.VideoCodecContext.create(encoder.name, "w")
+        context = av.CodecContext.create(encoder.name, "w")
+        assert isinstance(context, av.VideoCodecContext)
         context.width = context.height = 256
         context.pix_fmt = encoder.pixel_format
         context.time_base = Fraction(1, 25)
@@ -133,7 +136,7 @@ class SegmentWriter:
 
 
 def _add_stream(container: OutputContainer, plan: OutputPlan) -> av.VideoStream:
-    container.flags |= Flags.bitexact.value
+    container.flags |= BITEXACT
     stream = container.add_stream(
         plan.encoder, rate=plan.rate, options=dict(plan.options), width=plan.width, height=plan.height
     )

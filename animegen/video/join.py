@@ -6,23 +6,23 @@ import heapq
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.container.core import Flags
-from av.packet import Packet
+from av.stream import Disposition
 
 from animegen.errors import OutputError
 from animegen.jobs.artefacts import write_hint
 from animegen.video.carry import add_streams, carried_packets, chapters, lasting_tags
 from animegen.video.containers import container_named
+from animegen.video.encode import BITEXACT
 from animegen.video.pictures import write_gif, write_pictures
-from animegen.video.plan import OutputPlan
-from animegen.video.segments import SegmentOrder, scan, segment_packets, shown_frame
+from animegen.video.plan import IMAGE, OutputPlan
+from animegen.video.segments import AnyPacket, SegmentOrder, scan, segment_packets, shown_frame
 from animegen.video.ticks import decode_ticks, reorder_delay, rescale
 
 MAX_TIMESCALE = 2**31 - 1
@@ -95,38 +95,42 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _join_film(plan: OutputPlan, segments: Sequence[Path], orders: Sequence[SegmentOrder], part: Path) -> None:
     muxer = container_named(plan.container).muxer
-    with (
-        av.open(str(plan.source), metadata_errors="replace") as media,
-        av.open(str(segments[0])) as first,
-        av.open(str(part), "w", format=muxer, container_options=_muxer_options(plan, media)) as out,
-    ):
-        out.flags |= Flags.bitexact.value
-        video = _add_video(out, first, media, plan)
-        carriers = add_streams(out, media, plan)
-        out.metadata.update(lasting_tags(media.metadata))
-        out.set_chapters(chapters(media, plan))
-        out.start_encoding()
-        film = _film_packets(plan, segments, orders, video)
-        for packet in heapq.merge(film, carried_packets(media, carriers), key=_moment):
+    with ExitStack() as stack:
+        media = None
+        if plan.picture_stream != IMAGE:
+            media = stack.enter_context(av.open(str(plan.source), metadata_errors="replace"))
+        first = stack.enter_context(av.open(str(segments[0])))
+        out = stack.enter_context(av.open(str(part), "w", format=muxer, container_options=_muxer_options(plan, media)))
+        out.flags |= BITEXACT
+        video = _add_video(out, first.streams.video[0], plan)
+        packets = [_film_packets(plan, segments, orders, video)]
+        if media is not None:
+            video.metadata.update(lasting_tags(media.streams[plan.picture_stream].metadata))
+            packets.append(carried_packets(media, add_streams(out, media, plan)))
+            out.metadata.update(lasting_tags(media.metadata))
+            out.set_chapters(chapters(media, plan))
+        out.start_encoding()  # settles the time bases that the packets are made for
+        for packet in heapq.merge(*packets, key=_moment):
             out.mux(packet)
 
 
-def _add_video(out: OutputContainer, first: InputContainer, media: InputContainer, plan: OutputPlan) -> av.VideoStream:
-    video = out.add_stream_from_template(first.streams.video[0], opaque=True)
+def _add_video(out: OutputContainer, encoded: av.VideoStream, plan: OutputPlan) -> av.VideoStream:
+    video = out.add_stream_from_template(encoded, opaque=True)
     video.time_base = plan.time_base
+    video.disposition = Disposition.default
     if plan.codec == "hevc" and plan.container in {"mp4", "mov"}:
         video.codec_context.codec_tag = "hvc1"  # the form that Apple's players know
     if plan.alpha and plan.codec == "vp9":
         video.metadata["alpha_mode"] = "1"
-    video.metadata.update(lasting_tags(media.streams.video[0].metadata))
     return video
 
 
-def _muxer_options(plan: OutputPlan, media: InputContainer) -> dict[str, str]:
+def _muxer_options(plan: OutputPlan, media: InputContainer | None) -> dict[str, str]:
     if plan.container not in {"mp4", "mov"}:
-        return {"default_mode": "passthrough"}
+        # Sound may start with a packet before zero that only primes its decoder; nothing may move because of it.
+        return {"default_mode": "passthrough", "avoid_negative_ts": "disabled"}
     timescale = plan.time_base.denominator
-    rates = [media.streams.audio[i].rate for i in range(len(media.streams.audio))]
+    rates = [] if media is None else [stream.rate for stream in media.streams.audio]
     movie = math.lcm(timescale, *rates)
     # Edit lists count in the movie's timescale: only a common multiple states every stream's start exactly.
     if movie > MAX_TIMESCALE:
@@ -136,7 +140,7 @@ def _muxer_options(plan: OutputPlan, media: InputContainer) -> dict[str, str]:
 
 def _film_packets(
     plan: OutputPlan, segments: Sequence[Path], orders: Sequence[SegmentOrder], video: av.VideoStream
-) -> Iterator[Packet]:
+) -> Iterator[AnyPacket]:
     base = video.time_base
     assert base is not None
     pts = rescale(plan.ticks, plan.time_base, base, origin=plan.origin)
@@ -154,5 +158,5 @@ def _film_packets(
             yield packet
 
 
-def _moment(packet: Packet) -> Fraction:
+def _moment(packet: AnyPacket) -> Fraction:
     return (packet.dts if packet.dts is not None else packet.pts or 0) * packet.time_base

@@ -8,9 +8,9 @@ from itertools import chain
 from pathlib import Path
 
 import av
-from av.container.core import Flags
 from av.filter import Graph
 
+from animegen.video.encode import BITEXACT
 from animegen.video.plan import OutputPlan
 from animegen.video.segments import segment_packets
 from animegen.video.ticks import rescale
@@ -36,15 +36,15 @@ def write_gif(plan: OutputPlan, segments: Sequence[Path], part: Path) -> None:
     """Write an endless GIF with one palette for the whole clip; delays are the nearest hundredths, without drift."""
     ticks = rescale(plan.ticks, plan.time_base, GIF_TICK, origin=plan.origin, step=GIF_SHORTEST)
     last = rescale(plan.durations[-1:], plan.time_base, GIF_TICK)[0]
-    palette = _palette(plan, segments)
+    palette = _palette(segments)
     options = {"loop": "0", "final_delay": str(max(last, GIF_SHORTEST))}
     with av.open(str(part), "w", format="gif", container_options=options) as out:
-        out.flags |= Flags.bitexact.value
+        out.flags |= BITEXACT
         stream = out.add_stream("gif", rate=plan.rate, width=plan.width, height=plan.height)
         assert isinstance(stream, av.VideoStream)
         stream.pix_fmt = "pal8"
         stream.codec_context.time_base = GIF_TICK
-        for tick, picture in zip(ticks, _with_palette(plan, segments, palette), strict=True):
+        for tick, picture in zip(ticks, _with_palette(segments, palette), strict=True):
             picture.pts, picture.time_base = tick, GIF_TICK
             out.mux(stream.encode(picture))
         out.mux(stream.encode(None))
@@ -66,7 +66,7 @@ def _source(graph: Graph, frame: av.VideoFrame) -> av.filter.FilterContext:
     )
 
 
-def _palette(plan: OutputPlan, segments: Sequence[Path]) -> av.VideoFrame:
+def _palette(segments: Sequence[Path]) -> av.VideoFrame:
     graph = Graph()
     first = next(_frames(segments))
     source = _source(graph, first)
@@ -82,7 +82,7 @@ def _palette(plan: OutputPlan, segments: Sequence[Path]) -> av.VideoFrame:
     return palette
 
 
-def _with_palette(plan: OutputPlan, segments: Sequence[Path], palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
+def _with_palette(segments: Sequence[Path], palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
     graph = Graph()
     source, colours = _source(graph, next(_frames(segments))), _source(graph, palette)
     painter, sink = graph.add("paletteuse"), graph.add("buffersink")

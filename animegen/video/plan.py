@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Discard, Disposition, Stream
 from numpy.typing import NDArray
 
 from animegen.config import EncodeConfig
 from animegen.errors import OutputError
 from animegen.types import Colour
+from animegen.video.beside import StreamPlan, plan_streams, sound_and_text
 from animegen.video.containers import (
+    CONTAINERS,
     Container,
     Encoder,
     carries,
@@ -31,35 +31,29 @@ from animegen.video.containers import (
 from animegen.video.encode import opens
 from animegen.video.source import VideoFile
 
-Action: TypeAlias = Literal["copy", "reencode", "convert", "drop"]
-
-_TEXT_SUBTITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
 _MATRICES = frozenset({"bt709", "smpte170m", "bt470bg"})
+IMAGE = -1
+"""In place of the video stream's number where the source is an image."""
+
+GIF_FASTEST = 50
+"""Frames a second: browsers show shorter delays than two hundredths for a tenth of a second instead."""
+
 _FREE_CLOCKS = frozenset({"mpegts", "mpeg", "mpegvideo"})
 """Formats whose clock starts anywhere: their first moment becomes zero."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamPlan:
-    """What happens to one stream of the source beside its picture. ``encoder`` is set where it is re-made."""
-
-    index: int
-    type: str
-    codec: str
-    action: Action
-    encoder: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputPlan:
     """Everything that decides the bytes of an output, as inert values.
 
-    ``output`` is a file, a folder, or a pattern such as ``name_%05d.png``. Frames ``start`` .. ``stop`` of the source
-    are written; ``ticks`` and ``durations`` (int64 [stop - start], units of ``time_base`` seconds) are their times in
-    the source and ``origin`` is the source's time, in seconds, that becomes zero. ``options`` go to the encoder.
+    ``picture_stream`` is the source's video stream, -1 for an image. ``output`` is a file, a folder, or a pattern
+    such as ``name_%05d.png``. Frames ``start`` .. ``stop`` of the source are written; ``ticks`` and ``durations``
+    (int64 [stop - start], units of ``time_base`` seconds) are their times in the source and ``origin`` is the
+    source's time, in seconds, that becomes zero. ``options`` go to the encoder.
     """
 
     source: Path
+    picture_stream: int
     output: Path
     container: str
     codec: str
@@ -154,20 +148,19 @@ def plan_output(
     stop = total if stop is None else stop
     if not 0 <= start < stop <= total:
         raise OutputError(f"frames {start}..{stop} are not in the source, which has {total}")
-    with av.open(str(source.path), metadata_errors="replace") as media:
-        beside = [s for s in media.streams if s.type in {"audio", "subtitle"}]
-        path = output if output is not None else _default_output(source.path, media, beside, encode, suffix)
+    picture = _picture_stream(source)
+    with _opened(source) as media:
+        path = output if output is not None else _default_output(source, media, encode, suffix)
         container = container_for(path)
         encoder = _choose_encoder(container, encode)
-        streams, warnings = _plan_streams(media, container, encode, path, source.path)
-        free_clock = bool(_FREE_CLOCKS & set(media.format.name.split(",")))
-        origin = Fraction(media.start_time or 0, av.time_base) if free_clock else Fraction(0)
+        streams, warnings = plan_streams(media, picture, container, encoder.codec, encode) if media else ([], [])
+        origin = _clock_start(media)
+    info = source.info
     _check_place(path, source.path, overwrite)
     _check_pictures(path, container, stop - start)
-    info = source.info
-    if container.kind == "gif" and info.rate > 50:
+    if container.kind == "gif" and info.rate > GIF_FASTEST:
         raise OutputError(
-            f"a GIF cannot show {float(info.rate):g} frames a second: {path}", "50 at most; write mp4 or webm instead"
+            f"a GIF cannot show {float(info.rate):g} frames a second: {path}", "write mp4 or webm, or a slower video"
         )
     pixel_format = encoder.alpha_pixel_format if encode.alpha else encoder.pixel_format
     if encoder.whole_pixel_format and (info.width % 2 or info.height % 2):
@@ -177,9 +170,10 @@ def plan_output(
             "which some players cannot show; --codec vp9 or av1 plays more widely"
         )
     if start > 0:
-        origin = int(source.timeline.pts[start]) * source.timeline.time_base
+        origin = source.timeline.time(start)
     return OutputPlan(
         source=source.path,
+        picture_stream=picture,
         output=path,
         container=container.name,
         codec=encoder.codec,
@@ -204,27 +198,32 @@ def plan_output(
     )
 
 
-def _default_output(
-    source: Path, media: InputContainer, beside: Sequence[Stream], encode: EncodeConfig, suffix: str
-) -> Path:
-    formats = set(media.format.name.split(","))
-    if _is_still(media):
-        return source.with_name(f"{source.stem}{suffix}.png")
-    if "gif" in formats and not encode.alpha:
-        return source.with_name(f"{source.stem}{suffix}.gif")
-    if encode.alpha:
-        own = container_named("mov")
-    elif "mov" in formats:
-        own = container_named("mov" if source.suffix.lower() in {".mov", ".qt"} else "mp4")
-    elif "matroska" in formats:
-        own = container_named("webm" if source.suffix.lower() == ".webm" else "mkv")
-    else:
-        own = container_named("mp4")
+def _picture_stream(source: VideoFile) -> int:
+    videos = [stream for stream in source.streams if stream.type == "video" and not stream.is_attached_picture]
+    return next((stream.index for stream in videos if stream.is_default), videos[0].index if videos else IMAGE)
+
+
+def _opened(source: VideoFile) -> AbstractContextManager[InputContainer | None]:
+    return av.open(str(source.path), metadata_errors="replace") if source.streams else nullcontext()
+
+
+def _clock_start(media: InputContainer | None) -> Fraction:
+    free = media is not None and _FREE_CLOCKS & set(media.format.name.split(","))
+    return Fraction(media.start_time or 0, av.time_base) if media and free else Fraction(0)
+
+
+def _default_output(source: VideoFile, media: InputContainer | None, encode: EncodeConfig, suffix: str) -> Path:
+    """Beside the source: in its container if that carries all of it, else in the first of the table that does."""
+    path, asked = source.path, source.path.suffix.lower()
+    if media is None and encode.codec is None:
+        kind = ".gif" if len(source.timeline) > 1 and not encode.alpha else ".png"
+        return path.with_name(f"{path.stem}{suffix}{'' if kind == '.png' and len(source.timeline) > 1 else kind}")
+    own = next((c for c in CONTAINERS if c.kind == "film" and asked in c.suffixes), container_named("mp4"))
     codec = encoder_for(encode.codec).codec if encode.codec else ("prores" if encode.alpha else "h264")
+    beside = [] if media is None or encode.alpha else sound_and_text(media)
     if codec not in own.codecs or not all(carries(own, stream) for stream in beside):
         own = first_to_carry(beside, codec) or first_to_carry((), codec) or own
-    extension = source.suffix if source.suffix.lower() in own.suffixes else own.suffixes[0]
-    return source.with_name(f"{source.stem}{suffix}{extension}")
+    return path.with_name(f"{path.stem}{suffix}{path.suffix if asked in own.suffixes else own.suffixes[0]}")
 
 
 def _choose_encoder(container: Container, encode: EncodeConfig) -> Encoder:
@@ -284,68 +283,6 @@ def _output_colour(source: Colour, encoder: Encoder, alpha: bool) -> Colour:
     if alpha or source.is_hdr or source.matrix not in _MATRICES:
         return Colour()
     return replace(source, range="tv", bit_depth=8)
-
-
-def _is_still(media: InputContainer) -> bool:
-    return any(name.endswith("_pipe") or name == "image2" for name in media.format.name.split(","))
-
-
-def _plan_streams(
-    media: InputContainer, container: Container, encode: EncodeConfig, output: Path, source: Path
-) -> tuple[list[StreamPlan], list[str]]:
-    picture = media.streams.video[0].index
-    plans: list[StreamPlan] = []
-    warnings: list[str] = []
-    for stream in media.streams:
-        if stream.index == picture:
-            continue
-        codec = _codec_name(stream)
-        plan = StreamPlan(stream.index, stream.type, codec, "copy")
-        label = f"{stream.type} stream {stream.index} ({codec})"
-        if encode.alpha or container.kind != "film":
-            plan = replace(plan, action="drop")
-            if stream.type == "audio" and not encode.alpha:
-                warnings.append(f"{label} is left out: {container.name} has no sound")
-        elif stream.type in {"audio", "subtitle"}:
-            if stream.codec_context is None or not carries(container, stream):
-                plan = _rescue(plan, container, encode, media, output, label)
-        elif stream.type == "attachment" or Disposition.attached_pic in stream.disposition:
-            if container.name != "mkv" and not (stream.type == "video" and container.name in {"mp4", "mov"}):
-                plan = replace(plan, action="drop")
-                warnings.append(f"{label} is left out: {container.name} cannot carry it")
-        else:
-            plan = replace(plan, action="drop")
-            if stream.discard is not Discard.all:
-                warnings.append(f"{label} is left out: only the first video, sound and subtitles are carried over")
-        plans.append(plan)
-    return plans, warnings
-
-
-def _rescue(
-    plan: StreamPlan, container: Container, encode: EncodeConfig, media: InputContainer, output: Path, label: str
-) -> StreamPlan:
-    """The plan for a stream that ``container`` cannot carry as it is; OutputError where no flag allows another."""
-    if plan.type == "audio" and encode.reencode_audio and media.streams[plan.index].codec_context is not None:
-        return replace(plan, action="reencode", encoder=container.audio_encoder)
-    if plan.type == "subtitle" and encode.convert_subtitles and plan.codec in _TEXT_SUBTITLES:
-        return replace(plan, action="convert", encoder=container.subtitle_encoder)
-    if encode.drop_streams:
-        return replace(plan, action="drop")
-    others = [s for s in media.streams if s.type in {"audio", "subtitle"} and s.codec_context is not None]
-    codec = encoder_for(encode.codec).codec if encode.codec else "h264"
-    able = first_to_carry(others, codec)
-    ways = [f"write {output.with_suffix(able.suffixes[0]).name}"] if able else []
-    if plan.type == "audio":
-        ways.append("--reencode-audio")
-    elif plan.codec in _TEXT_SUBTITLES:
-        ways.append("--convert-subtitles")
-    raise OutputError(f"{container.name} cannot carry {label}", ", ".join([*ways, "or --drop-streams"]))
-
-
-def _codec_name(stream: Stream) -> str:
-    if stream.codec_context is not None:
-        return stream.codec_context.codec.canonical_name
-    return stream.name or "unknown"
 
 
 def _check_place(path: Path, source: Path, overwrite: bool) -> None:

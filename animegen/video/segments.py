@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 from av.packet import Packet
+from av.stream import Stream
 
 from animegen.errors import OutputError
 from animegen.video.encode import FRAME_TICK
 from animegen.video.ticks import nearest_tick
+
+AnyPacket: TypeAlias = "Packet[Stream]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +26,16 @@ class SegmentOrder:
     header: bytes
 
 
-def shown_frame(packet: Packet) -> int:
+def shown_frame(packet: AnyPacket) -> int:
     """Which frame of its segment a packet shows, from 0."""
     assert packet.pts is not None
     return nearest_tick(packet.pts * packet.time_base, FRAME_TICK)
 
 
-def segment_packets(path: Path) -> Iterator[Packet]:
+def segment_packets(path: Path) -> Iterator[AnyPacket]:
     """The encoded packets of one segment in decoding order."""
     with av.open(str(path)) as container:
-        yield from (packet for packet in container.demux(container.streams.video[0]) if packet.size)
+        yield from (packet for packet in container.demux(container.streams[0]) if packet.size)
 
 
 def scan(segments: Sequence[Path], frames: int) -> list[SegmentOrder]:
@@ -40,7 +44,7 @@ def scan(segments: Sequence[Path], frames: int) -> list[SegmentOrder]:
     for path in segments:
         try:
             with av.open(str(path)) as container:
-                stream = container.streams.video[0]
+                stream = container.streams[0]
                 shown = tuple(shown_frame(packet) for packet in container.demux(stream) if packet.size)
                 orders.append(SegmentOrder(shown, stream.codec_context.extradata or b""))
         except (av.FFmpegError, IndexError) as error:
