@@ -35,10 +35,12 @@ class PoseClip:
         for name in ("times", "poses", "track_ids"):
             if len(getattr(self, name)) != count:
                 raise InvalidValue(f"PoseClip.{name} has {len(getattr(self, name))} entries for {count} frames")
-        for name, values in (("frame_indices", self.frame_indices), ("times", self.times)):
-            for before, after in pairwise(values):
-                if after <= before:
-                    raise InvalidValue(f"PoseClip.{name} must rise, but {after} follows {before}")
+        for frame, next_frame in pairwise(self.frame_indices):
+            if next_frame <= frame:
+                raise InvalidValue(f"PoseClip.frame_indices must rise, but {next_frame} follows {frame}")
+        for time, next_time in pairwise(self.times):
+            if next_time <= time:
+                raise InvalidValue(f"PoseClip.times must rise, but {next_time} s follows {time} s")
         for index, poses, ids in zip(self.frame_indices, self.poses, self.track_ids, strict=True):
             self._check_frame(index, poses, ids)
 

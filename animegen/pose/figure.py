@@ -27,11 +27,6 @@ _LIMBS = (
     ("elbow", "wrist", 0.066, 0.046, "upper"),
 )
 """Of either side: from, to, radius here and there, colour."""
-_ENDS = (
-    ("wrist", ("index", "pinky"), 0.05, 0.045, "head"),
-    ("ankle", ("foot_index", "big_toe"), 0.06, 0.05, "line"),
-)
-"""Hands and feet: from, to the mean of those points that the skeleton has, radii, colour."""
 _UNIT_LENGTHS = (("shoulder", "hip", 1.0), ("hip", "knee", 1.05), ("knee", "ankle", 1.1), ("shoulder", "elbow", 1.4))
 """Lengths of either side by which a foreshortened torso can still be told, each times its share of the unit."""
 
@@ -136,6 +131,29 @@ def _joints(pose: Pose, min_score: float) -> Mapping[str, _Joint]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A hand or foot: from a joint to the middle of those tips that the skeleton has."""
+
+    start: str
+    tips: tuple[str, ...]
+    radii: tuple[float, float]
+    colour: str
+
+
+_HAND = _End("wrist", ("index", "pinky"), (0.05, 0.05), "head")
+_FOOT = _End("ankle", ("foot_index", "big_toe"), (0.06, 0.05), "line")
+
+
+def _mean_joint(joints: Mapping[str, _Joint], names: Iterable[str]) -> _Joint | None:
+    """The middle of those named joints that are known, as sure as the least sure of them."""
+    known = [joints[name] for name in names if name in joints and joints[name].presence > 0]
+    if not known:
+        return None
+    at = np.mean([joint.at for joint in known], axis=0)
+    return _Joint(at, min(joint.presence for joint in known), float(np.mean([joint.z for joint in known])))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Builder:
     """Makes the parts of one figure; ``unit`` measures positions, ``thick`` radii."""
@@ -147,9 +165,9 @@ class _Builder:
 
     def limbs(self, side: str) -> Iterable[Part]:
         """Arm and leg of one side, each one part with its hand or foot."""
-        for names, end in ((_LIMBS[:2], _ENDS[1]), (_LIMBS[2:], _ENDS[0])):
+        for names, end in ((_LIMBS[:2], _FOOT), (_LIMBS[2:], _HAND)):
             shapes = [self._limb(f"{side}_{a}", f"{side}_{b}", ra, rb, colour) for a, b, ra, rb, colour in names]
-            shapes.append(self._end(side, *end))
+            shapes.append(self._end(side, end))
             known = tuple(shape for shape in shapes if shape is not None)
             if known:
                 middle = self.joints.get(f"{side}_{names[0][1]}") or self.joints[f"{side}_{names[0][0]}"]
@@ -184,15 +202,10 @@ class _Builder:
             return None
         return self._hull([a, b], (near, far), colour)
 
-    def _end(self, side: str, start: str, names: tuple[str, ...], near: float, far: float, colour: str) -> Shape | None:
-        root = self.joints.get(f"{side}_{start}")
-        tips = [self.joints[f"{side}_{name}"] for name in names if f"{side}_{name}" in self.joints]
-        if root is None or not tips:
-            return None
-        tip = _Joint(
-            np.mean([t.at for t in tips], axis=0), min(t.presence for t in tips), float(np.mean([t.z for t in tips]))
-        )
-        return self._hull([root, tip], (near, far), colour)
+    def _end(self, side: str, end: _End) -> Shape | None:
+        root = self.joints.get(f"{side}_{end.start}")
+        tip = _mean_joint(self.joints, [f"{side}_{name}" for name in end.tips])
+        return None if root is None or tip is None else self._hull([root, tip], end.radii, end.colour)
 
     def _hull(self, joints: list[_Joint], radii: tuple[float, ...], colour: str) -> Shape | None:
         presence = min(joint.presence for joint in joints)
@@ -212,14 +225,7 @@ def _head_parts(builder: _Builder, pose: Pose, face: bool) -> Iterable[Part]:
     joints, unit, colours = builder.joints, builder.unit, builder.colours
 
     def mean(*names: str) -> _Joint | None:
-        known = [joints[name] for name in names if name in joints and joints[name].presence > 0]
-        if not known:
-            return None
-        return _Joint(
-            np.mean([j.at for j in known], axis=0),
-            min(j.presence for j in known),
-            float(np.mean([j.z for j in known])),
-        )
+        return _mean_joint(joints, names)
 
     ears, eyes, mouth = mean("left_ear", "right_ear"), mean("left_eye", "right_eye"), mean("mouth_left", "mouth_right")
     nose, shoulders = mean("nose"), mean("left_shoulder", "right_shoulder")

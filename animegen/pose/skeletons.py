@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from types import MappingProxyType
+
 from animegen.types import Skeleton
 
 _COCO_POINTS = (
@@ -19,14 +23,38 @@ _BLAZEPOSE_POINTS = (
 )  # fmt: skip
 
 
-def _skeleton(name: str, points: tuple[str, ...], limbs: str) -> Skeleton:
-    """Build a skeleton from "a-b c-d" limb names; mirror pairs follow from the words left and right."""
+_HALPE_POINTS = (
+    *_COCO_POINTS, "head", "neck", "mid_hip", "left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe",
+    "left_heel", "right_heel",
+)  # fmt: skip
+
+_BODY25_POINTS = (
+    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+    "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye",
+    "left_eye", "right_ear", "left_ear", "left_big_toe", "left_small_toe", "left_heel", "right_big_toe",
+    "right_small_toe", "right_heel",
+)  # fmt: skip
+
+_WHOLEBODY_POINTS = (
+    *_COCO_POINTS, "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel",
+    *(f"face_{i}" for i in range(68)),
+    *(f"left_hand_{i}" for i in range(21)),
+    *(f"right_hand_{i}" for i in range(21)),
+)  # fmt: skip
+
+
+def _skeleton(name: str, points: tuple[str, ...], limbs: str, mirrors: Iterable[tuple[str, str]] = ()) -> Skeleton:
+    """Build a skeleton from "a-b c-d" limb names.
+
+    Mirror pairs follow from the words left and right; ``mirrors`` adds those whose names do not tell.
+    """
     index = {point: i for i, point in enumerate(points)}
 
     def mirrored(point: str) -> str:
         return point.replace("left", "\0").replace("right", "left").replace("\0", "right")
 
     pairs = {tuple(sorted((index[p], index[mirrored(p)]))) for p in points if mirrored(p) != p}
+    pairs |= {tuple(sorted((index[a], index[b]))) for a, b in mirrors}
     edges = tuple((index[a], index[b]) for a, b in (limb.split("-") for limb in limbs.split()))
     return Skeleton(name, points, edges, tuple(sorted((a, b) for a, b in pairs)))
 
@@ -56,3 +84,57 @@ BLAZEPOSE33 = _skeleton(
     + "right_ankle-right_heel right_heel-right_foot_index right_ankle-right_foot_index",
 )
 """The 33 points of BlazePose (Bazarevsky et al. 2020, arXiv 2006.10204), in its order."""
+
+
+_FEET_LIMBS = "".join(
+    f"{side}_ankle-{side}_heel {side}_ankle-{side}_big_toe {side}_big_toe-{side}_small_toe "
+    for side in ("left", "right")
+)
+_COCO_HEAD_LIMBS = "nose-left_eye nose-right_eye left_eye-left_ear right_eye-right_ear "
+_SPINE_LIMBS = (
+    "neck-left_shoulder neck-right_shoulder neck-mid_hip mid_hip-left_hip mid_hip-right_hip "
+    "left_shoulder-left_elbow left_elbow-left_wrist right_shoulder-right_elbow right_elbow-right_wrist "
+    "left_hip-left_knee left_knee-left_ankle right_hip-right_knee right_knee-right_ankle "
+)
+
+
+def _chain(stem: str, numbers: Iterable[int]) -> str:
+    """Limbs from each numbered point to the next."""
+    names = [f"{stem}_{i}" for i in numbers]
+    return "".join(f"{a}-{b} " for a, b in pairwise(names))
+
+
+_FACE_CHAINS = (
+    range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36), (*range(36, 42), 36), (*range(42, 48), 42),
+    (*range(48, 60), 48), (*range(60, 68), 60),
+)  # fmt: skip
+"""Jaw, brows, bridge and base of the nose, eyes, outer and inner lips of the 68 face points."""
+_FINGERS = tuple((0, *range(first, first + 4)) for first in range(1, 21, 4))
+_FACE_MIRRORS = (
+    *((i, 16 - i) for i in range(8)), *((17 + i, 26 - i) for i in range(5)), (31, 35), (32, 34),
+    (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),
+    (48, 54), (49, 53), (50, 52), (59, 55), (58, 56), (60, 64), (61, 63), (67, 65),
+)  # fmt: skip
+
+HALPE26 = _skeleton("halpe26", _HALPE_POINTS, _SPINE_LIMBS + "head-neck " + _COCO_HEAD_LIMBS + _FEET_LIMBS)
+"""The 26 body points of Halpe-FullBody (Fang et al. 2022, AlphaPose), in its order."""
+
+BODY25 = _skeleton("body25", _BODY25_POINTS, _SPINE_LIMBS + "neck-nose " + _COCO_HEAD_LIMBS + _FEET_LIMBS)
+"""OpenPose's BODY_25 (Cao et al. 2019), in its order."""
+
+COCO_WHOLEBODY133 = _skeleton(
+    "coco_wholebody133",
+    _WHOLEBODY_POINTS,
+    _BODY_LIMBS
+    + _COCO_HEAD_LIMBS
+    + _FEET_LIMBS
+    + "".join(_chain("face", numbers) for numbers in _FACE_CHAINS)
+    + "".join(_chain(f"{side}_hand", finger) for side in ("left", "right") for finger in _FINGERS),
+    mirrors=((f"face_{a}", f"face_{b}") for a, b in _FACE_MIRRORS),
+)
+"""The 133 points of COCO-WholeBody (Jin et al. 2020): body, feet, 68 face points, 21 for each hand."""
+
+SKELETONS: Mapping[str, Skeleton] = MappingProxyType(
+    {skeleton.name: skeleton for skeleton in (COCO17, BLAZEPOSE33, HALPE26, BODY25, COCO_WHOLEBODY133)}
+)
+"""The built-in skeletons by name."""

@@ -1,1 +1,65 @@
-"""Files of poses: our lossless ``.npz``, COCO JSON and OpenPose JSON."""
+"""Files of poses: our lossless ``.npz``, COCO JSON and OpenPose JSON, read and written by :func:`load_poses` and
+:func:`save_poses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias, cast, get_args
+
+from animegen.errors import InputError, UsageError
+from animegen.jobs.artefacts import artefact
+from animegen.pose.clip import PoseClip
+from animegen.pose.files.coco import load_coco, save_coco
+from animegen.pose.files.npz import load_npz, save_npz
+from animegen.pose.files.openpose import load_openpose, save_openpose
+
+__all__ = ["PoseFormat", "load_npz", "load_poses", "save_npz", "save_poses"]
+
+PoseFormat: TypeAlias = Literal["npz", "coco", "openpose"]
+
+_SUFFIXES: Mapping[str, PoseFormat] = MappingProxyType({".npz": "npz", ".json": "coco", "": "openpose"})
+
+
+def save_poses(clip: PoseClip, path: Path, format: str | None = None) -> None:
+    """Write a clip, whole or not at all.
+
+    ``format`` is ``npz`` (everything), ``coco`` (one JSON file) or ``openpose`` (a folder of JSON files); without
+    it the name decides: ``.npz``, ``.json``, or no suffix. COCO gets 17 points and OpenPose 25, whatever the clip's
+    skeleton. Raises UsageError for an unknown format and OutputError where the file cannot be written.
+    """
+    chosen = format_of(path, format)
+    if chosen == "openpose":
+        save_openpose(clip, path)
+        return
+    with artefact(path) as part:
+        (save_npz if chosen == "npz" else save_coco)(clip, part)
+
+
+def load_poses(path: Path) -> PoseClip:
+    """Read a clip in any of the formats, told by its content.
+
+    Raises InputError that names the file and what is wrong with it.
+    """
+    if path.is_dir():
+        return load_openpose(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if start == b"PK":
+        return load_npz(path)
+    return load_coco(path)
+
+
+def format_of(path: Path, format: str | None = None) -> PoseFormat:
+    """The format meant by a name, or ``format`` itself; raises UsageError for one that does not exist."""
+    if format is None:
+        format = _SUFFIXES.get(path.suffix.lower())
+    if format not in get_args(PoseFormat):
+        what = f"'{format}' is no pose format" if format else f"'{path.name}' does not tell the pose format"
+        raise UsageError(what, "choose --format npz, coco or openpose")
+    return cast(PoseFormat, format)

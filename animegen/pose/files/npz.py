@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.errors import InputError
-from animegen.jobs.artefacts import artefact
 from animegen.pose.clip import PoseClip
 from animegen.types import Expression, Mask, Pose, Skeleton
 
@@ -31,7 +30,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save_npz(clip: PoseClip, path: Path) -> None:
-    """Write a clip with everything its poses hold; raises OutputError where the file cannot be written."""
+    """Write a clip with everything its poses hold. Whoever calls this sees to it that the file is whole or absent."""
     people = [pose for poses in clip.poses for pose in poses]
     ids = [track_id for frame_ids in clip.track_ids for track_id in frame_ids]
     arrays: dict[str, NDArray[Any]] = {
@@ -45,7 +44,7 @@ def save_npz(clip: PoseClip, path: Path) -> None:
         **_people_arrays(people, len(clip.skeleton)),
         **_mask_arrays([pose.mask for pose in people]),
     }
-    with artefact(path) as part, zipfile.ZipFile(part, "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             member.compress_type = zipfile.ZIP_STORED if name == "mask_bytes" else zipfile.ZIP_DEFLATED

@@ -1,0 +1,224 @@
+"""Steady poses: zero-phase smoothing of whole tracks, filled gaps, and the One-Euro filter for live use.
+
+A track is smoothed by local quadratic regression in time (Savitzky and Golay 1964; with weights, Cleveland 1979):
+every sample counts by its distance in time, its score, and whether a running median finds it plausible. The fit uses
+the frames' times, so variable frame rates are right; it looks both ways, so nothing lags; a quadratic follows a
+jump's arc, so nothing shrinks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from animegen.errors import InvalidValue
+from animegen.types import Float32Array, Float64Array, Pose, Track
+
+NARROW_SECONDS = 0.14
+"""Half the window where a point moves fast: passes motion up to about 5 Hz."""
+WIDE_SECONDS = 0.34
+"""Half the window where a point is slow enough that the wide fit agrees with the narrow one."""
+_MEDIAN_SAMPLES = 5
+_IMPLAUSIBLE = 0.08
+"""A point this share of the person's size away from its running median counts little: a kick's turn stays below."""
+_LEAST_WEIGHT = 1e-3
+_LEAST_NOISE = 5e-4
+"""Noise that even a perfect detector has, as a share of the person's size."""
+_AGREE, _DISAGREE = 0.8, 2.0
+"""Distance of wide and narrow fit in units of the noise: up to the first noise explains it, from the second motion."""
+_CHUNK_FRAMES = 512
+
+
+def smooth_track(track: Track, rate: Fraction | float, times: Sequence[Fraction] | None = None) -> Track:
+    """The same track with steadier points and boxes; masks and expressions are handed on.
+
+    ``rate`` is frames a second, ``times`` those of the track's frames in seconds where the rate varies. Points of
+    low score are drawn from their neighbours in time. Constant velocity passes unchanged, and smoothing backwards
+    is the same as smoothing forwards. Raises InvalidValue for a rate that is not positive or times that do not fit.
+    """
+    seconds = _seconds(track, rate, times)
+    if len(track.poses) < 3:
+        return track
+    poses = track.poses
+    boxes = np.array([pose.bbox for pose in poses], np.float64)
+    size = float(np.median(np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])))
+    score = np.array([pose.score for pose in poses], np.float64)
+    points = np.array([pose.xy for pose in poses], np.float64)
+    weight = np.maximum(score**2, _LEAST_WEIGHT) * _plausibility(points, size)
+    xy = _steady(seconds, points, weight, size)
+    corners = boxes.reshape(-1, 2, 2)
+    bbox = _steady(seconds, corners, _plausibility(corners, size), size).reshape(-1, 4)
+    sure = local_mean(seconds, score, weight, NARROW_SECONDS)
+    sure = np.where(score.max(axis=0) > 0, np.clip(sure, 0, 1), 0.0)
+    depth = _smooth_depth(seconds, poses, weight)
+    smooth = tuple(
+        replace(
+            pose,
+            xy=xy[i].astype(np.float32),
+            score=sure[i].astype(np.float32),
+            bbox=bbox[i].astype(np.float32),
+            z=None if depth is None else depth[i].astype(np.float32),
+        )
+        for i, pose in enumerate(poses)
+    )
+    return Track(track.id, track.frame_indices, smooth)
+
+
+def fill_gaps(track: Track, max_gap_frames: int) -> Track:
+    """The track with poses put where at most ``max_gap_frames`` in a row are missing.
+
+    They lie on the straight way from the pose before to the pose after, with the smaller score, and without mask.
+    """
+    indices: list[int] = []
+    poses: list[Pose] = []
+    for index, pose in zip(track.frame_indices, track.poses, strict=True):
+        if indices and 1 < index - indices[-1] <= max_gap_frames + 1:
+            first, before = indices[-1], poses[-1]
+            for missing in range(first + 1, index):
+                indices.append(missing)
+                poses.append(_between(before, pose, (missing - first) / (index - first)))
+        indices.append(index)
+        poses.append(pose)
+    return Track(track.id, tuple(indices), tuple(poses))
+
+
+def local_quadratic(seconds: Float64Array, values: Float64Array, weight: Float64Array, half: float) -> Float64Array:
+    """Weighted quadratic regression around every sample, taken at that sample.
+
+    ``seconds`` f64 [T] rising, ``values`` f64 [T, K, D], ``weight`` f64 [T, K] positive, ``half`` the window's half
+    width in seconds, at whose border the (tricube) weight is 0. Where the window is lopsided, at the ends, the
+    curvature is held back and the fit tends to a straight line. Returns f64 [T, K, D].
+    """
+    result = np.empty_like(values)
+    for start in range(0, len(seconds), _CHUNK_FRAMES):
+        rows = slice(start, start + _CHUNK_FRAMES)
+        index, offset, nearness = _windows(seconds, rows, half)
+        # Sums over the window's samples j for frame t and point k, of weight times powers of the time offset.
+        w = nearness[:, :, None] * weight[index]
+        powers = np.stack([offset**p for p in range(5)])
+        moments = np.einsum("ptj,tjk->ptk", powers, w)
+        moments /= moments[0].copy()
+        sums = np.einsum("ptj,tjk,tjkd->ptkd", powers[:3], w, values[index]) / w.sum(axis=1)[None, :, :, None]
+        lopsided = moments[1] ** 2 / np.maximum(moments[2], 1e-12)
+        normal = np.array([[moments[i + j] for j in range(3)] for i in range(3)]).transpose(2, 3, 0, 1)
+        normal[..., 1, 1] += 1e-9
+        normal[..., 2, 2] += 1e-9 + 0.3 * lopsided
+        result[rows] = np.linalg.solve(normal, sums.transpose(1, 2, 0, 3))[..., 0, :]
+    return result
+
+
+def local_mean(seconds: Float64Array, values: Float64Array, weight: Float64Array, half: float) -> Float64Array:
+    """Weighted mean around every sample: ``values`` and ``weight`` f64 [T, K]; returns f64 [T, K]."""
+    result = np.empty_like(values)
+    for start in range(0, len(seconds), _CHUNK_FRAMES):
+        rows = slice(start, start + _CHUNK_FRAMES)
+        index, _, nearness = _windows(seconds, rows, half)
+        w = nearness[:, :, None] * weight[index]
+        result[rows] = (w * values[index]).sum(axis=1) / w.sum(axis=1)
+    return result
+
+
+class OneEuro:
+    """The One-Euro filter (Casiez, Roussel, Vogel 2012): a low-pass whose cutoff rises with speed.
+
+    ``min_cutoff`` is the cutoff in Hz at rest, ``beta`` how much it rises per unit of speed, ``derivative_cutoff``
+    that of the speed itself. One instance follows one array through time.
+    """
+
+    def __init__(self, min_cutoff: float = 1.0, beta: float = 0.01, derivative_cutoff: float = 1.0) -> None:
+        if min(min_cutoff, derivative_cutoff) <= 0 or beta < 0:
+            raise InvalidValue(f"cutoffs must be positive and beta not negative, got {min_cutoff}, {beta}")
+        self._min_cutoff, self._beta, self._derivative_cutoff = min_cutoff, beta, derivative_cutoff
+        self._time = -math.inf
+        self._value: Float64Array | None = None
+        self._speed: Float64Array | None = None
+
+    def update(self, time: Fraction | float, value: Float32Array | Float64Array) -> Float64Array:
+        """The filtered value of any fixed shape at ``time`` (seconds, rising). Raises InvalidValue otherwise."""
+        now, new = float(time), np.asarray(value, np.float64)
+        if self._value is None or self._speed is None:
+            self._time, self._value, self._speed = now, new, np.zeros_like(new)
+            return new
+        step = now - self._time
+        if step <= 0:
+            raise InvalidValue(f"time must rise, but {now} s follows {self._time} s")
+        smooth = self._share(np.float64(self._derivative_cutoff), step)
+        self._speed = self._speed + smooth * ((new - self._value) / step - self._speed)
+        cutoff = self._min_cutoff + self._beta * np.abs(self._speed)
+        self._value = self._value + self._share(cutoff, step) * (new - self._value)
+        self._time = now
+        return self._value
+
+    @staticmethod
+    def _share(cutoff: Float64Array | np.float64, step: float) -> Float64Array:
+        """How much of the new sample is taken: equations 3 and 5 of the paper."""
+        return np.asarray(1 / (1 + 1 / (2 * np.pi * cutoff * step)))
+
+
+def _seconds(track: Track, rate: Fraction | float, times: Sequence[Fraction] | None) -> Float64Array:
+    if rate <= 0:
+        raise InvalidValue(f"rate must be positive, got {float(rate)}")
+    if times is None:
+        return np.array(track.frame_indices, np.float64) / float(rate)
+    if len(times) != len(track.poses):
+        raise InvalidValue(f"track {track.id} has {len(track.poses)} poses and {len(times)} times")
+    return np.array([float(time - times[0]) for time in times], np.float64)
+
+
+def _steady(seconds: Float64Array, values: Float64Array, weight: Float64Array, size: float) -> Float64Array:
+    """The wide fit where it agrees with the narrow one but for noise, the narrow one where there is real motion."""
+    narrow = local_quadratic(seconds, values, weight, NARROW_SECONDS)
+    wide = local_quadratic(seconds, values, weight, WIDE_SECONDS)
+    noise = 1.4826 * np.median(np.abs(values - narrow), axis=(0, 2)) + _LEAST_NOISE * size
+    apart = local_mean(seconds, ((wide - narrow) ** 2).sum(axis=-1), weight, NARROW_SECONDS)
+    moving = np.clip((np.sqrt(apart) / noise - _AGREE) / (_DISAGREE - _AGREE), 0, 1)
+    return wide + moving[..., None] * (narrow - wide)
+
+
+def _smooth_depth(seconds: Float64Array, poses: Sequence[Pose], weight: Float64Array) -> Float64Array | None:
+    depth = [pose.z for pose in poses if pose.z is not None]
+    if len(depth) < len(poses):
+        return None
+    return local_quadratic(seconds, np.array(depth, np.float64)[..., None], weight, WIDE_SECONDS)[..., 0]
+
+
+def _plausibility(values: Float64Array, size: float) -> Float64Array:
+    """1 near the running median of a few samples, falling off beyond a share of the person's size: [T, K]."""
+    from scipy.ndimage import median_filter
+
+    middle = median_filter(values, (_MEDIAN_SAMPLES, 1, 1), mode="nearest")
+    distance = np.hypot(*np.moveaxis(values - middle, -1, 0)) / (_IMPLAUSIBLE * max(size, 1.0))
+    plausible: Float64Array = 1 / (1 + distance**8) + _LEAST_WEIGHT
+    return plausible
+
+
+def _windows(
+    seconds: Float64Array, rows: slice, half: float
+) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.intp]], Float64Array, Float64Array]:
+    """For each frame its neighbours: their indices, offsets in half windows, and tricube weights, all [t, j]."""
+    centres = seconds[rows]
+    first = np.searchsorted(seconds, centres - half)
+    last = np.searchsorted(seconds, centres + half, side="right")
+    index = first[:, None] + np.arange(int((last - first).max()))
+    inside = index < last[:, None]
+    index = np.minimum(index, len(seconds) - 1)
+    offset = np.where(inside, (seconds[index] - centres[:, None]) / half, 0.0)
+    nearness = np.where(inside, np.clip(1 - np.abs(offset) ** 3, 0, 1) ** 3, 0.0)
+    return index, offset, nearness
+
+
+def _between(before: Pose, after: Pose, share: float) -> Pose:
+    def mix(a: Float32Array, b: Float32Array) -> Float32Array:
+        return (a + np.float32(share) * (b - a)).astype(np.float32)
+
+    return Pose(
+        before.skeleton,
+        mix(before.xy, after.xy),
+        np.minimum(before.score, after.score),
+        mix(before.bbox, after.bbox),
+        None if before.z is None or after.z is None else mix(before.z, after.z),
+    )
