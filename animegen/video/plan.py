@@ -154,7 +154,7 @@ def plan_output(
         container = container_for(path)
         encoder = _choose_encoder(container, encode)
         streams, warnings = plan_streams(media, picture, container, encoder.codec, encode) if media else ([], [])
-        origin = _clock_start(media)
+        origin = clock_start(media) if media else Fraction(0)
     info = source.info
     _check_place(path, source.path, overwrite)
     _check_pictures(path, container, stop - start)
@@ -198,6 +198,12 @@ def plan_output(
     )
 
 
+def clock_start(media: InputContainer) -> Fraction:
+    """The source's time in seconds that becomes zero: its first moment where its format's clock starts anywhere."""
+    free = _FREE_CLOCKS & set(media.format.name.split(","))
+    return Fraction(media.start_time or 0, av.time_base) if free else Fraction(0)
+
+
 def _picture_stream(source: VideoFile) -> int:
     videos = [stream for stream in source.streams if stream.type == "video" and not stream.is_attached_picture]
     return next((stream.index for stream in videos if stream.is_default), videos[0].index if videos else IMAGE)
@@ -205,11 +211,6 @@ def _picture_stream(source: VideoFile) -> int:
 
 def _opened(source: VideoFile) -> AbstractContextManager[InputContainer | None]:
     return av.open(str(source.path), metadata_errors="replace") if source.streams else nullcontext()
-
-
-def _clock_start(media: InputContainer | None) -> Fraction:
-    free = media is not None and _FREE_CLOCKS & set(media.format.name.split(","))
-    return Fraction(media.start_time or 0, av.time_base) if media and free else Fraction(0)
 
 
 def _default_output(source: VideoFile, media: InputContainer | None, encode: EncodeConfig, suffix: str) -> Path:

@@ -1,0 +1,181 @@
+"""Proves that an output has the source's frames, times, sound, subtitles and chapters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+
+from animegen.errors import InputError
+from animegen.video.plan import clock_start
+from animegen.video.source import VideoFile, open_video
+from animegen.video.streams import Chapter
+
+if TYPE_CHECKING:
+    from animegen.video.segments import AnyPacket
+
+GIF_TICK = Fraction(1, 100)
+CHAPTER_TICK = Fraction(1, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was compared: whether it agrees, and a sentence with the figures."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """All checks of one output against its source."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything agrees."""
+        return all(check.ok for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """One sound or subtitle stream: the SHA-256 of its payload and the times of its packets in seconds."""
+
+    type: str
+    codec: str
+    tick: Fraction
+    sha256: str
+    times: tuple[Fraction, ...]
+
+
+def verify(source: Path, output: Path) -> VerifyReport:
+    """Compare ``output`` with the ``source`` it was made from, both read whole.
+
+    A time agrees when it is the output's tick nearest to the source's time: the same time where the output's time
+    base can state it. Raises InputError for a file that cannot be read.
+    """
+    with open_video(source) as before, open_video(output) as after:
+        shift = _clock_shift(source, before)
+        checks = [_frames(before, after), _size(before, after), *_times(before, after, shift)]
+        checks += _tracks(_read_tracks(before, shift), _read_tracks(after, Fraction(0)), silent=not after.streams)
+        if after.streams:
+            checks.append(_chapters(before.chapters, after.chapters, shift))
+    return VerifyReport(tuple(checks))
+
+
+def _clock_shift(path: Path, video: VideoFile) -> Fraction:
+    if not video.streams:
+        return Fraction(0)
+    with av.open(str(path), metadata_errors="replace") as media:
+        return clock_start(media)
+
+
+def _frames(before: VideoFile, after: VideoFile) -> Check:
+    want, have = len(before.timeline), len(after.timeline)
+    return Check("frames", want == have, f"{have} frames" if want == have else f"{have} frames instead of {want}")
+
+
+def _size(before: VideoFile, after: VideoFile) -> Check:
+    want, have = (f"{v.info.width}x{v.info.height}" for v in (before, after))
+    return Check("size", want == have, have if want == have else f"{have} instead of {want}")
+
+
+def _times(before: VideoFile, after: VideoFile, shift: Fraction) -> list[Check]:
+    was, now = before.timeline, after.timeline
+    tick = now.time_base
+    if not after.streams:  # an animated image: no clock of its own, hundredths of a second between pictures
+        tick, shift = GIF_TICK, was.time(0)
+    want = [was.time(i) - shift for i in range(len(was))]
+    have = [now.time(i) for i in range(len(now))]
+    ends = [int(t.pts[-1] + t.durations[-1]) * t.time_base for t in (was, now)]
+    late = abs(ends[1] - (ends[0] - shift))
+    return [
+        _agreement("timestamps", want, have, tick),
+        Check("duration", late <= tick, f"{_milliseconds(now.duration)} (ends {_milliseconds(late)} apart)"),
+    ]
+
+
+def _agreement(name: str, want: Sequence[Fraction], have: Sequence[Fraction], tick: Fraction) -> Check:
+    apart = [abs(a - b) for a, b in zip(want, have, strict=False)]
+    off = sum(distance > tick / 2 for distance in apart)
+    grid = f"ticks of {tick.numerator}/{tick.denominator} s"
+    if off or len(want) != len(have):
+        return Check(
+            name, False, f"{off} of {len(want)} differ, by up to {_milliseconds(max(apart, default=Fraction(0)))}"
+        )
+    return Check(name, True, f"{len(have)} {'equal' if not any(apart) else 'nearest'}, in {grid}")
+
+
+def _milliseconds(time: Fraction) -> str:
+    return f"{float(time * 1000):.3f} ms"
+
+
+def _read_tracks(video: VideoFile, shift: Fraction) -> list[_Track]:
+    wanted = [stream for stream in video.streams if stream.type in {"audio", "subtitle"}]
+    if not wanted:
+        return []
+    digests = {stream.index: hashlib.sha256() for stream in wanted}
+    times: dict[int, list[Fraction]] = {stream.index: [] for stream in wanted}
+    codecs = {stream.index: stream.codec for stream in wanted}
+    try:
+        with av.open(str(video.path), metadata_errors="replace") as media:
+            for packet in media.demux(*(media.streams[index] for index in digests)):
+                payload = _payload(packet, codecs[packet.stream_index])
+                if payload and packet.pts is not None:
+                    digests[packet.stream_index].update(payload)
+                    times[packet.stream_index].append(packet.pts * packet.time_base - shift)
+    except av.FFmpegError as error:
+        raise InputError(f"the sound or subtitles of {video.path} cannot be read: {error.strerror}") from error
+    return [
+        _Track(s.type, s.codec, s.time_base or CHAPTER_TICK, digests[s.index].hexdigest(), tuple(times[s.index]))
+        for s in wanted
+    ]
+
+
+def _payload(packet: AnyPacket, codec: str) -> bytes:
+    """The bytes that must arrive: without what only a container adds around them."""
+    data = bytes(packet)
+    if codec == "mov_text" and data[:2] == b"\0\0":
+        return b""  # the time between two lines
+    if codec == "aac" and len(data) > 7 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:
+        return data[7 if data[1] & 1 else 9 :]  # the ADTS header of a transport stream
+    return data
+
+
+def _tracks(before: Sequence[_Track], after: Sequence[_Track], *, silent: bool) -> list[Check]:
+    checks = []
+    for kind in ("audio", "subtitle"):
+        was, now = ([track for track in tracks if track.type == kind] for tracks in (before, after))
+        if len(was) != len(now) and not silent:
+            checks.append(Check(kind, False, f"{len(now)} streams instead of {len(was)}"))
+        for number, (a, b) in enumerate(zip(was, now, strict=False), 1):
+            checks.append(_track(f"{kind} {number}", a, b))
+    return checks
+
+
+def _track(name: str, was: _Track, now: _Track) -> Check:
+    if was.codec != now.codec:
+        return Check(name, False, f"encoded again, from {was.codec} to {now.codec}")
+    if was.sha256 != now.sha256:
+        return Check(name, False, f"the {was.codec} packets differ")
+    if len(was.times) == len(now.times):
+        timing = _agreement(name, was.times, now.times, now.tick)
+        return Check(name, timing.ok, f"{was.codec} packets equal; times: {timing.text}")
+    # Raw sound is cut into packets anew by every container: then the first must begin at its time.
+    timing = _agreement(name, was.times[:1], now.times[:1], now.tick)
+    return Check(name, timing.ok, f"{was.codec} bytes equal, cut into {len(now.times)} packets; start {timing.text}")
+
+
+def _chapters(before: Sequence[Chapter], after: Sequence[Chapter], shift: Fraction) -> Check:
+    same = len(before) == len(after) and all(
+        a.title == b.title and abs(a.start - shift - b.start) <= CHAPTER_TICK
+        for a, b in zip(before, after, strict=True)
+    )
+    return Check("chapters", same, f"{len(after)} chapters" if same else f"{len(after)} differ from {len(before)}")
