@@ -89,7 +89,16 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def index(places: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
+    """The index as pip reaches it; a pip is played too, since an environment need not have one."""
     made = Index(places / "index")
+    pip = places / "site" / "pip"
+    pip.mkdir(parents=True)
+    (pip / "__init__.py").touch()
+    described = places / "site" / "pip-25.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: pip\nVersion: 25.0\n")
+    monkeypatch.syspath_prepend(str(pip.parent))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setattr(sys, "executable", str(made.installer))
     return made
 
@@ -372,7 +381,7 @@ def test_the_pose_model_comes_from_the_package_index(places: Path) -> None:
     try:
         paths = [fetch(name) for name in ("blazepose-detector", "blazepose-landmark-full")]
     except WeightsError as error:
-        if "cannot be reached" in str(error):
+        if "cannot be reached" in str(error) or "neither pip nor uv" in str(error):
             pytest.skip(f"no package index here: {error}")
         raise
     assert [path.stat().st_size for path in paths] == [known()[name].bytes for name in known()][:2]
