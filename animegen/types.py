@@ -20,10 +20,10 @@ Uint8Array: TypeAlias = NDArray[np.uint8]
 Float32Array: TypeAlias = NDArray[np.float32]
 Float64Array: TypeAlias = NDArray[np.float64]
 
-PARTS = ("hair", "skin", "eyes", "upper", "lower", "shoes")
-"""The six parts whose colours make a person's look: measured, drawn, trained on and conditioned alike."""
-
 Part: TypeAlias = Literal["hair", "skin", "eyes", "upper", "lower", "shoes"]
+
+PARTS: tuple[Part, ...] = ("hair", "skin", "eyes", "upper", "lower", "shoes")
+"""The six parts whose colours make a person's look: measured, drawn, trained on and conditioned alike."""
 
 
 def _check(array: NDArray[Any], name: str, shape: tuple[int | None, ...], dtype: type[np.generic], owner: str) -> None:

@@ -1,0 +1,23 @@
+"""The options of the built-in identity preserver, apart from its code so that listing them imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from animegen.errors import InvalidValue
+
+
+@dataclass(frozen=True, slots=True)
+class PaletteOptions:
+    """Options of the identity preserver ``palette``.
+
+    ``seed`` changes what is drawn at random for parts that are never seen. ``max_difference``: CIEDE2000 up to which
+    two palettes are taken for one person's.
+    """
+
+    seed: int = 0
+    max_difference: float = 8.0
+
+    def __post_init__(self) -> None:
+        if self.max_difference <= 0:
+            raise InvalidValue(f"max_difference must be positive, got {self.max_difference}")

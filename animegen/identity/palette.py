@@ -1,0 +1,124 @@
+"""The built-in identity preserver: the colours of hair, skin, eyes, clothes and shoes over the whole clip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from animegen.identity.colours import apart, dominant, looks_like_skin, near
+from animegen.identity.natural import draw_palette, stable_seed
+from animegen.identity.options import PaletteOptions
+from animegen.identity.regions import View, view_of
+from animegen.identity.traits import measure_traits
+from animegen.protocols import IdentityPreserver, PluginContext
+from animegen.types import PARTS, Crop, Float32Array, Identity, Palette, Part, PartColour, Track
+
+_LEAST_PIXELS = 6
+_LEAST_CONFIDENCE = 0.1
+"""Under this a measured colour is no better than a drawn one."""
+_ENOUGH_PIXELS: Mapping[Part, float] = {
+    "hair": 300.0, "skin": 150.0, "eyes": 80.0, "upper": 600.0, "lower": 400.0, "shoes": 120.0,
+}  # fmt: skip
+"""Pixels over all crops from which their number no longer limits the confidence."""
+_SHIN_SHARE = 0.3
+_SKIN_NEAR = 16.0
+
+
+class PalettePreserver:
+    """Measures part colours; implements :class:`animegen.protocols.IdentityPreserver`."""
+
+    def __init__(self, options: PaletteOptions) -> None:
+        self._options = options
+
+    def enroll(self, track: Track, crops: Sequence[Crop]) -> Identity:
+        """The identity of a track: measured colours with their confidence, drawn ones (confidence 0) where unseen."""
+        key = person_key(track)
+        seed = stable_seed(self._options.seed, key)
+        views = [view_of(crop) for crop in crops]
+        measured = _measure(views)
+        drawn = draw_palette(seed)
+        palette = Palette(**{part: measured.get(part, drawn.part(part)) for part in PARTS})
+        return Identity(key, palette, measure_traits(views, palette), style="", seed=seed)
+
+    def match(self, identity: Identity, gallery: Sequence[Identity]) -> int | None:
+        """Position of the nearest palette of ``gallery``, or None when none is near enough to be the same person's."""
+        distances = [palette_distance(identity.palette, other.palette) for other in gallery]
+        best = min(range(len(gallery)), key=lambda i: distances[i], default=None)
+        return best if best is not None and distances[best] <= self._options.max_difference else None
+
+
+def person_key(track: Track) -> str:
+    """The name of a track's person in the cast: ``person-1`` for the first."""
+    return f"person-{track.id + 1}"
+
+
+def palette_distance(a: Palette, b: Palette) -> float:
+    """Mean CIEDE2000 over the parts, weighed by both confidences; infinite where no part of both was measured."""
+    weights = {part: a.part(part).confidence * b.part(part).confidence for part in PARTS}
+    total = sum(weights.values())
+    if total <= 0:
+        return float("inf")
+    return sum(w * apart(a.part(part).lab, b.part(part).lab) for part, w in weights.items() if w > 0) / total
+
+
+def _measure(views: Sequence[View]) -> dict[Part, PartColour]:
+    """The colours that the views show surely enough."""
+    found: dict[Part, PartColour | None] = {}
+    skin = _skin(views)
+    found["skin"] = skin
+    found["hair"] = _pooled("hair", [_without_skin(view.pixels("hair"), skin) for view in views])
+    found["eyes"] = _pooled("eyes", [_iris(view.pixels("eyes")) for view in views])
+    found["upper"] = _pooled("upper", [view.pixels("upper") for view in views])
+    lower = [view.pixels("lower") for view in views]
+    if not any(len(pixels) for pixels in lower):
+        lower = [view.pixels("shin") for view in views]
+    found["lower"] = _pooled("lower", lower)
+    found["shoes"] = _pooled("shoes", [view.pixels("shoes") for view in views])
+    return {part: c for part, c in found.items() if c is not None and c.confidence >= _LEAST_CONFIDENCE}
+
+
+def _skin(views: Sequence[View]) -> PartColour | None:
+    """The face's colour; forearms of the same colour make it surer."""
+    face = []
+    for view in views:
+        pixels = view.pixels("skin")
+        face.append(pixels[looks_like_skin(pixels)])
+    return _pooled("skin", face, [_facing(view) for view in views])
+
+
+def _facing(view: View) -> float:
+    head = view.body.head
+    return 0.0 if head is None else 0.2 + 0.8 * max(0.0, head.facing)
+
+
+def _without_skin(pixels: Float32Array, skin: PartColour | None) -> Float32Array:
+    return pixels if skin is None else pixels[~near(pixels, skin.lab, _SKIN_NEAR)]
+
+
+def _iris(pixels: Float32Array) -> Float32Array:
+    """The darker half of an eye's disc: the rest is white, lid and reflection."""
+    if len(pixels) < _LEAST_PIXELS:
+        return pixels[:0]
+    return pixels[pixels[:, 0] <= np.median(pixels[:, 0])]
+
+
+def _pooled(part: Part, views: Sequence[Float32Array], trust: Sequence[float] | None = None) -> PartColour | None:
+    """The dominant colour over the views, each counting alike however large it is; None when nothing was seen."""
+    trusts = [1.0] * len(views) if trust is None else trust
+    used = [(p, t) for p, t in zip(views, trusts, strict=True) if len(p) >= _LEAST_PIXELS and t > 0]
+    if not used:
+        return None
+    pixels = np.concatenate([p for p, _ in used])
+    # The root keeps one far-off view from counting as much as a near one.
+    weight = np.concatenate([np.full(len(p), t / np.sqrt(len(p))) for p, t in used])
+    colour = dominant(pixels, weight)
+    number = min(1.0, len(pixels) / _ENOUGH_PIXELS[part])
+    trusted = float(np.mean([t for _, t in used]))
+    confidence = colour.share * np.sqrt(number) * trusted
+    return PartColour(colour.lab, round(float(confidence), 3))
+
+
+def make_preserver(options: PaletteOptions | None, context: PluginContext) -> IdentityPreserver:  # noqa: ARG001
+    """Factory of the identity preserver ``palette``."""
+    return PalettePreserver(options or PaletteOptions())

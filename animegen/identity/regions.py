@@ -1,0 +1,135 @@
+"""Which pixels of a crop show which part of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animegen.colour import rgb_to_lab
+from animegen.identity.body import Body, Head, between, capsule, inside, polygon
+from animegen.types import Crop, Float32Array
+
+Region = NDArray[np.bool_]
+
+_LEAST_HEAD = 10.0
+"""Height of a head in pixels under which hair and face cannot be told apart."""
+_LEAST_HEAD_FOR_EYES = 60.0
+
+
+_PIXELS_PER_CROP = 400
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One crop taken apart: CIELAB f32 [h, w, 3], the silhouette and the parts as bool [h, w].
+
+    A part that cannot be there is absent. Beside the six parts there are ``forearm``, ``upper_arm`` and ``shin`` for
+    the traits, ``beside`` (beside the neck) and ``back`` (below the shoulders) for the hair's length.
+    """
+
+    lab: Float32Array
+    body: Body
+    silhouette: Region
+    parts: Mapping[str, Region]
+
+    def pixels(self, name: str) -> Float32Array:
+        """Colours [n, 3] of a part, thinned evenly to a few hundred; empty where the part is absent."""
+        region = self.parts.get(name)
+        if region is None:
+            return np.empty((0, 3), np.float32)
+        found = self.lab[region]
+        return found[:: max(1, len(found) // _PIXELS_PER_CROP)]
+
+
+def view_of(crop: Crop) -> View:
+    """The parts of the person in a crop, each inside the silhouette."""
+    body, silhouette = Body(crop), inside(crop)
+    parts: dict[str, Region] = {}
+    head = body.head
+    if head is not None and head.height >= _LEAST_HEAD:
+        parts |= _head_parts(body, head)
+    arms = _arms(body)
+    parts |= arms | _torso(body, arms) | _legs(body)
+    return View(rgb_to_lab(crop.image), body, silhouette, {name: part & silhouette for name, part in parts.items()})
+
+
+def _head_parts(body: Body, head: Head) -> dict[str, Region]:
+    rows, columns = np.mgrid[: body.shape[0], : body.shape[1]]
+    dx, dy = columns - head.eyes[0], rows - head.eyes[1]
+    up = (dx * head.up[0] + dy * head.up[1]) / head.height
+    side = np.abs(dx * head.across[0] + dy * head.across[1]) / head.height
+    crown = (up > 0.24) & (up < 0.55) & (side < 0.3)
+    temples = (up > -0.35) & (up <= 0.3) & (side > 0.33) & (side < 0.5)
+    parts = {"hair": crown | temples, "beside": (up < -0.55) & (up > -0.95) & (side > 0.22) & (side < 0.55)}
+    if head.facing < -0.25:
+        parts["hair"] = (up > -0.25) & (up < 0.5) & (side < 0.3)
+        return parts
+    cheeks = (up < -0.08) & (up > -0.32) & (side < 0.22)
+    forehead = (up > 0.08) & (up < 0.18) & (side < 0.15)
+    parts["skin"] = cheeks | forehead
+    eyes = body.pair("eye")
+    if eyes is not None and head.facing > 0.3 and head.height >= _LEAST_HEAD_FOR_EYES:
+        discs = [capsule(body.shape, (eye, eye), 0.026 * head.height) for eye in eyes]
+        parts["eyes"] = discs[0] | discs[1]
+    return parts
+
+
+def _arms(body: Body) -> dict[str, Region]:
+    torso = body.torso
+    if torso is None:
+        return {}
+    parts = {"upper_arm": np.zeros(body.shape, np.bool_), "forearm": np.zeros(body.shape, np.bool_)}
+    for side in ("left", "right"):
+        shoulder, elbow, wrist = (body.point(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
+        if shoulder is not None and elbow is not None:
+            parts["upper_arm"] |= capsule(body.shape, between(shoulder, elbow, 0.3, 0.8), 0.05 * torso)
+        if elbow is not None and wrist is not None:
+            parts["forearm"] |= capsule(body.shape, between(elbow, wrist, 0.25, 0.85), 0.045 * torso)
+    return parts
+
+
+def _torso(body: Body, arms: dict[str, Region]) -> dict[str, Region]:
+    """The trunk without the arms and hands that are held before it."""
+    shoulders, hips, torso = body.pair("shoulder"), body.middle("hip"), body.torso
+    if shoulders is None or torso is None:
+        return {}
+    top = 0.5 * (shoulders[0] + shoulders[1])
+    bottom = hips if hips is not None else top + np.array([0.0, torso])
+    half = 0.5 * (shoulders[0] - shoulders[1])
+    least = 0.12 * torso
+    if np.linalg.norm(half) < least:
+        half = np.array([least, 0.0])
+    a, b = between(top, bottom, 0.2, 0.85)
+    corners = np.array([a - 0.75 * half, a + 0.75 * half, b + 0.6 * half, b - 0.6 * half])
+    trunk = polygon(body.shape, corners)
+    for side in ("left", "right"):
+        elbow, wrist = body.point(f"{side}_elbow"), body.point(f"{side}_wrist")
+        if elbow is not None and wrist is not None:
+            trunk &= ~capsule(body.shape, between(elbow, wrist, 0.1, 1.45), 0.14 * torso)
+    a, b = between(top, bottom, 0.05, 0.45)
+    back = polygon(body.shape, np.array([a - half, a + half, b + half, b - half]))
+    return {"upper": trunk, "back": back & ~arms["forearm"]}
+
+
+def _legs(body: Body) -> dict[str, Region]:
+    parts: dict[str, Region] = {}
+
+    def add(name: str, region: Region) -> None:
+        parts[name] = parts[name] | region if name in parts else region
+
+    for side in ("left", "right"):
+        hip, knee, ankle = (body.point(f"{side}_{name}") for name in ("hip", "knee", "ankle"))
+        if hip is not None and knee is not None:
+            length = float(np.linalg.norm(hip - knee))
+            add("lower", capsule(body.shape, between(hip, knee, 0.2, 0.8), 0.12 * length))
+        if knee is not None and ankle is not None:
+            length = float(np.linalg.norm(knee - ankle))
+            add("shin", capsule(body.shape, between(knee, ankle, 0.3, 0.75), 0.08 * length))
+            toe, heel = body.point(f"{side}_foot_index"), body.point(f"{side}_heel")
+            if toe is not None:
+                back = heel if heel is not None else ankle
+                add("shoes", capsule(body.shape, between(back, toe, 0.1, 0.95), 0.07 * length))
+    return parts

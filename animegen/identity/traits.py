@@ -1,0 +1,111 @@
+"""What can be seen of a person's build and dress beside the colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from animegen.identity.colours import Lab, apart, near
+from animegen.identity.regions import View
+from animegen.types import Float64Array, Palette, Trait, Traits
+
+_SAME = 18.0
+_DISTINCT = 12.0
+"""CIEDE2000 from which two parts can be told apart by colour."""
+_LEAST_PIXELS = 8
+_SURE = 0.2
+"""Confidence from which a part's colour may be used to find the part elsewhere."""
+_ENOUGH_VIEWS = 5.0
+
+
+def measure_traits(views: Sequence[View], palette: Palette) -> Traits:
+    """Hair length, sleeves, skirt and head-to-height ratio; where too little is seen, the default at confidence 0."""
+    default = Traits()
+    return Traits(
+        hair_length=_trait([_hair_length(view, palette) for view in views], default.hair_length),
+        sleeves=_trait([_sleeves(view, palette) for view in views], default.sleeves),
+        skirt=_trait([_skirt(view, palette) for view in views], default.skirt),
+        head_to_height=_trait([_head_to_height(view) for view in views], default.head_to_height),
+    )
+
+
+def _trait(values: Sequence[float | None], default: Trait) -> Trait:
+    """The median of what the views show; surer the more there are and the better they agree."""
+    seen = np.array([value for value in values if value is not None])
+    if not len(seen):
+        return default
+    middle = float(np.median(seen))
+    agree = float(np.mean(np.abs(seen - middle) <= 0.2))
+    return Trait(round(middle, 3), round(agree * min(1.0, len(seen) / _ENOUGH_VIEWS), 3))
+
+
+def _share(view: View, part: str, colour: Lab) -> float | None:
+    """Share of a part's pixels that have a colour."""
+    pixels = view.pixels(part)
+    return float(near(pixels, colour, _SAME).mean()) if len(pixels) >= _LEAST_PIXELS else None
+
+
+def _tell_apart(palette: Palette, first: str, second: str) -> bool:
+    a, b = getattr(palette, first), getattr(palette, second)
+    return min(a.confidence, b.confidence) >= _SURE and apart(a.lab, b.lab) >= _DISTINCT
+
+
+def _hair_length(view: View, palette: Palette) -> float | None:
+    """0.2 where hair ends at the neck, 0.5 where it falls beside it, 1 where it covers the shoulders."""
+    if not (_tell_apart(palette, "hair", "upper") and _tell_apart(palette, "hair", "skin")):
+        return None
+    beside = _share(view, "beside", palette.hair.lab)
+    below = _share(view, "back", palette.hair.lab)
+    if below is None:
+        return None
+    if below > 0.15:
+        return 1.0
+    return 0.5 if beside is not None and beside > 0.3 else 0.2
+
+
+def _sleeves(view: View, palette: Palette) -> float | None:
+    """0 for bare arms, 0.4 for short sleeves, 1 for sleeves to the wrist."""
+    if not _tell_apart(palette, "upper", "skin"):
+        return None
+    forearm, upper_arm = _share(view, "forearm", palette.skin.lab), _share(view, "upper_arm", palette.skin.lab)
+    if forearm is None or upper_arm is None:
+        return None
+    if forearm < 0.4:
+        return 1.0
+    return 0.0 if upper_arm > 0.5 else 0.4
+
+
+def _skirt(view: View, palette: Palette) -> float | None:
+    """1 where cloth of the thighs' colour closes the gap between legs that stand apart, 0 where the gap is open."""
+    hips, knees = view.body.pair("hip"), view.body.pair("knee")
+    if hips is None or knees is None or palette.lower.confidence < _SURE:
+        return None
+    thigh = 0.5 * float(np.linalg.norm(hips[0] - knees[0]) + np.linalg.norm(hips[1] - knees[1]))
+    if float(np.linalg.norm(knees[0] - knees[1])) < 0.45 * thigh:
+        return None
+    top, bottom = 0.5 * (hips[0] + hips[1]), 0.5 * (knees[0] + knees[1])
+    middles = [top + share * (bottom - top) for share in (0.6, 0.7, 0.8)]
+    return float(np.mean([_cloth_at(view, place, palette.lower.lab) for place in middles]))
+
+
+def _cloth_at(view: View, place: Float64Array, colour: Lab) -> bool:
+    column, row = (round(float(value)) for value in place)
+    height, width = view.silhouette.shape
+    if not (0 <= row < height and 0 <= column < width) or not view.silhouette[row, column]:
+        return False
+    return bool(near(view.lab[row, column], colour, _SAME))
+
+
+def _head_to_height(view: View) -> float | None:
+    """The head's height over the way from crown to ankles, along the body, of a person who stands."""
+    head, ankles = view.body.head, view.body.middle("ankle")
+    hips, knees = view.body.middle("hip"), view.body.middle("knee")
+    if head is None or ankles is None or hips is None or knees is None or abs(head.facing) < 0.3:
+        return None
+    crown = head.eyes + 0.5 * head.height * head.up
+    way = [crown, hips, knees, ankles]
+    tall = sum(float(np.linalg.norm(b - a)) for a, b in pairwise(way))
+    straight = float(np.linalg.norm(ankles - crown))
+    return head.height / tall if straight > 0.93 * tall else None
