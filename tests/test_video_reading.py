@@ -79,7 +79,9 @@ def test_variable_frame_rate(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "vfr.mp4", pts=pts, time_base=Fraction(1, 1000))
     with open_video(path) as video:
         assert [video.timeline.time(i) * 1000 for i in range(len(pts))] == pts
-        assert [int(d * video.timeline.time_base * 1000) for d in video.timeline.durations[:-1]] == np.diff(pts).tolist()
+        assert [int(d * video.timeline.time_base * 1000) for d in video.timeline.durations[:-1]] == np.diff(
+            pts
+        ).tolist()
         assert [index_of(frame.image) for frame in video.frames()] == list(range(len(pts)))
 
 

@@ -21,6 +21,9 @@ DECODER_THREADS = 2
 HEAD = 8
 """Frames decoded when a file is opened, to see whether its packets tell the truth."""
 
+_TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
+"""Formats by which FFmpeg shows a text file as a picture of its letters."""
+
 SALVAGE_HINT = "--salvage uses the frames that can be decoded"
 
 # In these every packet is one shown picture and carries its timestamp; elsewhere (fields, hidden frames, packed
@@ -32,11 +35,15 @@ _TELLING_CODECS = {"h264", "hevc", "vvc", "av1", "vp9", "prores", "dnxhd", "mjpe
 def open_container(path: Path) -> InputContainer:
     """An open container, allowed to read nothing but local files. Raises InputError."""
     try:
-        return av.open(f"file:{path}", metadata_errors="replace", container_options={"protocol_whitelist": "file"})
+        container = av.open(f"file:{path}", metadata_errors="replace", container_options={"protocol_whitelist": "file"})
     except (av.FFmpegError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read as a video: {_reason(error)}", "is it a video file, and is it whole?"
         ) from None
+    if container.format.name in _TEXT_FORMATS:
+        container.close()
+        raise InputError(f"{path} is a text file, not a video", "name a video file")
+    return container
 
 
 def video_stream(container: InputContainer, index: int) -> av.VideoStream:
@@ -161,8 +168,8 @@ def decode(
 ) -> Iterator[av.VideoFrame]:
     """Decode a stream from where the container stands.
 
-    ``from_keyframe`` skips the packets before the first keyframe. ``salvage`` passes over what does not decode and
-    leaves out frames that the decoder marks as damaged; else av.FFmpegError is raised.
+    ``from_keyframe`` skips the packets before the first keyframe. ``salvage`` passes over what does not decode: from
+    the first sign of damage to the next keyframe; without it av.FFmpegError is raised.
     """
     stream = video_stream(container, stream_index)
     if not stream.codec_context.is_open:
@@ -170,7 +177,7 @@ def decode(
         stream.thread_type = "SLICE" if salvage else "AUTO"
         stream.codec_context.thread_count = DECODER_THREADS
     packets = container.demux(stream)
-    waiting = from_keyframe
+    waiting, broken = from_keyframe, False
     while True:
         try:
             packet = next(packets, None)
@@ -181,8 +188,12 @@ def decode(
         except av.FFmpegError:
             if not salvage:
                 raise
+            broken = True
             continue
-        yield from (frame for frame in frames if not (salvage and frame.is_corrupt))
+        for frame in frames:
+            broken = salvage and (frame.is_corrupt or (broken and not frame.key_frame))
+            if not broken:
+                yield frame
 
 
 @dataclass(frozen=True, slots=True)

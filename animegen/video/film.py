@@ -104,7 +104,8 @@ def _picture_stream(path: Path, streams: tuple[StreamInfo, ...]) -> int:
 
 
 def _rate(timeline: Timeline, told: Fraction | None) -> Fraction:
-    mean = len(timeline) / timeline.duration
-    if told and abs(told / mean - 1) < RATE_AGREES:
+    """Frames a second: what the file states, if it fits the usual distance of two frames, else the mean."""
+    usual = int(np.median(timeline.durations)) * timeline.time_base
+    if told and usual and abs(told * usual - 1) < RATE_AGREES:
         return told
-    return mean.limit_denominator(1001)
+    return (len(timeline) / timeline.duration).limit_denominator(1001)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
 from animegen.errors import InputError
 from animegen.types import Colour, Uint8Array, VideoInfo
@@ -25,6 +26,8 @@ SHORTEST_DELAY, USUAL_DELAY = 20, 100
 """Milliseconds: a shorter delay is none, and is shown as the usual one by every browser and by FFmpeg."""
 
 _ANIMATED = {"GIF", "WEBP", "PNG"}
+_BROKEN = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
+"""What Pillow's readers raise on files that are no images, or not whole ones (UnidentifiedImageError is an OSError)."""
 
 
 def is_image(head: bytes) -> bool:
@@ -68,9 +71,8 @@ class Stills:
         """The delay of every frame in milliseconds, and the first picture; every frame is read once."""
         delays: list[int] = []
         with self._open() as image:
-            count = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
             first = self._picture(image, 0)
-            for index in range(count):
+            for index in range(self._count(image)):
                 try:
                     self._picture(image, index)
                 except InputError:
@@ -84,15 +86,23 @@ class Stills:
     def _open(self) -> Image.Image:
         try:
             return Image.open(self._path)
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except _BROKEN as error:
             raise InputError(f"{self._path} cannot be read as an image: {error}", "is the file whole?") from None
+
+    def _count(self, image: Image.Image) -> int:
+        if image.format not in _ANIMATED:
+            return 1  # The pages of a TIFF and the views of a JPEG are no animation.
+        try:
+            return int(getattr(image, "n_frames", 1))
+        except _BROKEN as error:
+            raise damaged(self._path, f"its frames cannot be counted ({error})") from None
 
     def _picture(self, image: Image.Image, index: int) -> Uint8Array:
         try:
             image.seek(index)
             upright = ImageOps.exif_transpose(image)
             return _to_rgb(upright)
-        except (OSError, EOFError, SyntaxError, ValueError) as error:
+        except _BROKEN as error:
             raise damaged(self._path, f"picture {index} cannot be decoded ({error})") from None
 
 
