@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
 import cv2
 import numpy as np
 
-from animegen.composite.options import BlurOptions, ColorOptions
+from animegen.composite.options import BlurOptions, ColorOptions, PictureOptions
+from animegen.composite.painting import paint_anime
+from animegen.errors import InputError
 from animegen.protocols import Background, BackgroundRequest, PluginContext
 from animegen.types import Uint8Array
+
+_RECENT = 32
+"""Pictures of a background video kept at hand: as many frames as the threads of a run may be apart."""
 
 
 class _Keep:
@@ -67,3 +78,91 @@ def make_color(options: ColorOptions | None, context: PluginContext) -> Backgrou
     """One colour."""
     del context
     return _Color((options or ColorOptions()).rgb)
+
+
+class _Anime:
+    def render(self, request: BackgroundRequest) -> Uint8Array:
+        return paint_anime(request.clean())
+
+
+class _Picture:
+    def __init__(self, image: Uint8Array) -> None:
+        self._image = image
+        self._covered = lru_cache(maxsize=1)(lambda size: cover(self._image, size))
+
+    def render(self, request: BackgroundRequest) -> Uint8Array:
+        return self._covered(request.frame.size)
+
+
+class _Footage:
+    """A video shown by time and looped, read in order; going back starts over, so any order gives the same pictures."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._capture = cv2.VideoCapture(str(path))
+        self._rate = Fraction(self._capture.get(cv2.CAP_PROP_FPS) or 25.0).limit_denominator(1001)
+        self._recent: OrderedDict[int, Uint8Array] = OrderedDict()
+        self._next = 0
+        self._count: int | None = None
+        self._read()
+
+    def render(self, request: BackgroundRequest) -> Uint8Array:
+        with self._lock:
+            image = self._at(int(request.frame.pts * self._rate))
+        return cover(image, request.frame.size)
+
+    def _at(self, wanted: int) -> Uint8Array:
+        """Picture ``wanted`` of the endless loop."""
+        while True:
+            number = wanted if self._count is None else wanted % self._count
+            if number in self._recent:
+                return self._recent[number]
+            if number < self._next:
+                self._capture.release()
+                self._capture = cv2.VideoCapture(str(self._path))
+                self._next = 0
+            self._read()
+
+    def _read(self) -> None:
+        """Take in one more picture; at the end of the file its length is known."""
+        found, picture = self._capture.read()
+        if not found:
+            if self._next == 0:
+                raise InputError(f"{self._path} holds no picture", "give an image or a video")
+            self._count = self._next
+            return
+        self._recent[self._next] = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+        self._next += 1
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+
+
+def make_anime(options: None, context: PluginContext) -> Background:
+    """The frame with the people removed, painted flat."""
+    del options, context
+    return _Anime()
+
+
+def make_picture(options: PictureOptions | None, context: PluginContext) -> Background:
+    """An image or a looped video, cropped to cover the frame. Raises InputError where it is neither."""
+    del context
+    path = Path((options or PictureOptions()).value).expanduser()
+    if not path.is_file():
+        raise InputError(f"the background {path} is not a file", "give an image or a video")
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB) if path.stat().st_size else None
+    if image is not None:
+        return _Picture(np.asarray(image, np.uint8))
+    return _Footage(path)
+
+
+def cover(image: Uint8Array, size: tuple[int, int]) -> Uint8Array:
+    """The largest middle part of ``image`` uint8 [h, w, 3] of a frame's shape, scaled to its (width, height)."""
+    height, width = image.shape[:2]
+    scale = max(size[0] / width, size[1] / height)
+    part = (min(width, max(1, round(size[0] / scale))), min(height, max(1, round(size[1] / scale))))
+    left, top = (width - part[0]) // 2, (height - part[1]) // 2
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(
+        cv2.resize(image[top : top + part[1], left : left + part[0]], size, interpolation=method), np.uint8
+    )

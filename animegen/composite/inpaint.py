@@ -1,18 +1,237 @@
-"""Inventing what no frame shows."""
+"""Inventing what no frame shows, from texture that lies elsewhere in the picture."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from animegen.composite.fill import membrane
-from animegen.types import Uint8Array
+from animegen.types import Float32Array, Uint8Array
+
+_SIDE = 144
+"""Longest side, in pixels, at which texture is arranged; the texture itself is copied at full size."""
+
+_COARSEST = 24
+_PATCH = 7
+_ROUNDS = (10, 6, 4)
+"""Rounds of search and vote at the coarsest level, those between, and the finest."""
+
+_NEARBY = (150.0, 50.0)
+"""Grey levels that the picture's extent is worth in a search, down and across: the nearer of alike patches wins."""
+
+_LAYERED = 8
+"""How much farther a first guess is carried along rows than across them."""
+
+_LABELS = 120
+_PROPAGATIONS = 40
+_UNLIKE = 900.0
+_SEAM = 250.0
+"""Squared grey levels: the most that an unlike pixel costs, and what a border between two shifts costs."""
+
+_TONE = 2.5
+"""Small pixels over which the copied texture is brought to the arranged tones."""
+
+_BLOCK = 1024
+"""Patches compared at once, which bounds the memory of the search."""
 
 
 def inpaint(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
-    """``image`` uint8 [h, w, 3] with the places where ``hole`` uint8 [h, w] is not 0 filled from around them."""
+    """``image`` uint8 [h, w, 3] with the places where ``hole`` uint8 [h, w] is not 0 filled from around them.
+
+    Patches of the known picture are arranged in the hole from coarse to fine (Wexler, Shechtman and Irani 2007,
+    "Space-time completion of video", section 3, with exact search), then copied at full size and matched in light.
+    """
+    height, width = hole.shape
+    smooth = _along_rows(image, hole)
+    shrink = max(1.0, max(height, width) / _SIDE)
+    sizes = _levels(max(1, round(width / shrink)), max(1, round(height / shrink)))
+    guess: Float32Array | None = None
+    source: NDArray[np.int64] | None = None
+    for level, size in enumerate(sizes):
+        small = cv2.resize(smooth, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        gap = cv2.resize((hole > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+        if guess is not None:
+            small[gap] = cv2.resize(guess, size, interpolation=cv2.INTER_LINEAR)[gap]
+        rounds = _ROUNDS[0] if level == 0 else _ROUNDS[2] if level == len(sizes) - 1 else _ROUNDS[1]
+        arranged = _arrange(small, gap, rounds)
+        if arranged is None:
+            continue
+        guess, source = arranged
+        shift = _coherent(guess, gap, source)
+    if source is None:
+        return smooth
+    guide = np.asarray(cv2.resize(guess, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    return _copied(smooth, hole, shift, guide)
+
+
+def _along_rows(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
+    """The hole filled smoothly, rather from its sides than from above and below: scenes are layered by height."""
+    height, width = hole.shape
+    narrow = (max(1, width // _LAYERED), height)
     known = (hole == 0).astype(np.float32)
-    smooth = membrane(image.astype(np.float32), known)
-    filled = image.copy()
-    cv2.copyTo(np.clip(np.rint(smooth), 0, 255).astype(np.uint8), hole, filled)
-    return filled
+    mass = np.asarray(cv2.resize(known, narrow, interpolation=cv2.INTER_AREA), np.float32)
+    light = cv2.resize(image * known[..., None], narrow, interpolation=cv2.INTER_AREA)
+    carried = membrane(light / np.maximum(mass, 1e-6)[..., None], (mass > 0.05).astype(np.float32))
+    smooth = np.clip(np.rint(cv2.resize(carried, (width, height), interpolation=cv2.INTER_LINEAR)), 0, 255)
+    return np.where(hole[..., None] > 0, smooth.astype(np.uint8), image)
+
+
+def _levels(width: int, height: int) -> list[tuple[int, int]]:
+    """Sizes of the pyramid, coarsest first."""
+    sizes = [(width, height)]
+    while min(sizes[-1]) >= 2 * _COARSEST:
+        sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
+    return sizes[::-1]
+
+
+def _arrange(
+    picture: Float32Array, gap: NDArray[np.bool_], rounds: int
+) -> tuple[Float32Array, NDArray[np.int64]] | None:
+    """Fill ``gap`` so that every patch in it looks like one outside; also where each pixel's patch was found.
+
+    The second result is int64 [h, w, 2] (row, column), a pixel's own place outside the gap. None where no whole
+    patch is known.
+    """
+    reach = _PATCH // 2
+    touched = cv2.dilate(gap.view(np.uint8), np.ones((_PATCH, _PATCH), np.uint8)) > 0
+    inner = np.zeros_like(gap)
+    inner[reach:-reach, reach:-reach] = True
+    wanted, offered = np.argwhere(touched), np.argwhere(~touched & inner)
+    if not len(wanted) or not len(offered):
+        return None
+    trust = cv2.distanceTransform(gap.view(np.uint8), cv2.DIST_L2, 3)
+    trust = np.power(1.3, -np.minimum(trust, 20.0)).astype(np.float32)
+    bank = _features(picture, offered)
+    found = offered[:1].repeat(len(wanted), axis=0)
+    filled = picture.copy()
+    for _ in range(rounds):
+        nearest, distance = _search(_features(filled, wanted), bank)
+        found = offered[nearest]
+        filled[gap] = _vote(picture, gap, wanted, found, distance, trust)[gap]
+    source = np.moveaxis(np.indices(gap.shape), 0, -1).copy()
+    source[wanted[:, 0], wanted[:, 1]] = found
+    return filled, source
+
+
+def _features(picture: Float32Array, centres: NDArray[np.int64]) -> Float32Array:
+    """Patches around ``centres`` with their place in the picture: f32 [n, patch * patch * 3 + 2]."""
+    reach = _PATCH // 2
+    padded = cv2.copyMakeBorder(picture, reach, reach, reach, reach, cv2.BORDER_REFLECT_101)
+    views = np.lib.stride_tricks.sliding_window_view(padded, (_PATCH, _PATCH), axis=(0, 1))
+    patches = views[centres[:, 0], centres[:, 1]].reshape(len(centres), -1)
+    place = centres * (np.array(_NEARBY) * _PATCH / max(picture.shape[:2]))
+    return np.concatenate([patches, place], axis=1).astype(np.float32)
+
+
+def _search(queries: Float32Array, bank: Float32Array) -> tuple[NDArray[np.int64], Float32Array]:
+    """Nearest row of ``bank`` for every query, and the squared distance to it."""
+    lengths = np.einsum("ij,ij->i", bank, bank)
+    nearest = np.empty(len(queries), np.int64)
+    distance = np.empty(len(queries), np.float32)
+    for start in range(0, len(queries), _BLOCK):
+        block = queries[start : start + _BLOCK]
+        apart = lengths - 2.0 * (block @ bank.T)
+        nearest[start : start + _BLOCK] = best = apart.argmin(axis=1)
+        own = np.einsum("ij,ij->i", block, block)
+        distance[start : start + _BLOCK] = np.maximum(apart[np.arange(len(block)), best] + own, 0.0)
+    return nearest, distance
+
+
+def _vote(
+    picture: Float32Array,
+    gap: NDArray[np.bool_],
+    wanted: NDArray[np.int64],
+    found: NDArray[np.int64],
+    distance: Float32Array,
+    trust: Float32Array,
+) -> Float32Array:
+    """Mean of what all patches over a pixel say, good matches and those near the hole's edge counting more."""
+    height, width = gap.shape
+    spread = max(float(np.percentile(distance, 75)), 1.0)
+    weight = np.exp(-distance / (2.0 * spread)) * trust[wanted[:, 0], wanted[:, 1]]
+    total = np.full((height, width), 1e-12, np.float32)
+    votes = np.zeros_like(picture)
+    reach = _PATCH // 2
+    for row in range(-reach, reach + 1):
+        for column in range(-reach, reach + 1):
+            y, x = wanted[:, 0] + row, wanted[:, 1] + column
+            inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            votes[y[inside], x[inside]] += (
+                weight[inside, None] * picture[found[inside, 0] + row, found[inside, 1] + column]
+            )
+            total[y[inside], x[inside]] += weight[inside]
+    return votes / total[..., None]
+
+
+def _coherent(filled: Float32Array, gap: NDArray[np.bool_], source: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One of few shifts for each pixel near the gap, in large pieces: int64 [h, w, 2] (rows, columns).
+
+    The commonest shifts of the arrangement are the labels (He and Sun 2012, "Statistics of patch offsets for image
+    completion"); a Potts model is minimised by belief propagation (Felzenszwalb and Huttenlocher 2006).
+    """
+    height, width = gap.shape
+    region = cv2.dilate(gap.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    shifts = (source - np.moveaxis(np.indices(gap.shape), 0, -1))[gap]
+    values, counts = np.unique(shifts, axis=0, return_counts=True)
+    labels = np.concatenate([np.zeros((1, 2), np.int64), values[np.argsort(-counts, kind="stable")[:_LABELS]]])
+    cost = np.empty((len(labels), height, width), np.float32)
+    for cost_of, (row, column) in zip(cost, labels, strict=True):
+        move = np.array([(1.0, 0.0, -column), (0.0, 1.0, -row)])
+        there = cv2.warpAffine(filled, move, (width, height), flags=cv2.INTER_NEAREST)
+        blocked = cv2.warpAffine(
+            region.view(np.uint8), move, (width, height), flags=cv2.INTER_NEAREST, borderValue=(1, 1, 1, 1)
+        )
+        apart = np.minimum(cv2.blur(((there - filled) ** 2).mean(axis=2), (5, 5)), _UNLIKE)
+        cost_of[...] = np.where(blocked > 0, 2.0 * _UNLIKE, apart)
+    cost[:, ~region] = 0.0
+    return labels[_propagate(cost).argmin(axis=0)]
+
+
+def _propagate(cost: Float32Array) -> Float32Array:
+    """Beliefs f32 [labels, h, w] after min-sum belief propagation of ``cost`` over the four neighbours."""
+    messages = [np.zeros_like(cost) for _ in range(4)]
+    moves = ((1, 1), (1, -1), (2, 1), (2, -1))
+    for _ in range(_PROPAGATIONS):
+        belief = cost + sum(messages)
+        sent = []
+        for i, (axis, step) in enumerate(moves):
+            # What a pixel tells its neighbour leaves out what that neighbour told it.
+            message = belief - messages[i ^ 1]
+            message -= message.min(axis=0)
+            np.minimum(message, _SEAM, out=message)
+            message = np.roll(message, step, axis=axis)
+            edge = [slice(None)] * 3
+            edge[axis] = slice(0, 1) if step > 0 else slice(-1, None)
+            message[tuple(edge)] = 0.0
+            # Half of the last round is kept: sent all at once, messages would swing between two states.
+            sent.append(0.5 * (message + messages[i]))
+        messages = sent
+    return np.asarray(cost + sum(messages))
+
+
+def _copied(smooth: Uint8Array, hole: Uint8Array, shift: NDArray[np.int64], guide: Float32Array) -> Uint8Array:
+    """The hole filled with full-size pixels by the shifts of the small arrangement, blended where two meet.
+
+    Texture is copied; tones follow ``guide`` f32 [h, w, 3], so that no seam shows between pieces.
+    """
+    height, width = hole.shape
+    rows, columns = shift.shape[:2]
+    offset = shift * np.array([height / rows, width / columns])
+    y, x = np.nonzero(hole)
+    v = np.clip((y + 0.5) * rows / height - 0.5, 0, rows - 1)
+    u = np.clip((x + 0.5) * columns / width - 0.5, 0, columns - 1)
+    top, left = np.floor(v).astype(int), np.floor(u).astype(int)
+    blend = np.zeros((len(y), 3), np.float32)
+    for below, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        weight = np.where(below, v - top, 1 - v + top) * np.where(right, u - left, 1 - u + left)
+        row, column = np.minimum(top + below, rows - 1), np.minimum(left + right, columns - 1)
+        take_y = np.clip(np.rint(y + offset[row, column, 0]).astype(int), 0, height - 1)
+        take_x = np.clip(np.rint(x + offset[row, column, 1]).astype(int), 0, width - 1)
+        blend += weight[:, None] * smooth[take_y, take_x]
+    copied = smooth.astype(np.float32)
+    copied[y, x] = blend
+    tone = np.where(hole[..., None] > 0, guide - copied, 0.0).astype(np.float32)
+    sigma = _TONE * height / rows
+    copied += cv2.GaussianBlur(tone, (0, 0), sigma)
+    return np.where(hole[..., None] > 0, np.clip(np.rint(copied), 0, 255).astype(np.uint8), smooth)

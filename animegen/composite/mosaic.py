@@ -32,7 +32,10 @@ class Plate:
 
 
 def mosaic(
-    pictures: Sequence[Uint8Array], people: Sequence[Uint8Array], to_plate: Sequence[Float64Array], size: tuple[int, int]
+    pictures: Sequence[Uint8Array],
+    people: Sequence[Uint8Array],
+    to_plate: Sequence[Float64Array],
+    size: tuple[int, int],
 ) -> Plate:
     """The masked temporal median of pictures laid onto a plate of ``size`` (width, height).
 
