@@ -73,7 +73,7 @@ def test_closing_stops_the_producer_and_its_thread() -> None:
 
     stream = ahead(numbers(), 2)
     assert next(stream) == 0
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert closed.is_set()
     assert not [t for t in threading.enumerate() if t.name == "animegen-ahead"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Seconds(click.ParamType):
+class Seconds(click.ParamType[Fraction]):
     """A time: seconds (``12.5``), or ``MM:SS`` and ``HH:MM:SS`` with fractions of a second."""
 
     name = "time"

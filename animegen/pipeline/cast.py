@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from animegen.composite import PlateSet, build_plates, depth_order
 from animegen.errors import UsageError
 from animegen.events import Warned
-from animegen.identity import describe, distance, load_crops, read_cast, write_cast
+from animegen.identity import describe, distance, load_crops, person_key, read_cast, write_cast
 from animegen.jobs import artefact, digest
 from animegen.pipeline.analyse import crop_interval
 from animegen.pipeline.run import Run
@@ -162,7 +162,7 @@ def _identities(run: Run, tracks: Sequence[Track], crops: Mapping[int, Sequence[
     for identity in cast:
         if identity.style != run.config.style:
             raise UsageError(
-                f"{run.job.cast} gives {identity.key} the style '{identity.style}', this run draws '{run.config.style}'",
+                f"{run.job.cast} gives {identity.key} the style '{identity.style}', not '{run.config.style}'",
                 f"use --style {identity.style}, or set it to '{run.config.style}' in that file",
             )
     return cast
@@ -179,7 +179,7 @@ def _prepare(
         if not path.exists():
             arrays = style.prepare(identity, track, pictures)
             with artefact(path) as part, part.open("wb") as file:
-                np.savez_compressed(file, **arrays)
+                np.savez_compressed(file, allow_pickle=False, **dict(arrays))
     return [_load_arrays(run.job.prepared(identity.key, made)) for identity in identities]
 
 

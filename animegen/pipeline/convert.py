@@ -41,7 +41,9 @@ def prepare(
     start, stop = video.timeline.index_range(config.start, config.end)
     plan = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=config.overwrite)
     stages = resolve(config, on_event)
-    for warning in (*video.warnings, *plan.warnings):
+    if video.info.colour.is_hdr:
+        on_event(Warned(f"{video.path.name} is HDR ({video.info.colour.transfer}): it is tone-mapped to BT.709"))
+    for warning in plan.warnings:
         on_event(Warned(warning))
     job = JobFolder.beside(plan.output)
     job.claim(_fingerprint(video, config, plan, stages, (start, stop)), restart=config.restart)

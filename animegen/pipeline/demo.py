@@ -58,9 +58,9 @@ def demo_frames(backend: PoseBackend) -> Iterator[Frame]:
 
 def _cut_out(backend: PoseBackend) -> Image.Image:
     """The astronaut as straight RGBA."""
-    from skimage.data import astronaut
+    import skimage.data
 
-    photo: Uint8Array = np.ascontiguousarray(astronaut())
+    photo: Uint8Array = np.ascontiguousarray(skimage.data.astronaut())
     poses = next(iter(backend.estimate([Frame(0, Fraction(0), photo)])))
     masks = [pose.mask for pose in poses if pose.mask is not None]
     if not masks:

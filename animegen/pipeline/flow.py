@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Full, Queue
 from typing import TypeVar
@@ -19,7 +19,7 @@ R = TypeVar("R")
 _POLL_SECONDS = 0.05
 
 
-def ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     """Yield ``items`` in order while a thread of their own produces up to ``depth`` of them in advance.
 
     An exception of the producer is raised here at its place in the order. Closing this generator stops the thread.
@@ -65,7 +65,7 @@ def ahead(items: Iterable[T], depth: int) -> Iterator[T]:
                 thread.join(_POLL_SECONDS)
 
 
-def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int, depth: int) -> Iterator[R]:
+def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int, depth: int) -> Generator[R, None, None]:
     """Yield ``function(item)`` in the order of ``items``, computed by ``workers`` threads, ``depth`` in flight."""
     pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="animegen-map") as pool:

@@ -121,9 +121,11 @@ def _encode(scene: Scene, drawn: Iterator[Drawn], writer: SegmentWriter, *, alph
     """Compose and write frame after frame; yields once a frame."""
     if alpha:
         for item in drawn:
-            yield writer.write_rgba(compose_alpha(item.frame.size, item.sprites))
+            writer.write_rgba(compose_alpha(item.frame.size, item.sprites))
+            yield
         return
     workers = usable_cores()
     with closing(ordered_map(scene.compose, drawn, workers, workers + 2)) as pictures:
         for picture in pictures:
-            yield writer.write(picture)
+            writer.write(picture)
+            yield
