@@ -26,6 +26,11 @@ VERSION = 1
 _MASK_LEVEL = 3
 _NO_TRACK = -1
 _EXPRESSION_FIELDS = len(astuple(Expression()))
+_DAMAGE = (
+    OSError, EOFError, ValueError, TypeError, IndexError, ArithmeticError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy, zipfile and our own checks raise over a damaged file."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -56,7 +61,7 @@ def save_npz(clip: PoseClip, path: Path) -> None:
 def load_npz(path: Path) -> PoseClip:
     """Read a clip back exactly; raises InputError naming the file and what is wrong with it."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         version = int(arrays["version"])
         if version != VERSION:
@@ -64,7 +69,7 @@ def load_npz(path: Path) -> PoseClip:
         return _clip(arrays)
     except KeyError as error:
         raise InputError(f"{path}: no poses of ours: array {error} is missing") from None
-    except (OSError, ValueError, TypeError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise InputError(f"{path}: damaged pose file: {error}", "write it anew with animegen pose extract") from error
 
 
