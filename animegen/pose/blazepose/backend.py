@@ -1,25 +1,56 @@
-"""Several people in every frame: detection at the start of a segment, regions followed from frame to frame."""
+"""Several people in every frame: found by the detector, followed from frame to frame by their regions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from animegen.errors import WeightsError
-from animegen.pose.blazepose.detector import Detections, Detector, merge, tiles
+from animegen.pose.blazepose.detector import Detector
 from animegen.pose.blazepose.landmarks import LandmarkModel, Landmarks
 from animegen.pose.blazepose.options import BlazePoseOptions
-from animegen.pose.blazepose.regions import Region
+from animegen.pose.blazepose.regions import Region, tiles
 from animegen.pose.skeletons import BLAZEPOSE33
 from animegen.protocols import PluginContext
 from animegen.types import Frame, Pose, Uint8Array
 
 _SCALES = (1.0, 1.5, 2.5)
-_OVERLAP = 0.5
-_MERGE_IOU = 0.3
-_SAME_PERSON = 0.5
+"""Tiles of these scales find people who fill the picture as well as those a quarter as high."""
+
+_AROUND = 1.25
+"""Side of the square in which a lost person is looked for, over the side of the person's region."""
+
+_SAME_POINTS = 0.5
+"""Two looks whose points are more alike than this show one person."""
+
+_SAME_PLACE = 0.6
+"""A silhouette of which a larger part belongs to people seen better is no further person."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Followed:
+    """A person in view: the last look and the velocity in pixels a frame."""
+
+    look: Landmarks
+    velocity: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def expected(self) -> Region:
+        """Where the person is to be looked for in the next frame."""
+        return self.look.next.shifted(*self.velocity)
+
+    def then(self, look: Landmarks) -> _Followed:
+        """The same person one frame later."""
+        return _Followed(look, (look.next.x - self.look.next.x, look.next.y - self.look.next.y))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A person out of view: where to look, and until which frame."""
+
+    region: Region
+    until: int
 
 
 def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose:
@@ -36,7 +67,13 @@ def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose
 
 
 class BlazePose:
-    """A pose backend (see :class:`animegen.protocols.PoseBackend`)."""
+    """A pose backend (see :class:`animegen.protocols.PoseBackend`).
+
+    The first frame of a segment is looked at in all tiles. Each later frame is looked at in one more tile, in turn,
+    so that newcomers are found at an even cost, and around the place where somebody was lost. People are looked at
+    from the best seen to the worst, each without those before: so someone half hidden is not mistaken for the one
+    in front.
+    """
 
     skeleton = BLAZEPOSE33
 
@@ -47,47 +84,54 @@ class BlazePose:
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[list[Pose]]:
         """Yield the poses of each frame of one segment, those longest in view first."""
-        people: list[Landmarks] = []
+        people: list[_Followed] = []
+        lost: list[_Lost] = []
         for i, frame in enumerate(frames):
-            image = frame.image
-            followed = [self._landmarks.look(image, person.next_region()) for person in people]
-            people = self._distinct(followed)
-            if i % self._options.detect_every == 0 or len(people) < len(followed):
-                people = self._distinct(people + self._find(image, people))
-            people = people[: self._options.max_people]
-            yield [person.pose(*frame.size) for person in people]
+            every = [tile for scale in _SCALES for tile in tiles(*frame.size, scale)]
+            people, gone = self._follow(frame.image, people)
+            lost = [one for one in lost if i < one.until] + [_Lost(region, i + len(every)) for region in gone]
+            squares = [Region(one.region.x, one.region.y, _AROUND * one.region.side) for one in lost]
+            if i % self._options.detect_every == 0:
+                squares += [every[i // self._options.detect_every % len(every)]] if i else every
+            newcomers = self._find(frame.image, squares, [person.look for person in people])
+            lost = [one for one in lost if not any(one.region.near(look.next) for look in newcomers)]
+            people = (people + [_Followed(look) for look in newcomers])[: self._options.max_people]
+            yield [person.look.pose(*frame.size) for person in people]
 
-    def _find(self, image: Uint8Array, known: list[Landmarks]) -> list[Landmarks]:
-        """People in the picture who are not among the known ones."""
-        found = self._detect(image)
-        places = [person.next_region() for person in known]
-        new = [region for region in found.regions() if not any(_alike(region, place) for place in places)]
-        looks = (self._landmarks.look(image, region) for region in new)
-        return [self._landmarks.look(image, look.next_region()) for look in looks if self._present(look)]
+    def _follow(self, image: Uint8Array, people: Sequence[_Followed]) -> tuple[list[_Followed], list[Region]]:
+        """The people still in view, and the regions of those who are not."""
+        seen: dict[int, Landmarks] = {}
+        for k in sorted(range(len(people)), key=lambda k: -people[k].look.quality):
+            look = self._look(image, people[k].expected, list(seen.values()))
+            if look is not None:
+                seen[k] = look
+        kept = [person.then(seen[k]) for k, person in enumerate(people) if k in seen]
+        return kept, [person.expected for k, person in enumerate(people) if k not in seen]
 
-    def _detect(self, image: Uint8Array) -> Detections:
-        height, width = image.shape[:2]
-        squares = tiles(width, height, _SCALES, _OVERLAP)
-        return merge([self._detector.look(image, tile, self._options.min_detection) for tile in squares], _MERGE_IOU)
+    def _find(self, image: Uint8Array, squares: Sequence[Region], known: Sequence[Landmarks]) -> list[Landmarks]:
+        """People seen in the squares who are not among the known ones, best seen first.
 
-    def _present(self, person: Landmarks) -> bool:
-        return person.presence >= self._options.min_presence
+        Each is looked at twice: the detector places a region less well than the landmark model refines it.
+        """
+        hidden = [look.silhouette for look in known]
+        regions = self._detector.detect(image, squares, self._options.min_detection, hidden)
+        first = [self._look(image, region, known) for region in regions]
+        second = [self._look(image, look.next, known) for look in first if look is not None]
+        found: list[Landmarks] = []
+        for look in sorted((look for look in second if look is not None), key=lambda look: -look.quality):
+            again = self._look(image, look.next, [*known, *found]) if self._same(look, found) else look
+            if again is not None:
+                found.append(again)
+        return found
 
-    def _distinct(self, people: list[Landmarks]) -> list[Landmarks]:
-        """Those who are there, each once: of two that are the same person the first is kept."""
-        kept: list[Landmarks] = []
-        for person in filter(self._present, people):
-            if not any(likeness(person, other) > _SAME_PERSON for other in kept):
-                kept.append(person)
-        return kept
+    def _look(self, image: Uint8Array, region: Region, better: Sequence[Landmarks]) -> Landmarks | None:
+        """The person in a region who is none of those seen better, or None."""
+        look = self._landmarks.look(image, region, [other.silhouette for other in better])
+        return None if look.presence < self._options.min_presence or self._same(look, better) else look
 
-
-def _alike(a: Region, b: Region) -> bool:
-    return bool(np.hypot(a.x - b.x, a.y - b.y) < 0.15 * b.side and 0.6 < a.side / b.side < 1.6)
-
-
-def likeness(a: Landmarks, b: Landmarks) -> float:
-    """How far two looks show one person, 0..1: the mean closeness of their points, weighted by their scores."""
-    weight = a.score * b.score + 1e-6
-    distance = np.hypot(*(a.xy[:33] - b.xy[:33]).T) / min(a.region.side, b.region.side)
-    return float((weight * np.exp(-0.5 * (distance / 0.05) ** 2)).sum() / weight.sum())
+    def _same(self, look: Landmarks, others: Sequence[Landmarks]) -> bool:
+        """Whether a look shows one of the others or a part of them."""
+        return (
+            any(look.likeness(other) > _SAME_POINTS for other in others)
+            or look.silhouette.share_in([other.silhouette for other in others]) > _SAME_PLACE
+        )

@@ -38,7 +38,13 @@ class PictureModel:
         self._outputs: list[int] = [detail["index"] for detail in made]
 
     def __call__(self, picture: Float32Array) -> list[Float32Array]:
-        """The outputs for one picture [1, size, size, 3]; each is a copy that stays valid."""
-        self._interpreter.set_tensor(self._input, picture)
+        """The outputs for one picture [size, size, 3]; each is a copy that stays valid."""
+        self._interpreter.set_tensor(self._input, picture[None])
         self._interpreter.invoke()
         return [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
+
+
+def sigmoid(logits: Float32Array) -> Float32Array:
+    """The logistic function; logits beyond +-30 are 0 or 1 in float32 anyway and would only overflow."""
+    result: Float32Array = 1 / (1 + np.exp(-np.clip(logits, np.float32(-30), np.float32(30))))
+    return result

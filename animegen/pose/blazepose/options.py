@@ -17,7 +17,7 @@ class BlazePoseOptions:
     """
 
     max_people: int = 12
-    detect_every: int = 8
+    detect_every: int = 1
     min_detection: float = 0.5
     min_presence: float = 0.5
 

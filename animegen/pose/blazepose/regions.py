@@ -1,16 +1,16 @@
-"""The rotated squares around people in which landmarks are looked for."""
+"""The squares of a frame that the models look at: tiles for people anywhere, rotated regions around one person."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from animegen.types import Float32Array, Float64Array
 
 ENLARGE = 1.25
-"""Side of a region over the diameter of the circle that two alignment points span."""
+"""Side of a person's region over the diameter of the circle around the whole body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +23,43 @@ class Region:
     angle: float = 0.0
 
     @classmethod
-    def from_alignment(cls, centre: Float32Array, top: Float32Array) -> Region:
-        """The region in which the person stands upright.
+    def from_alignment(cls, hips: Float32Array, top: Float32Array) -> Region:
+        """The region in which a person stands upright.
 
-        ``centre`` f32 [2] is the middle of the hips and ``top`` f32 [2] a point above it on the circle around the
-        whole body (BlazePose, section 2): the region is turned so that ``top`` lies straight up.
+        ``hips`` f32 [2] is the middle of the hips, the centre of the circle around the whole body, and ``top`` f32
+        [2] the point of that circle above the head (BlazePose, arXiv 2006.10204, section 2.2).
         """
-        dx, dy = float(top[0] - centre[0]), float(top[1] - centre[1])
-        return cls(float(centre[0]), float(centre[1]), 2 * ENLARGE * math.hypot(dx, dy), math.atan2(dx, -dy))
+        dx, dy = float(top[0] - hips[0]), float(top[1] - hips[1])
+        side = max(2 * ENLARGE * math.hypot(dx, dy), 1.0)
+        return cls(float(hips[0]), float(hips[1]), side, math.atan2(dx, -dy))
 
     def to_frame(self, size: int) -> Float64Array:
         """f64 [2, 3] from the pixels of a ``size`` x ``size`` crop to frame pixels (pixel centres are integers)."""
         scale = self.side / size
         cos, sin = scale * math.cos(self.angle), scale * math.sin(self.angle)
         middle = (size - 1) / 2
-        return np.array(
-            [
-                [cos, -sin, self.x - cos * middle + sin * middle],
-                [sin, cos, self.y - sin * middle - cos * middle],
-            ]
-        )
+        x, y = self.x - (cos - sin) * middle, self.y - (sin + cos) * middle
+        return np.array([[cos, -sin, x], [sin, cos, y]])
+
+    def shifted(self, dx: float, dy: float) -> Region:
+        """The same square elsewhere."""
+        return replace(self, x=self.x + dx, y=self.y + dy)
+
+    def near(self, other: Region) -> bool:
+        """Whether both regions are so alike that the landmark model would see the same person in them."""
+        apart = math.hypot(self.x - other.x, self.y - other.y)
+        return apart < 0.2 * min(self.side, other.side) and 0.7 < self.side / other.side < 1.4
+
+
+def tiles(width: int, height: int, scale: float) -> list[Region]:
+    """Squares of 1/``scale`` of the longer side that cover a frame, each half over its neighbour."""
+    side = max(width, height) / scale
+    return [Region(x, y, side) for y in _cover(height, side) for x in _cover(width, side)]
+
+
+def _cover(length: float, side: float) -> list[float]:
+    """Middles of the fewest intervals of ``side`` over 0..length of which neighbours share half at least."""
+    if side >= length:
+        return [(length - 1) / 2]
+    count = math.ceil(2 * (length - side) / side) + 1
+    return [float(x) for x in np.linspace(side / 2, length - side / 2, count) - 0.5]
