@@ -30,7 +30,7 @@ CODINGS = [
 
 slices = st.tuples(st.integers(0, 29), st.integers(0, 29)).map(lambda pair: (min(pair), max(pair) + 1))
 gaps = st.lists(st.integers(1, 400), min_size=29, max_size=29)
-few = settings(max_examples=24, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 def same_as_full(video: VideoFile, parts: list[tuple[int, int]]) -> None:
@@ -71,10 +71,10 @@ def test_every_slice_equals_the_full_reading(
             same_as_full(video, parts)
 
 
-ticks = st.lists(st.one_of(st.none(), st.integers(-50, 900)), min_size=1, max_size=30)
+ticks = st.lists(st.one_of(st.none(), st.integers(-50, 600)), min_size=1, max_size=30)
 
 
-@given(shown=ticks, step=st.integers(1, 40), last=st.integers(0, 40))
+@given(shown=ticks, step=st.integers(1, 12), last=st.integers(0, 40))
 def test_a_timeline_always_rises(shown: list[int | None], step: int, last: int) -> None:
     timeline = make_timeline(Fraction(1, 1000), shown, [tick for tick in shown[::5] if tick is not None], last, step)
     assert (np.diff(timeline.pts) > 0).all()

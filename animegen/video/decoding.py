@@ -136,15 +136,20 @@ class Reader:
         pts = self._scan.timeline.pts
         wanted, back = int(pts[index]), 1
         while back <= len(entries):
-            target = int(pts[entries[-back]])
-            self._container.seek(target, stream=video_stream(self._container, self._stream_index))
-            frames = decode(self._container, self._stream_index, salvage=False, from_keyframe=True)
-            first = next((frame for frame in frames if frame.pts is not None and frame.pts >= wanted), None)
+            frames = self._from_keyframe(int(pts[entries[-back]]))
+            try:
+                first = next((frame for frame in frames if frame.pts is not None and frame.pts >= wanted), None)
+            except av.FFmpegError:
+                first = None
             if first is not None and first.pts == wanted:
                 self._frames, self._next = _put_back(first, frames), index
                 return True
             back *= 2
         return False
+
+    def _from_keyframe(self, tick: int) -> Iterator[av.VideoFrame]:
+        self._container.seek(tick, stream=video_stream(self._container, self._stream_index))
+        yield from decode(self._container, self._stream_index, salvage=False)
 
     def _take(self) -> av.VideoFrame:
         shown, index = self._scan.shown, self._next
@@ -163,13 +168,11 @@ class Reader:
         return frame
 
 
-def decode(
-    container: InputContainer, stream_index: int, *, salvage: bool, from_keyframe: bool = False
-) -> Iterator[av.VideoFrame]:
+def decode(container: InputContainer, stream_index: int, *, salvage: bool) -> Iterator[av.VideoFrame]:
     """Decode a stream from where the container stands.
 
-    ``from_keyframe`` skips the packets before the first keyframe. ``salvage`` passes over what does not decode: from
-    the first sign of damage to the next keyframe; without it av.FFmpegError is raised.
+    What cannot be decoded for want of a keyframe, at the beginning, is passed over. ``salvage`` passes over all that
+    does not decode, from the first sign of damage to the next keyframe; without it av.FFmpegError is raised.
     """
     stream = video_stream(container, stream_index)
     if not stream.codec_context.is_open:
@@ -177,7 +180,7 @@ def decode(
         stream.thread_type = "SLICE" if salvage else "AUTO"
         stream.codec_context.thread_count = DECODER_THREADS
     packets = container.demux(stream)
-    waiting, broken = from_keyframe, False
+    waiting, begun, broken = True, False, False
     while True:
         try:
             packet = next(packets, None)
@@ -191,8 +194,12 @@ def decode(
             broken = True
             continue
         for frame in frames:
-            broken = salvage and (frame.is_corrupt or (broken and not frame.key_frame))
+            if salvage:
+                broken = frame.is_corrupt or (broken and not frame.key_frame)
+            elif not begun:
+                broken = frame.is_corrupt and not frame.key_frame
             if not broken:
+                begun = True
                 yield frame
 
 

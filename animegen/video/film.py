@@ -98,8 +98,9 @@ class Film:
 def _picture_stream(path: Path, streams: tuple[StreamInfo, ...]) -> int:
     videos = [stream for stream in streams if stream.type == "video" and not stream.is_attached_picture]
     if not videos:
-        found = " and ".join(sorted({stream.type for stream in streams})) or "nothing"
-        raise InputError(f"{path} holds no pictures, only {found}", "name a file with a video stream")
+        found = {"a cover picture" if stream.is_attached_picture else stream.type for stream in streams}
+        only = " and ".join(sorted(found)) or "nothing"
+        raise InputError(f"{path} holds no pictures, only {only}", "name a file with a video stream")
     return next((stream for stream in videos if stream.is_default), videos[0]).index
 
 

@@ -94,15 +94,15 @@ class ToneMap:
         return image
 
     def _strip(self, signal: Uint16Array) -> Uint8Array:
-        light = self._light[signal]
+        light = np.take(self._light, signal)
         if self._system_gamma is not None:
             # BT.2100 HLG OOTF with the system gamma 1.2 of a 1000 cd/m2 display: each channel times Y^0.2.
             scene = light @ (self._system_gamma / np.float32(USUAL_PEAK))
             light *= np.power(scene, np.float32(0.2))[..., None]
-        light = np.maximum(cv2.transform(light, self._gamut), np.float32(0))
-        largest = light.max(axis=-1)
-        light *= self._gain[_root(largest / np.float32(self._ceiling))][..., None]
-        return self._code[_root(light)]
+        light = np.asarray(np.maximum(cv2.transform(light, self._gamut), 0), np.float32)
+        largest = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])
+        gain = np.take(self._gain, _root(largest / np.float32(self._ceiling)))
+        return np.take(self._code, _root(light * gain[..., None]))
 
 
 def _root(level: Float32Array) -> Uint16Array:

@@ -33,7 +33,8 @@ _BROKEN = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error,
 def is_image(head: bytes) -> bool:
     """Whether a file that begins with these 16 bytes is an image that Pillow reads."""
     starts = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\x01\0")
-    return head.startswith(starts) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    inside = (b"RIFF", b"WEBP"), (b"ftyp", b"avif")
+    return head.startswith(starts) or (head[:4], head[8:12]) == inside[0] or (head[4:8], head[8:12]) == inside[1]
 
 
 class Stills:
