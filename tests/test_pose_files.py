@@ -90,8 +90,8 @@ def test_npz_gives_back_exactly_what_was_saved(clip: PoseClip, tmp_path_factory:
 def test_the_same_clip_gives_the_same_bytes(clip: PoseClip, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("bytes")
     for format in ("npz", "coco"):
-        save_poses(clip, folder / "a", format)
-        save_poses(clip, folder / "b", format)
+        for name in ("a", "b"):
+            save_poses(clip, folder / name, format, overwrite=True)
         assert (folder / "a").read_bytes() == (folder / "b").read_bytes()
 
 
@@ -219,6 +219,8 @@ def test_nothing_is_left_where_writing_fails(tmp_path: Path) -> None:
         save_poses(clip, tmp_path / "file" / "clip.npz")
     with pytest.raises(OutputError, match="exists already"):
         save_poses(clip, tmp_path / "file", "openpose")
+    with pytest.raises(OutputError, match="exists already"):
+        save_poses(clip, tmp_path / "file", "npz")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "mine"
 

@@ -9,6 +9,7 @@ import click
 _FORMAT = click.option(
     "--format", type=click.Choice(["npz", "coco", "openpose"]), help="Default: what the output's name says."
 )
+_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an output file that exists.")
 _PATH = click.Path(path_type=Path)
 
 
@@ -22,16 +23,17 @@ def command() -> None:
 @click.option("-o", "--output", required=True, type=_PATH, help=".npz, .json (COCO), or a folder (OpenPose).")
 @_FORMAT
 @click.option("--pose", default="blazepose", show_default=True, help="Pose backend.")
-def extract(source: Path, output: Path, format: str | None, pose: str) -> None:
+@_OVERWRITE
+def extract(source: Path, output: Path, format: str | None, pose: str, *, overwrite: bool) -> None:
     """Find and track the people of a video or picture and write their poses."""
     from animegen.cli.progress import listener
     from animegen.pipeline.analyse import extract_poses
-    from animegen.pose.files import format_of, save_poses
+    from animegen.pose.files import check_target, save_poses
 
-    format_of(output, format)
+    check_target(output, format, overwrite=overwrite)
     with listener() as tell:
         clip = extract_poses(source, pose=pose, on_event=tell)
-    save_poses(clip, output, format)
+    save_poses(clip, output, format, overwrite=overwrite)
     click.echo(f"{output}: {len(clip)} frames, {len(clip.tracks())} people")
 
 
@@ -39,13 +41,14 @@ def extract(source: Path, output: Path, format: str | None, pose: str) -> None:
 @click.argument("poses", type=_PATH)
 @click.option("-o", "--output", type=_PATH, help="An mp4, or a folder of PNGs; default: POSES-skeleton.mp4.")
 @click.option("--over", metavar="VIDEO", type=_PATH, help="Draw over the video that the poses were taken from.")
-def draw(poses: Path, output: Path | None, over: Path | None) -> None:
+@_OVERWRITE
+def draw(poses: Path, output: Path | None, over: Path | None, *, overwrite: bool) -> None:
     """Draw poses as skeletons."""
     from animegen.pipeline.animation import draw_clip
     from animegen.pose.files import load_poses
 
     output = output or poses.with_name(f"{poses.stem}-skeleton.mp4")
-    draw_clip(load_poses(poses), output, over)
+    draw_clip(load_poses(poses), output, over, overwrite=overwrite)
     click.echo(output)
 
 
@@ -54,23 +57,26 @@ def draw(poses: Path, output: Path | None, over: Path | None) -> None:
 @click.argument("output", metavar="OUT", type=_PATH)
 @_FORMAT
 @click.option("--skeleton", help="coco17, blazepose33, halpe26, body25 or coco_wholebody133 (npz only).")
-def convert(source: Path, output: Path, format: str | None, skeleton: str | None) -> None:
+@_OVERWRITE
+def convert(source: Path, output: Path, format: str | None, skeleton: str | None, *, overwrite: bool) -> None:
     """Convert a file of poses to another format or skeleton.
 
     COCO JSON always holds coco17 and OpenPose JSON body25.
     """
     from animegen.errors import UsageError
     from animegen.pose.convert import convert_clip
-    from animegen.pose.files import format_of, load_poses, save_poses
+    from animegen.pose.files import check_target, load_poses, save_poses
     from animegen.pose.skeletons import SKELETONS
 
-    chosen = format_of(output, format)
+    chosen = check_target(output, format, overwrite=overwrite)
     if skeleton is not None and skeleton not in SKELETONS:
         raise UsageError(f"there is no skeleton '{skeleton}'", f"there are {', '.join(SKELETONS)}")
     if skeleton is not None and chosen != "npz":
         raise UsageError(f"--skeleton {skeleton} has no meaning for {chosen}, which has its own", "write an npz")
     clip = load_poses(source)
-    save_poses(clip if skeleton is None else convert_clip(clip, SKELETONS[skeleton]), output, chosen)
+    save_poses(
+        clip if skeleton is None else convert_clip(clip, SKELETONS[skeleton]), output, chosen, overwrite=overwrite
+    )
     click.echo(output)
 
 
@@ -80,18 +86,23 @@ def convert(source: Path, output: Path, format: str | None, skeleton: str | None
 @click.option("--between", required=True, type=click.IntRange(min=0), help="Frames from each key to the next.")
 @click.option("--rate", default=30, show_default=True, type=click.IntRange(1, 240), help="Frames a second.")
 @click.option("--draw", "drawing", metavar="OUT.mp4", type=_PATH, help="Render the animation as well.")
-def interpolate(keyposes: Path, output: Path, between: int, rate: int, drawing: Path | None) -> None:
+@_OVERWRITE
+def interpolate(
+    keyposes: Path, output: Path, between: int, rate: int, drawing: Path | None, *, overwrite: bool
+) -> None:
     """Animate from key pose to key pose."""
     from fractions import Fraction
 
-    from animegen.pipeline.animation import draw_clip
-    from animegen.pose.files import format_of, load_poses, save_poses
+    from animegen.pipeline.animation import check_drawing, draw_clip
+    from animegen.pose.files import check_target, load_poses, save_poses
     from animegen.pose.interpolate import interpolate_clip
 
-    format_of(output)
+    check_target(output, overwrite=overwrite)
+    if drawing is not None:
+        check_drawing(drawing, overwrite=overwrite)
     clip = interpolate_clip(load_poses(keyposes), between, Fraction(rate))
-    save_poses(clip, output)
+    save_poses(clip, output, overwrite=overwrite)
     click.echo(f"{output}: {len(clip)} frames")
     if drawing is not None:
-        draw_clip(clip, drawing)
+        draw_clip(clip, drawing, overwrite=overwrite)
         click.echo(drawing)

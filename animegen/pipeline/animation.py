@@ -23,16 +23,13 @@ GROUND = (30, 31, 38)
 """RGB behind skeletons that are not drawn over a video."""
 
 
-def draw_clip(clip: PoseClip, output: Path, over: Path | None = None) -> None:
+def draw_clip(clip: PoseClip, output: Path, over: Path | None = None, *, overwrite: bool = False) -> None:
     """Draw every frame of a clip into ``output``: an mp4, or a folder of PNGs where the name has no suffix.
 
-    ``over`` is the video the poses were taken from. Raises InputError where it does not have the clip's frames, and
-    OutputError where the output exists already or cannot be written.
+    ``over`` is the video the poses were taken from. Raises as :func:`check_drawing` does, InputError where ``over``
+    does not have the clip's frames, and OutputError where the output cannot be written.
     """
-    if output.exists():
-        raise OutputError(f"{output} exists already", "choose another name with -o, or remove it first")
-    if output.suffix.lower() not in {".mp4", ""}:
-        raise UsageError(f"{output.name} is neither an mp4 nor a folder", "use -o NAME.mp4 or -o FOLDER")
+    check_drawing(output, overwrite=overwrite)
     if not len(clip):
         raise InputError("there is no frame to draw in these poses")
     with ExitStack() as stack:
@@ -46,6 +43,20 @@ def draw_clip(clip: PoseClip, output: Path, over: Path | None = None) -> None:
             write_film(output, frames, clip.rate)
         else:
             _write_pictures(output, frames)
+
+
+def check_drawing(output: Path, *, overwrite: bool = False) -> None:
+    """Whether :func:`draw_clip` may write ``output``; to be asked before long work.
+
+    Raises UsageError for a name that is neither, and OutputError where something stands there already; only a film
+    can be overwritten, a folder never.
+    """
+    if output.suffix.lower() not in {".mp4", ""}:
+        raise UsageError(f"{output.name} is neither an mp4 nor a folder", "use -o NAME.mp4 or -o FOLDER")
+    if output.is_dir() or (output.exists() and not output.suffix):
+        raise OutputError(f"{output} exists already", "choose another name, or remove it first")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already", "choose another name, or add --overwrite")
 
 
 def _plain(clip: PoseClip) -> Iterator[Frame]:
@@ -65,7 +76,10 @@ def _wanted(frames: Iterable[Frame], clip: PoseClip, over: Path) -> Iterator[Fra
             return
         if frame.index == index:
             if frame.size != clip.size:
-                raise InputError(f"{over} is {frame.size[0]}x{frame.size[1]}, the poses are of {clip.size}")
+                raise InputError(
+                    f"{over} is {frame.size[0]}x{frame.size[1]}, the poses are of {clip.size[0]}x{clip.size[1]}",
+                    "give the video they were taken from",
+                )
             yield frame
             index = next(wanted, None)
     if index is not None:

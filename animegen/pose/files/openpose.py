@@ -31,12 +31,10 @@ _BOX_MARGIN = 0.1
 
 
 def save_openpose(clip: PoseClip, folder: Path) -> None:
-    """Write a clip as a folder of files, all or none; raises OutputError where that cannot be done."""
+    """Write a clip as a new folder of files, all or none; raises OutputError where that cannot be done."""
     clip = convert_clip(clip, BODY25)
     part = folder.with_name(folder.name + ".part")
     try:
-        if folder.exists():
-            raise OutputError(f"{folder} exists already", "choose another folder with -o, or remove it first")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         for frame, time, poses, ids in zip(clip.frame_indices, clip.times, clip.poses, clip.track_ids, strict=True):
