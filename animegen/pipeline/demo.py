@@ -47,10 +47,10 @@ def demo_frames(backend: PoseBackend) -> Iterator[Frame]:
     """The frames of the clip: 4 seconds of 960x540 at 24 fps."""
     person = _cut_out(backend)
     other = _recoloured(person.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
-    backdrop = _backdrop()
+    wall = backdrop()
     for index in range(FRAMES):
         time = index / float(RATE)
-        picture = backdrop.copy()
+        picture = wall.copy()
         _lay(picture, person, x=330 + 40 * math.sin(1.3 * time), sway=3.0 * math.sin(2.6 * time), scale=0.92)
         _lay(picture, other, x=1010 - 245 * time, sway=4.0 * math.sin(4.4 * time + 1.0), scale=1.0)
         yield Frame(index, index / RATE, np.asarray(picture))
@@ -60,7 +60,8 @@ def _cut_out(backend: PoseBackend) -> Image.Image:
     """The astronaut as straight RGBA."""
     import skimage.data
 
-    photo: Uint8Array = np.ascontiguousarray(skimage.data.astronaut())
+    astronaut: Callable[[], Uint8Array] = skimage.data.astronaut
+    photo = np.ascontiguousarray(astronaut())
     poses = next(iter(backend.estimate([Frame(0, Fraction(0), photo)])))
     masks = [pose.mask for pose in poses if pose.mask is not None]
     if not masks:
@@ -96,7 +97,7 @@ def _recoloured(person: Image.Image) -> Image.Image:
     return Image.fromarray(np.dstack([rgb, rgba[..., 3]]))
 
 
-def _backdrop() -> Image.Image:
+def backdrop() -> Image.Image:
     """A wall in evening light with a lattice of tiles, so that a smeared background would be seen at once."""
     width, height = SIZE
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
