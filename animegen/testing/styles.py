@@ -17,6 +17,11 @@ from animegen.types import Float64Array, Identity, Pose, Prepared, RenderRequest
 _VISIBLE = 32
 """Alpha from which a pixel of a sprite counts as drawn."""
 
+_SURE = 0.5
+"""Score of the least sure point from which a person counts as well seen."""
+_HARD = ("tiny", "less than a pixel", "coincide")
+"""People of whom a style may draw nothing."""
+
 
 def check_style(
     style: Style,
@@ -84,7 +89,7 @@ def _check_rendering(style: Style, named: Sequence[tuple[str, RenderRequest]], t
     require(len(batch) == len(requests), f"render must return {len(requests)} sprites, got {len(batch)}")
     for (name, request), sprite in zip(named, batch, strict=True):
         _check_sprite(sprite, request, name)
-        if "tiny" not in name and "less than a pixel" not in name and request.pose.score.min() > 0.5:
+        if all(word not in name for word in _HARD) and request.pose.score.min() > _SURE:
             _check_place(sprite, request.pose, name)
     backwards = list(style.render(requests[::-1]))[::-1]
     for (name, _), request, together, turned in zip(named, requests, batch, backwards, strict=True):

@@ -65,13 +65,13 @@ def synthetic_pose(
 ) -> Pose:
     """A standing person: ``feet`` (x, y) and ``height`` in frame pixels; points found by the skeleton's names.
 
-    ``seed`` moves the limbs at random, up to a twelfth of the height. Points that no standing person has get score 0.
+    ``seed`` moves the limbs at random, up to a thirtieth of the height. Points that no standing person has get score 0.
     """
     body = np.array([_place(point) for point in skeleton.points], np.float64)
     known: NDArray[np.bool_] = np.isfinite(body[:, 0])
     body[~known] = (0.0, 0.5, 0.0)
     if seed is not None:
-        body += np.random.default_rng(seed).uniform(-1 / 12, 1 / 12, body.shape) * [1.0, 1.0, 0.3]
+        body += np.random.default_rng(seed).uniform(-1 / 30, 1 / 30, body.shape) * [1.0, 1.0, 0.3]
     angle = _TURN[facing]
     across, up, depth = body.T
     x = across * np.cos(angle) - depth * np.sin(angle)
