@@ -101,7 +101,7 @@ class ToneMap:
             light *= np.power(scene, np.float32(0.2))[..., None]
         light = np.asarray(np.maximum(cv2.transform(light, self._gamut), 0), np.float32)
         largest = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])
-        gain = np.take(self._gain, _root(largest / np.float32(self._ceiling)))
+        gain = np.take(self._gain, _root(np.asarray(largest / self._ceiling, np.float32)))
         return np.take(self._code, _root(light * gain[..., None]))
 
 
