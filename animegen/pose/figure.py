@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from animegen.pose.shapes import fill_hull
-from animegen.types import Float64Array, Pose, Uint8Array
+from animegen.types import Expression, Float64Array, Pose, Uint8Array
 
 Rgb: TypeAlias = tuple[int, int, int]
 
@@ -35,6 +35,7 @@ _UNIT_LENGTHS = (("shoulder", "hip", 1.0), ("hip", "knee", 1.05), ("knee", "ankl
 class FigureColours:
     """RGB 0..255 of the parts; ``line`` outlines them and fills the shoes."""
 
+    hair: Rgb
     head: Rgb
     upper: Rgb
     lower: Rgb
@@ -89,10 +90,12 @@ def build_figure(
 ) -> list[Part]:
     """The parts of the figure from the farthest to the nearest, in frame pixels; none where too little is known."""
     joints = _joints(pose, min_score)
-    builder = _Builder(joints, unit, unit * thickness, colours)
+    lids = pose.expression or Expression()
+    closed = {"left_eye": lids.blink_l, "right_eye": lids.blink_r}
+    builder = _Builder(joints, unit, unit * thickness, colours, closed)
     parts = [part for side in ("left", "right") for part in builder.limbs(side)]
     parts.extend(builder.torso())
-    parts.extend(builder.head(pose, face))
+    parts.extend(_head_parts(builder, face, flat=pose.z is None))
     return sorted(parts, key=lambda part: -part.depth)
 
 
@@ -162,6 +165,7 @@ class _Builder:
     unit: float
     thick: float
     colours: FigureColours
+    closed: Mapping[str, float]
 
     def limbs(self, side: str) -> Iterable[Part]:
         """Arm and leg of one side, each one part with its hand or foot."""
@@ -177,7 +181,7 @@ class _Builder:
                 yield Part(depth, known[::-1] if is_leg else known)
 
     def torso(self) -> Iterable[Part]:
-        """The trunk and the neck; hips that are not known are taken to hang below the shoulders."""
+        """The trunk; hips that are not known are taken to hang below the shoulders."""
         shoulders = [self.joints.get(f"{side}_shoulder") for side in ("left", "right")]
         left, right = shoulders
         if left is None or right is None or min(left.presence, right.presence) == 0:
@@ -190,11 +194,8 @@ class _Builder:
         radii = np.array([0.085, 0.085, 0.12, 0.12]) * self.thick * presence
         trunk = Shape(np.array(tops + bottoms), radii, self.colours.upper)
         depth = (left.z + right.z) / 2
-        yield Part(depth, (trunk,))
-
-    def head(self, pose: Pose, face: bool) -> Iterable[Part]:
-        """A skull and a chin, placed by ears, eyes and nose, with eyes and mouth where they face the camera."""
-        return _head_parts(self, pose, face)
+        pelvis = Shape(np.array(bottoms), radii[2:], self.colours.lower)
+        yield Part(depth, (trunk,), (pelvis,) if None not in hips else ())
 
     def _limb(self, start: str, end: str, near: float, far: float, colour: str) -> Shape | None:
         a, b = self.joints.get(start), self.joints.get(end)
@@ -221,54 +222,80 @@ class _Builder:
         return red, green, blue
 
 
-def _head_parts(builder: _Builder, pose: Pose, face: bool) -> Iterable[Part]:
-    joints, unit, colours = builder.joints, builder.unit, builder.colours
+@dataclass(frozen=True, slots=True, eq=False)
+class _Head:
+    """Where the head is and how it is turned: ``middle`` between the ears, ``up`` a unit vector."""
 
-    def mean(*names: str) -> _Joint | None:
-        return _mean_joint(joints, names)
+    middle: _Joint
+    nose: _Joint | None
+    up: Float64Array
+    flat: bool
 
-    ears, eyes, mouth = mean("left_ear", "right_ear"), mean("left_eye", "right_eye"), mean("mouth_left", "mouth_right")
-    nose, shoulders = mean("nose"), mean("left_shoulder", "right_shoulder")
+    @property
+    def sideways(self) -> Float64Array:
+        """How far the nose lies beside the middle: the turn of the head, in pixels."""
+        front = np.zeros(2) if self.nose is None else self.nose.at - self.middle.at
+        return front - self.up * float(front @ self.up)
+
+    def seen(self, point: _Joint) -> float:
+        """0..1: whether a point of the face is on the side of the head that faces the camera."""
+        if self.flat:
+            return 1.0
+        towards = self.middle.z - point.z
+        reach = float(np.hypot(np.hypot(*(point.at - self.middle.at)), towards))
+        return float(np.clip(towards / max(reach, 1e-6) / 0.4 + 1, 0, 1))
+
+
+def _find_head(joints: Mapping[str, _Joint], *, flat: bool) -> _Head | None:
+    ears, eyes = (_mean_joint(joints, (f"left_{name}", f"right_{name}")) for name in ("ear", "eye"))
+    mouth, nose = _mean_joint(joints, ("mouth_left", "mouth_right")), _mean_joint(joints, ("nose",))
+    shoulders = _mean_joint(joints, ("left_shoulder", "right_shoulder"))
     middle = ears or eyes or nose
     if middle is None:
-        return
+        return None
+    up = np.array([0.0, -1.0])
     if mouth is not None and eyes is not None:
         up = eyes.at - mouth.at
     elif shoulders is not None:
         up = middle.at - shoulders.at
-    else:
-        up = np.array([0.0, -1.0])
-    up = up / max(float(np.hypot(*up)), 1e-6)
-    front = (nose.at - middle.at) if nose is not None else np.zeros(2)
-    sideways = front - up * float(front @ up)
-    skull = middle.at + up * 0.07 * unit - 0.15 * sideways
-    chin = middle.at - up * 0.13 * unit + 0.35 * sideways
-    radii = np.array([0.21, 0.13]) * unit * middle.presence
-    shapes = [Shape(np.array([skull, chin]), radii, colours.head)]
+    return _Head(middle, nose, up / max(float(np.hypot(*up)), 1e-6), flat)
+
+
+def _head_parts(builder: _Builder, face: bool, flat: bool) -> Iterable[Part]:
+    """Neck, skull with chin, hair, and the face where it is turned to the camera."""
+    head = _find_head(builder.joints, flat=flat)
+    if head is None:
+        return
+    unit, colours, presence = builder.unit * head.middle.presence, builder.colours, head.middle.presence
+    skull = head.middle.at + head.up * 0.05 * unit - 0.1 * head.sideways
+    chin = head.middle.at - head.up * 0.11 * unit + 0.35 * head.sideways
+    shapes = [Shape(np.array([skull, chin]), np.array([0.19, 0.15]) * unit, colours.head)]
+    crown = head.middle.at + head.up * 0.1 * unit - 0.3 * head.sideways
+    nape = head.middle.at - head.up * 0.02 * unit - 0.4 * head.sideways
+    hair = Shape(np.array([crown, nape]), np.array([0.215, 0.17]) * unit, colours.hair)
+    from_behind = head.nose is not None and head.seen(head.nose) < 0.5
+    shapes.insert(1 if from_behind else 0, hair)
+    shoulders = _mean_joint(builder.joints, ("left_shoulder", "right_shoulder"))
     if shoulders is not None:
-        base = shoulders.at + (middle.at - shoulders.at) * 0.2
-        neck = Shape(np.array([base, chin]), np.array([0.08, 0.07]) * builder.thick * shoulders.presence, colours.head)
-        shapes.insert(0, neck)
-    details = tuple(_face(builder, pose, middle.z, up)) if face else ()
-    yield Part(middle.z - 0.6 * unit, tuple(shapes), details)
+        base = shoulders.at + (head.middle.at - shoulders.at) * 0.2
+        radii = np.array([0.08, 0.07]) * builder.thick * min(presence, shoulders.presence)
+        shapes.insert(0, Shape(np.array([base, chin]), radii, colours.head))
+    details = tuple(_face(builder, head)) if face and not from_behind else ()
+    yield Part(head.middle.z - 0.6 * builder.unit, tuple(shapes), details)
 
 
-def _face(builder: _Builder, pose: Pose, ears_z: float, up: Float64Array) -> Iterable[Shape]:
+def _face(builder: _Builder, head: _Head) -> Iterable[Shape]:
+    """Two eyes and a mouth, each as large as it is turned to the camera."""
     joints, unit, line = builder.joints, builder.unit, builder.colours.line
-    needed = [joints.get(name) for name in ("left_eye", "right_eye", "nose")]
-    left, right, nose = needed
-    if left is None or right is None or nose is None or min(j.presence for j in (left, right, nose)) == 0:
-        return
-    across = np.array([-up[1], up[0]])
-    width = float((left.at - right.at) @ across)
-    towards = width / (0.05 * unit) if pose.z is None else (ears_z - nose.z) / (0.15 * unit)
-    shown = float(np.clip(towards, 0, 1))
-    if shown == 0:
-        return
-    for eye, closed in ((left, "blink_l"), (right, "blink_r")):
-        open_lid = 1 - (getattr(pose.expression, closed) if pose.expression else 0.0)
-        lift = up * 0.022 * unit * open_lid
-        yield Shape(np.array([eye.at - lift, eye.at + lift]), np.array([0.02, 0.02]) * unit * shown, line)
-    corners = [joints[name].at for name in ("mouth_left", "mouth_right") if name in joints]
+    for name in ("left_eye", "right_eye"):
+        if name in joints:
+            eye = joints[name]
+            size = unit * eye.presence * head.seen(eye)
+            lift = head.up * 0.024 * size * (1 - builder.closed[name])
+            if size > 0:
+                yield Shape(np.array([eye.at - lift, eye.at + lift]), np.full(2, 0.022 * size), line)
+    corners = [joints[name] for name in ("mouth_left", "mouth_right") if name in joints]
     if len(corners) == 2:
-        yield Shape(np.array(corners), np.array([0.01, 0.01]) * unit * shown, line)
+        size = unit * min(corner.presence * head.seen(corner) for corner in corners)
+        if size > 0:
+            yield Shape(np.array([corner.at for corner in corners]), np.full(2, 0.011 * size), line)

@@ -49,8 +49,7 @@ class SkeletonStyle:
 
     def _sprite(self, request: RenderRequest) -> Sprite:
         options, prepared = self._options, request.prepared
-        head, upper, lower, line = (tuple(rgb) for rgb in prepared["colours"].tolist())
-        colours = FigureColours(head, upper, lower, line)
+        colours = FigureColours(*(tuple(rgb) for rgb in prepared["colours"].tolist()))
         known = np.flatnonzero(prepared["frame_indices"] == request.frame_index)
         unit = float(prepared["units"][known[0]]) if known.size else figure_unit(request.pose, options.min_score)
         parts = build_figure(
@@ -63,7 +62,7 @@ class SkeletonStyle:
         )
         left, top, width, height = _canvas_box(parts, unit, request)
         rgba = np.zeros((height, width, 4), np.uint8)
-        draw_figure(rgba, parts, unit, line, (left, top))
+        draw_figure(rgba, parts, unit, colours.line, (left, top))
         if options.opacity < 1:
             rgba = np.rint(rgba * options.opacity).astype(np.uint8)
         return Sprite(rgba, np.array([[1.0, 0.0, left], [0.0, 1.0, top]]), request.order)
@@ -90,19 +89,20 @@ def _steady(units: Float64Array) -> Float64Array:
 
 
 def _colours(identity: Identity) -> Uint8Array:
-    """uint8 [4, 3]: head, upper, lower and line of a person, from the palette where it is sure, else by the seed."""
+    """uint8 [5, 3]: the fields of FigureColours, from the palette where it is sure, else by the seed."""
     palette = identity.palette
     hue = identity.seed * _GOLDEN_ANGLE
     own = (72.0, _CHROMA * np.cos(hue), _CHROMA * np.sin(hue))
     upper = _readable(palette.upper) or own
     lower = _readable(palette.lower) or (max(upper[0] - 18, 35.0), upper[1], upper[2])
     head = _readable(palette.skin) or (86.0, 10.0, 16.0)
-    line = (18.0, upper[1] * 0.3, upper[2] * 0.3)
-    return lab_to_rgb(np.array([head, upper, lower, line], np.float32))
+    hair = _readable(palette.hair, (22.0, 85.0)) or (40.0, upper[1] * 0.6, upper[2] * 0.6)
+    line = (16.0, upper[1] * 0.3, upper[2] * 0.3)
+    return lab_to_rgb(np.array([hair, head, upper, lower, line], np.float32))
 
 
-def _readable(colour: PartColour) -> tuple[float, float, float] | None:
+def _readable(colour: PartColour, lightness: tuple[float, float] = _READABLE) -> tuple[float, float, float] | None:
     if colour.confidence < _SURE:
         return None
-    lightness, a, b = colour.lab
-    return float(np.clip(lightness, *_READABLE)), a, b
+    measured, a, b = colour.lab
+    return float(np.clip(measured, *lightness)), a, b
