@@ -52,7 +52,7 @@ class Head:
 
 
 class Body:
-    """The points of a crop by name; a point is None where the skeleton lacks it or it was not seen."""
+    """The points of a crop by name; a point is None where the skeleton lacks it or it is not in sight."""
 
     def __init__(self, crop: Crop) -> None:
         self._pose = crop.pose
@@ -63,7 +63,11 @@ class Body:
         if name not in self._pose.skeleton.points:
             return None
         index = self._pose.skeleton.index(name)
-        return self._pose.xy[index].astype(np.float64) if self._pose.score[index] >= SEEN else None
+        xy = self._pose.xy[index].astype(np.float64)
+        height, width = self.shape
+        # Backends place the points beyond the picture's edge too; nothing can be measured on the way there.
+        in_picture = 0 <= xy[0] < width and 0 <= xy[1] < height
+        return xy if in_picture and self._pose.score[index] >= SEEN else None
 
     def pair(self, name: str) -> tuple[Float64Array, Float64Array] | None:
         """Left and right point of a pair such as ``shoulder``; None unless both were seen."""
@@ -99,11 +103,13 @@ class Body:
             heights.append(float(np.linalg.norm(eyes - below)) / _EYE_MOUTH_OF_HEAD)
         if ears is not None:
             heights.append(float(np.linalg.norm(ears[0] - ears[1])) / _EARS_OF_HEAD)
-        root = shoulders if shoulders is not None else below
-        if not heights or root is None or float(np.linalg.norm(eyes - root)) < 1e-3:
+        # The face tells how the head is tilted, the neck keeps a face seen at a slant from telling too much.
+        ways = [eyes - root for root in (below, shoulders) if root is not None]
+        up = sum((way / max(float(np.linalg.norm(way)), 1e-6) for way in ways), np.zeros(2))
+        length = float(np.linalg.norm(up))
+        if not heights or length < 0.5:
             return None
-        up = (eyes - root) / np.linalg.norm(eyes - root)
-        return Head(eyes, up, max(heights), self._facing())
+        return Head(eyes, up / length, max(heights), self._facing())
 
     def _facing(self) -> float:
         """From the order of left and right: a person who faces us has their left at our right."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from animegen.types import Float32Array, Float64Array
 
 _BIN = 8.0
 _NEAR = 12.0
 """Distance in CIELAB within which pixels are one colour under changing light."""
-_AGREE = 18.0
+_AGREE = 14.0
+_SHADING = 30.0
+"""Difference in lightness between one material's lit and shaded sides."""
+_LIT_WIDTH = 4.0
 _ROUNDS = 8
 
 Lab = tuple[float, float, float]
@@ -19,16 +23,17 @@ Lab = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Dominant:
-    """The most common colour of a set of pixels and the share 0..1 of their weight that has it."""
+    """The colour of the material that most pixels show, and the share 0..1 of their weight that shows it."""
 
     lab: Lab
     share: float
 
 
-def dominant(lab: Float32Array, weight: Float64Array) -> Dominant:
+def dominant(lab: Float32Array, weight: Float64Array, lit: float = 0.8) -> Dominant:
     """The mode of colours [N, 3] in CIELAB with weights [N], so that a printed shirt gives its ground colour.
 
-    Mean shift (Comaniciu and Meer 2002) from the heaviest cell of a coarse histogram.
+    Mean shift (Comaniciu and Meer 2002) from the heaviest cell of a coarse histogram finds the material; ``lit``
+    is the share of its pixels that are darker than the colour taken, so that it is that of its lit side.
     """
     cells = np.floor(lab / _BIN).astype(np.int64)
     # A cell's neighbours count in full, so that a colour on a cell's border is not split.
@@ -44,12 +49,31 @@ def dominant(lab: Float32Array, weight: Float64Array) -> Dominant:
         if np.allclose(moved, centre, atol=0.05):
             break
         centre = moved
-    agree = np.linalg.norm(lab - centre, axis=1) <= _AGREE
+    same = _same_material(lab, centre)
+    if same.any():
+        centre = _lit(lab[same], weight[same], lit)
     lightness, a, b = (float(value) for value in centre)
-    return Dominant((min(max(lightness, 0.0), 100.0), a, b), float(weight[agree].sum() / weight.sum()))
+    return Dominant((min(max(lightness, 0.0), 100.0), a, b), float(weight[same].sum() / weight.sum()))
 
 
-def near(lab: Float32Array, colour: Lab, within: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _same_material(lab: Float32Array, centre: Float64Array) -> NDArray[np.bool_]:
+    """Which colours [N, 3] can be one material's in light and shade: chroma grows with lightness, the hue stays."""
+    shade = (lab[:, 0] + 8.0) / (centre[0] + 8.0)
+    colour = np.linalg.norm(lab[:, 1:] - shade[:, None] * centre[1:], axis=1)
+    return np.asarray((np.abs(lab[:, 0] - centre[0]) <= _SHADING) & (colour <= _AGREE))
+
+
+def _lit(lab: Float32Array, weight: Float64Array, share: float) -> Float64Array:
+    """The colour of a material's lit side: what eyes take for its colour, and what a drawn shade darkens."""
+    order = np.argsort(lab[:, 0], kind="stable")
+    reached = np.cumsum(weight[order]) / weight.sum()
+    level = lab[order[int(np.searchsorted(reached, share))], 0]
+    close = np.abs(lab[:, 0] - level) <= _LIT_WIDTH
+    colour: Float64Array = np.average(lab[close].astype(np.float64), axis=0, weights=weight[close])
+    return colour
+
+
+def near(lab: Float32Array, colour: Lab, within: float) -> NDArray[np.bool_]:
     """Which colours [..., 3] lie within a Euclidean CIELAB distance of one."""
     return np.asarray(np.linalg.norm(lab - np.asarray(colour), axis=-1) <= within)
 
@@ -61,7 +85,7 @@ def apart(a: Lab, b: Lab) -> float:
     return float(deltaE_ciede2000(np.asarray(a), np.asarray(b)))  # type: ignore[no-untyped-call]
 
 
-def looks_like_skin(lab: Float32Array) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def looks_like_skin(lab: Float32Array) -> NDArray[np.bool_]:
     """Which colours [..., 3] a human skin can have in a picture: hue between red and yellow, neither grey nor vivid."""
     hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
     chroma = np.hypot(lab[..., 1], lab[..., 2])

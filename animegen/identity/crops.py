@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -104,7 +106,7 @@ def save_crops(path: Path, crops: Sequence[Crop]) -> None:
 def load_crops(path: Path) -> list[Crop]:
     """The crops of a file written by :func:`save_crops`; raises InputError naming the file when it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             data = {name: archive[name] for name in archive.files}
         count = len(data["frame_index"])
         if count == 0:
@@ -112,7 +114,7 @@ def load_crops(path: Path) -> list[Crop]:
         skeleton = _skeleton(str(data["skeleton"]))
         pictures, masks = _blobs(data, "picture"), _blobs(data, "mask")
         return [_crop(data, k, skeleton, pictures[k], masks[k]) for k in range(count)]
-    except (OSError, ValueError, KeyError, EOFError, IndexError, cv2.error) as error:
+    except (OSError, ValueError, KeyError, EOFError, IndexError, BadZipFile, zlib.error, cv2.error) as error:
         raise InputError(
             f"{path} is no whole file of crops: {error}", "delete it; the next run makes it anew"
         ) from None

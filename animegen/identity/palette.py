@@ -15,14 +15,17 @@ from animegen.protocols import IdentityPreserver, PluginContext
 from animegen.types import PARTS, Crop, Float32Array, Identity, Palette, Part, PartColour, Track
 
 _LEAST_PIXELS = 6
-_LEAST_CONFIDENCE = 0.1
+_SHOWN, _LEAST_SHOWN = 0.25, 0.1
+"""Share of the views that must show a part for it to be fully believed, and at all: a bad pose finds legs on tables."""
+_LIT: Mapping[Part, float] = {"hair": 0.55, "skin": 0.8, "eyes": 0.5, "upper": 0.8, "lower": 0.8, "shoes": 0.8}
+"""How far to the lit side a part's colour is taken; hair shines and eyes reflect."""
+_LEAST_CONFIDENCE = 0.15
 """Under this a measured colour is no better than a drawn one."""
 _ENOUGH_PIXELS: Mapping[Part, float] = {
     "hair": 300.0, "skin": 150.0, "eyes": 80.0, "upper": 600.0, "lower": 400.0, "shoes": 120.0,
 }  # fmt: skip
 """Pixels over all crops from which their number no longer limits the confidence."""
-_SHIN_SHARE = 0.3
-_SKIN_NEAR = 16.0
+_SKIN_NEAR = 9.0
 
 
 class PalettePreserver:
@@ -107,15 +110,16 @@ def _pooled(part: Part, views: Sequence[Float32Array], trust: Sequence[float] | 
     """The dominant colour over the views, each counting alike however large it is; None when nothing was seen."""
     trusts = [1.0] * len(views) if trust is None else trust
     used = [(p, t) for p, t in zip(views, trusts, strict=True) if len(p) >= _LEAST_PIXELS and t > 0]
-    if not used:
+    if not used or len(used) < _LEAST_SHOWN * len(views):
         return None
     pixels = np.concatenate([p for p, _ in used])
     # The root keeps one far-off view from counting as much as a near one.
     weight = np.concatenate([np.full(len(p), t / np.sqrt(len(p))) for p, t in used])
-    colour = dominant(pixels, weight)
+    colour = dominant(pixels, weight, _LIT[part])
     number = min(1.0, len(pixels) / _ENOUGH_PIXELS[part])
     trusted = float(np.mean([t for _, t in used]))
-    confidence = colour.share * np.sqrt(number) * trusted
+    shown = min(1.0, len(used) / (_SHOWN * len(views)))
+    confidence = colour.share * np.sqrt(number) * trusted * shown
     return PartColour(colour.lab, round(float(confidence), 3))
 
 

@@ -27,7 +27,8 @@ class View:
     """One crop taken apart: CIELAB f32 [h, w, 3], the silhouette and the parts as bool [h, w].
 
     A part that cannot be there is absent. Beside the six parts there are ``forearm``, ``upper_arm`` and ``shin`` for
-    the traits, ``beside`` (beside the neck) and ``back`` (below the shoulders) for the hair's length.
+    the traits, ``beside`` (beside the neck) and ``back`` (below the shoulders) for the hair's length, and ``before``:
+    the forearms and hands with some room, which may hide what lies behind them.
     """
 
     lab: Float32Array
@@ -52,7 +53,7 @@ def view_of(crop: Crop) -> View:
     if head is not None and head.height >= _LEAST_HEAD:
         parts |= _head_parts(body, head)
     arms = _arms(body)
-    parts |= arms | _torso(body, arms) | _legs(body)
+    parts |= arms | _torso(body, arms) | _legs(body, arms)
     return View(rgb_to_lab(crop.image), body, silhouette, {name: part & silhouette for name, part in parts.items()})
 
 
@@ -81,18 +82,19 @@ def _arms(body: Body) -> dict[str, Region]:
     torso = body.torso
     if torso is None:
         return {}
-    parts = {"upper_arm": np.zeros(body.shape, np.bool_), "forearm": np.zeros(body.shape, np.bool_)}
+    parts = {name: np.zeros(body.shape, np.bool_) for name in ("upper_arm", "forearm", "before")}
     for side in ("left", "right"):
         shoulder, elbow, wrist = (body.point(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
         if shoulder is not None and elbow is not None:
             parts["upper_arm"] |= capsule(body.shape, between(shoulder, elbow, 0.3, 0.8), 0.05 * torso)
         if elbow is not None and wrist is not None:
             parts["forearm"] |= capsule(body.shape, between(elbow, wrist, 0.25, 0.85), 0.045 * torso)
+            parts["before"] |= capsule(body.shape, between(elbow, wrist, 0.1, 1.45), 0.14 * torso)
     return parts
 
 
 def _torso(body: Body, arms: dict[str, Region]) -> dict[str, Region]:
-    """The trunk without the arms and hands that are held before it."""
+    """Trunk and upper arms without the forearms and hands that are held before them."""
     shoulders, hips, torso = body.pair("shoulder"), body.middle("hip"), body.torso
     if shoulders is None or torso is None:
         return {}
@@ -102,19 +104,15 @@ def _torso(body: Body, arms: dict[str, Region]) -> dict[str, Region]:
     least = 0.12 * torso
     if np.linalg.norm(half) < least:
         half = np.array([least, 0.0])
-    a, b = between(top, bottom, 0.2, 0.85)
-    corners = np.array([a - 0.75 * half, a + 0.75 * half, b + 0.6 * half, b - 0.6 * half])
+    a, b = between(top, bottom, 0.12, 0.88)
+    corners = np.array([a - 1.05 * half, a + 1.05 * half, b + 0.95 * half, b - 0.95 * half])
     trunk = polygon(body.shape, corners)
-    for side in ("left", "right"):
-        elbow, wrist = body.point(f"{side}_elbow"), body.point(f"{side}_wrist")
-        if elbow is not None and wrist is not None:
-            trunk &= ~capsule(body.shape, between(elbow, wrist, 0.1, 1.45), 0.14 * torso)
     a, b = between(top, bottom, 0.05, 0.45)
     back = polygon(body.shape, np.array([a - half, a + half, b + half, b - half]))
-    return {"upper": trunk, "back": back & ~arms["forearm"]}
+    return {"upper": (trunk | arms["upper_arm"]) & ~arms["before"], "back": back & ~arms["before"]}
 
 
-def _legs(body: Body) -> dict[str, Region]:
+def _legs(body: Body, arms: dict[str, Region]) -> dict[str, Region]:
     parts: dict[str, Region] = {}
 
     def add(name: str, region: Region) -> None:
@@ -132,4 +130,6 @@ def _legs(body: Body) -> dict[str, Region]:
             if toe is not None:
                 back = heel if heel is not None else ankle
                 add("shoes", capsule(body.shape, between(back, toe, 0.1, 0.95), 0.07 * length))
+    if "lower" in parts and arms:
+        parts["lower"] = parts["lower"] & ~arms["before"]
     return parts
