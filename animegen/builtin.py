@@ -100,9 +100,9 @@ def animegen_backgrounds() -> Iterable[BackgroundSpec]:
 @hookimpl
 def animegen_skeletons() -> Iterable[Skeleton]:
     """The skeletons of the built-in backends and pose files."""
-    from animegen.pose.skeletons import BLAZEPOSE33, COCO17
+    from animegen.pose.skeletons import SKELETONS
 
-    return (COCO17, BLAZEPOSE33)
+    return tuple(SKELETONS.values())
 
 
 @hookimpl
