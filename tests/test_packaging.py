@@ -42,8 +42,8 @@ def test_the_wheel_carries_everything_that_a_run_needs(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
-    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "animegen").rglob("*.py")}
-    assert sources <= packed
+    files = [path for path in (ROOT / "animegen").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= packed
     for folder in ("weights", "ops"):
         files = [path for path in (ROOT / folder).rglob("*") if path.is_file()]
         assert {f"animegen/_shipped/{path.relative_to(ROOT).as_posix()}" for path in files} <= packed
