@@ -27,6 +27,10 @@ _SAME_POINTS = 0.5
 _SAME_PLACE = 0.6
 """A silhouette of which a larger part belongs to people seen better is no further person."""
 
+_UNTOUCHED = 0.02
+_SURE = 0.8
+"""Where more than this part of a region was painted over, a newcomer must be surer than elsewhere."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Followed:
@@ -118,9 +122,9 @@ class BlazePose:
         first = [self._look(image, region, known) for region in regions]
         second = [self._look(image, look.next, known) for look in first if look is not None]
         found: list[Landmarks] = []
-        for look in sorted((look for look in second if look is not None), key=lambda look: -look.quality):
+        for look in sorted((look for look in second if look is not None), key=_evidence, reverse=True):
             again = self._look(image, look.next, [*known, *found]) if self._same(look, found) else look
-            if again is not None:
+            if again is not None and (again.hidden < _UNTOUCHED or again.presence >= _SURE):
                 found.append(again)
         return found
 
@@ -135,3 +139,8 @@ class BlazePose:
             any(look.likeness(other) > _SAME_POINTS for other in others)
             or look.silhouette.share_in([other.silhouette for other in others]) > _SAME_PLACE
         )
+
+
+def _evidence(look: Landmarks) -> float:
+    """How much of the picture a look explains, and how well: a whole person comes before a limb taken for one."""
+    return look.quality**2 * look.silhouette.area

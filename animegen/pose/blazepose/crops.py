@@ -29,6 +29,11 @@ class Silhouette:
         """f64 [2, 3] from silhouette to frame pixels."""
         return self.region.to_frame(len(self.logits))
 
+    @property
+    def area(self) -> float:
+        """Square pixels of the frame."""
+        return float((self.logits > 0).mean()) * self.region.side**2
+
     def seen_from(self, crop_to_frame: Float64Array, size: int) -> Uint8Array:
         """uint8 [size, size]: 1 where the person is in a crop of the frame."""
         crop_to_own = cv2.invertAffineTransform(self.to_frame()) @ np.vstack([crop_to_frame, [0, 0, 1]])
@@ -49,11 +54,11 @@ class Silhouette:
         return float(union[own].mean())
 
 
-def cut(image: Uint8Array, region: Region, size: int, hidden: Sequence[Silhouette] = ()) -> Uint8Array:
-    """The region of a uint8 [H, W, 3] image as a square of ``size`` pixels, black beyond the picture.
+def cut(image: Uint8Array, region: Region, size: int, hidden: Sequence[Silhouette]) -> tuple[Uint8Array, float]:
+    """The region of a uint8 [H, W, 3] image as a square of ``size`` pixels, and the hidden part 0..1 of it.
 
     People whose silhouettes are ``hidden`` are replaced by what surrounds them, so that a model that looks for the
-    one person of a crop sees who is left: the one behind them.
+    one person of a crop sees who is left: the one behind them. The crop is black beyond the picture.
     """
     to_frame = region.to_frame(size)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -64,7 +69,7 @@ def cut(image: Uint8Array, region: Region, size: int, hidden: Sequence[Silhouett
     if gone.any():
         gone = np.asarray(cv2.dilate(gone, np.ones((5, 5), np.uint8)), np.uint8)
         crop[gone > 0] = _surroundings(crop, gone)[gone > 0]
-    return crop
+    return crop, float(gone.mean())
 
 
 def _surroundings(crop: Uint8Array, gone: Uint8Array) -> Uint8Array:

@@ -46,5 +46,5 @@ class PictureModel:
 
 def sigmoid(logits: Float32Array) -> Float32Array:
     """The logistic function; logits beyond +-30 are 0 or 1 in float32 anyway and would only overflow."""
-    result: Float32Array = 1 / (1 + np.exp(-np.clip(logits, np.float32(-30), np.float32(30))))
-    return result
+    odds: Float32Array = np.exp(np.clip(logits, -30, 30))
+    return odds / (1 + odds)
