@@ -12,11 +12,13 @@ from animegen.config import ConvertConfig
 from animegen.errors import Cancelled, UsageError
 from animegen.events import Event, Finished, Listener, Progress, Warned, as_dict, ignore
 from animegen.jobs import JobFolder
+from animegen.pipeline.adapters import filmed_source, sunk_output
 from animegen.pipeline.analyse import analyse
 from animegen.pipeline.cast import Cast, cast
 from animegen.pipeline.render import render
 from animegen.pipeline.run import BATCH_FRAMES, SEGMENT_FRAMES, Run, segments_of
 from animegen.pipeline.stages import Stages, resolve
+from animegen.plugins import PluginHost
 from animegen.video import OutputPlan, VideoFile, open_video, plan_output, write_output
 
 
@@ -85,10 +87,15 @@ def convert(
     stops the run after the current frame and keeps what is finished. The same call again goes on where it stopped.
     Raises AnimegenError; a broken file is never left under the output's name.
     """
-    config = config or ConvertConfig()
-    with open_video(Path(source), salvage=config.salvage) as video:
-        run = prepare(video, output, config, on_event or ignore, cancel)
-        return finish(run, find_people(run))
+    config, host = config or ConvertConfig(), PluginHost.load()
+    with (
+        sunk_output(host, output, config) as (target, wanted),
+        filmed_source(host, Path(source), target) as film,
+        open_video(film, salvage=config.salvage) as video,
+    ):
+        run = prepare(video, target, wanted, on_event or ignore, cancel)
+        result = finish(run, find_people(run))
+    return replace(result, output=output or result.output)
 
 
 def analyse_only(

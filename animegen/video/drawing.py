@@ -7,54 +7,73 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.container.core import Flags
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from animegen.errors import OutputError
 from animegen.jobs.artefacts import artefact
-from animegen.types import Frame
+from animegen.types import Frame, Uint8Array
+from animegen.video.encode import BITEXACT
 
 CRF = 18
+ENCODER_THREADS = 2
+"""A constant, because the bytes depend on it."""
+
 TIME_BASE = Fraction(1, 90000)
 """The ticks of MPEG's clock, in which every common frame rate is whole."""
 
 
-def write_film(path: Path, frames: Iterable[Frame], rate: Fraction) -> None:
+def write_film(path: Path, frames: Iterable[Frame], rate: Fraction, *, lossless: bool = False) -> None:
     """Encode ``frames`` (all of one size) as an H.264 mp4 at their own times; raises OutputError for no frame.
 
-    ``rate`` is the nominal number of frames a second. Odd sizes lose their last row or column, as 4:2:0 needs.
+    ``rate`` is the nominal number of frames a second. ``lossless`` keeps every RGB sample. Otherwise odd sizes lose
+    their last row or column, as 4:2:0 needs.
     """
     with artefact(path) as part, av.open(str(part), "w", format="mp4") as container:
-        container.flags |= Flags.bitexact.value
+        container.flags |= BITEXACT
         stream = None
         for frame in frames:
-            width, height = frame.size[0] // 2 * 2, frame.size[1] // 2 * 2
+            picture = _rgb(frame.image) if lossless else _yuv(frame.image)
             if stream is None:
-                stream = _stream(container, (width, height), rate)
-            picture = av.VideoFrame.from_ndarray(frame.image[:height, :width], format="rgb24")
-            picture = picture.reformat(
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU709,
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-            )
+                stream = _stream(container, picture, rate)
             picture.pts, picture.time_base = round(frame.pts / TIME_BASE), TIME_BASE
             container.mux(stream.encode(picture))
         if stream is None:
-            raise OutputError(f"cannot write {path}: there is no frame to write")
+            raise OutputError(f"cannot write {path}: there is no frame to write", "give it at least one")
         container.mux(stream.encode(None))
 
 
-def _stream(container: av.container.OutputContainer, size: tuple[int, int], rate: Fraction) -> av.VideoStream:
-    stream = container.add_stream("libx264", rate=rate, options={"crf": str(CRF)}, width=size[0], height=size[1])
+def _rgb(image: Uint8Array) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(image, format="rgb24")
+
+
+def _yuv(image: Uint8Array) -> av.VideoFrame:
+    height, width = (n // 2 * 2 for n in image.shape[:2])
+    return av.VideoFrame.from_ndarray(image[:height, :width], format="rgb24").reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+    )
+
+
+def _stream(container: av.container.OutputContainer, first: av.VideoFrame, rate: Fraction) -> av.VideoStream:
+    is_rgb = first.format.name == "rgb24"
+    stream = container.add_stream(
+        "libx264rgb" if is_rgb else "libx264",
+        rate=rate,
+        options={"crf": "0", "preset": "ultrafast"} if is_rgb else {"crf": str(CRF)},
+        width=first.width,
+        height=first.height,
+    )
     assert isinstance(stream, av.VideoStream)
     stream.time_base = TIME_BASE
     context = stream.codec_context
-    context.pix_fmt = "yuv420p"
+    context.pix_fmt = first.format.name
     context.time_base = TIME_BASE
-    context.thread_count = 2  # a constant, because the bytes depend on it
-    context.color_primaries = int(ColorPrimaries.BT709)
-    context.color_trc = int(ColorTrc.BT709)
-    context.colorspace = int(Colorspace.ITU709)
-    context.color_range = int(ColorRange.MPEG)
+    context.thread_count = ENCODER_THREADS
+    if not is_rgb:
+        context.color_primaries = int(ColorPrimaries.BT709)
+        context.color_trc = int(ColorTrc.BT709)
+        context.colorspace = int(Colorspace.ITU709)
+        context.color_range = int(ColorRange.MPEG)
     return stream

@@ -1,0 +1,79 @@
+"""Plugin sources and sinks: frames that FFmpeg knows nothing of, converted like any film."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import animegen
+from animegen.config import ConvertConfig
+from animegen.errors import UsageError
+from animegen.types import Frame
+from animegen.video import open_video
+from animegen.video.drawing import write_film
+
+PLUGIN = """
+from fractions import Fraction
+import numpy as np
+from animegen.hookspecs import hookimpl
+from animegen.protocols import VideoSinkSpec, VideoSourceSpec
+from animegen.types import Frame
+
+@hookimpl
+def animegen_video_sources():
+    return [VideoSourceSpec("ramp", "a ramp of greys", "ramp_plugin:make_source", suffixes=(".ramp",))]
+
+@hookimpl
+def animegen_video_sinks():
+    return [VideoSinkSpec("raw", "bare samples", "ramp_plugin:make_sink", suffixes=(".rgb",))]
+
+def make_source(options, context):
+    return frames
+
+def make_sink(options, context):
+    return write
+
+def frames(location):
+    for i in range(int(location.removeprefix("ramp:"))):
+        yield Frame(i, Fraction(i, 10), np.full((48, 64, 3), 60 + 20 * i, np.uint8))
+
+def write(path, frames):
+    with open(path, "wb") as file:
+        for frame in frames:
+            file.write(frame.image.tobytes())
+"""
+
+GREY_ERROR = 1
+"""Levels: what ten-bit ProRes may change of a flat grey."""
+
+
+def test_a_plugin_source_goes_to_a_plugin_sink(
+    blazepose_weights: dict[str, Path], install: Callable[..., Path], tmp_path: Path
+) -> None:
+    del blazepose_weights
+    install("ramp-plugin", "1.0", {"ramp": "ramp_plugin"}, {"ramp_plugin": PLUGIN})
+    output = tmp_path / "out.rgb"
+    config = ConvertConfig(style="skeleton")
+    with pytest.raises(UsageError, match="ramp:4"):
+        animegen.convert(Path("ramp:4"), None, config)
+    result = animegen.convert(Path("ramp:4"), output, config)
+    assert result.output == output
+    samples = np.frombuffer(output.read_bytes(), np.uint8).reshape(4, 48, 64, 3).astype(int)
+    assert abs(samples - np.array([60, 80, 100, 120])[:, None, None, None]).max() <= GREY_ERROR
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.rgb", "out.rgb.film.mov.job", "site"]
+
+
+def test_a_lossless_film_keeps_every_sample_and_time(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    times = [Fraction(0), Fraction(1, 25), Fraction(1, 10)]
+    frames = [Frame(i, t, rng.integers(0, 256, (33, 47, 3), np.uint8)) for i, t in enumerate(times)]
+    write_film(tmp_path / "film.mp4", frames, Fraction(25), lossless=True)
+    with open_video(tmp_path / "film.mp4") as video:
+        back = list(video.frames())
+    assert [f.pts for f in back] == times
+    for frame, again in zip(frames, back, strict=True):
+        assert np.array_equal(frame.image, again.image)
