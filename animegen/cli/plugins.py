@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -43,7 +44,7 @@ def _list(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--kind", type=click.Choice(["style", "background"]), default="style", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write; default: the package's name.")
-def new(name: str, kind: str, output: Path | None) -> None:
+def new(name: str, kind: Literal["style", "background"], output: Path | None) -> None:
     """Write a pip package with a plugin that works: options, README and a contract test.
 
     NAME is how the plugin is chosen later, such as --style NAME: lower-case letters, digits and hyphens.

@@ -85,7 +85,8 @@ class Figure:
         if self.skull is None:
             return self.shoulders + np.array([0.0, self.unit])
         line = direction(self.shoulders - self.skull)
-        return self.shoulders + self.unit * direction(line + np.array([0.0, 1.0]))
+        guessed: Float64Array = self.shoulders + self.unit * direction(line + np.array([0.0, 1.0]))
+        return guessed
 
     @cached_property
     def spine(self) -> Float64Array:
