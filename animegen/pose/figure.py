@@ -33,12 +33,13 @@ _UNIT_LENGTHS = (("shoulder", "hip", 1.0), ("hip", "knee", 1.05), ("knee", "ankl
 
 @dataclass(frozen=True, slots=True)
 class FigureColours:
-    """RGB 0..255 of the parts; ``line`` outlines them and fills the shoes."""
+    """RGB 0..255 of the parts; ``line`` outlines them and draws the face."""
 
     hair: Rgb
     head: Rgb
     upper: Rgb
     lower: Rgb
+    shoes: Rgb
     line: Rgb
 
 
@@ -145,7 +146,7 @@ class _End:
 
 
 _HAND = _End("wrist", ("index", "pinky"), (0.05, 0.05), "head")
-_FOOT = _End("ankle", ("foot_index", "big_toe"), (0.06, 0.05), "line")
+_FOOT = _End("ankle", ("foot_index", "big_toe"), (0.06, 0.05), "shoes")
 
 
 def _mean_joint(joints: Mapping[str, _Joint], names: Iterable[str]) -> _Joint | None:
@@ -174,10 +175,11 @@ class _Builder:
             shapes.append(self._end(side, end))
             known = tuple(shape for shape in shapes if shape is not None)
             if known:
-                middle = self.joints.get(f"{side}_{names[0][1]}") or self.joints[f"{side}_{names[0][0]}"]
-                # Feet first, so that the trouser falls over the shoe; ties (no depth known) put legs behind arms.
+                # Feet first, so that the trouser falls over the shoe; legs behind arms where no depth is known.
                 is_leg = names[0][0] == "hip"
-                depth = middle.z + (0.5 if is_leg else -0.3) * self.unit
+                outer = [f"{side}_{name}" for name in (["knee"] if is_leg else ["elbow", "wrist"])]
+                middle = _mean_joint(self.joints, outer)
+                depth = (middle.z if middle else 0.0) + (0.5 if is_leg else -0.2) * self.unit
                 yield Part(depth, known[::-1] if is_leg else known)
 
     def torso(self) -> Iterable[Part]:

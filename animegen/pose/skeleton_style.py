@@ -89,7 +89,7 @@ def _steady(units: Float64Array) -> Float64Array:
 
 
 def _colours(identity: Identity) -> Uint8Array:
-    """uint8 [5, 3]: the fields of FigureColours, from the palette where it is sure, else by the seed."""
+    """uint8 [6, 3]: the fields of FigureColours, from the palette where it is sure, else by the seed."""
     palette = identity.palette
     hue = identity.seed * _GOLDEN_ANGLE
     own = (72.0, _CHROMA * np.cos(hue), _CHROMA * np.sin(hue))
@@ -97,8 +97,9 @@ def _colours(identity: Identity) -> Uint8Array:
     lower = _readable(palette.lower) or (max(upper[0] - 18, 35.0), upper[1], upper[2])
     head = _readable(palette.skin) or (86.0, 10.0, 16.0)
     hair = _readable(palette.hair, (22.0, 85.0)) or (40.0, upper[1] * 0.6, upper[2] * 0.6)
+    shoes = _readable(palette.shoes, (22.0, 90.0)) or (26.0, upper[1] * 0.3, upper[2] * 0.3)
     line = (16.0, upper[1] * 0.3, upper[2] * 0.3)
-    return lab_to_rgb(np.array([hair, head, upper, lower, line], np.float32))
+    return lab_to_rgb(np.array([hair, head, upper, lower, shoes, line], np.float32))
 
 
 def _readable(colour: PartColour, lightness: tuple[float, float] = _READABLE) -> tuple[float, float, float] | None:

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from animegen.colour import lab_to_rgb, rgb_to_lab
+
+BYTE = st.integers(0, 255)
+
+
+@given(colour=st.tuples(BYTE, BYTE, BYTE))
+def test_every_srgb_colour_comes_back(colour: tuple[int, int, int]) -> None:
+    assert tuple(lab_to_rgb(rgb_to_lab(colour))) == colour
+
+
+@given(lab=st.tuples(st.floats(-20, 120), st.floats(-200, 200), st.floats(-200, 200)))
+def test_colours_beyond_srgb_are_clipped_without_a_warning(lab: tuple[float, float, float]) -> None:
+    assert lab_to_rgb(lab).dtype == np.uint8
+
+
+def test_known_colours_and_pictures() -> None:
+    assert np.allclose(rgb_to_lab([255, 255, 255]), (100, 0, 0), atol=0.02)
+    assert np.allclose(rgb_to_lab([255, 0, 0]), (53.24, 80.09, 67.20), atol=0.05)
+    assert lab_to_rgb(np.zeros((4, 5, 3), np.float32)).shape == (4, 5, 3)
