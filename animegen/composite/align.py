@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from animegen.composite.fill import as_mask
 from animegen.types import Float32Array, Float64Array, Uint8Array
 
 SMALL_SIDE = 640
@@ -71,7 +72,7 @@ class Aligner:
         self._view = view
         self._to_small = to_small(size)
         self._from_small = np.linalg.inv(self._to_small)
-        free = cv2.compare(view.people, 0, cv2.CMP_EQ)
+        free = as_mask(view.people == 0)
         found = cv2.goodFeaturesToTrack(view.grey, _FEATURES, 0.01, 9, mask=free)
         self._points = np.zeros((0, 1, 2), np.float32) if found is None else found.reshape(-1, 1, 2)
 
@@ -85,8 +86,9 @@ class Aligner:
         here, there = self._follow(grey, guess)
         if len(here) < max(_MIN_FEATURES, _MIN_SHARE * len(self._points)):
             return self._unchanged(grey)
-        small, agree = cv2.findHomography(there, here, cv2.RANSAC, _AGREEMENT)
-        if small is None or agree.sum() < max(_MIN_FEATURES, _MIN_SHARE * len(here)) or not _is_camera(small):
+        fitted, agree = cv2.findHomography(there, here, cv2.RANSAC, _AGREEMENT)
+        small = np.asarray(fitted, np.float64)
+        if fitted is None or agree.sum() < max(_MIN_FEATURES, _MIN_SHARE * len(here)) or not _is_camera(small):
             return self._unchanged(grey)
         agreeing = agree.ravel() > 0
         moved = np.linalg.norm((here - there)[agreeing], axis=1)
@@ -100,18 +102,18 @@ class Aligner:
             back = np.linalg.inv(self._to_small @ guess @ self._from_small)
             start = np.asarray(cv2.perspectiveTransform(self._points, back), np.float32)
             flags = cv2.OPTFLOW_USE_INITIAL_FLOW
-        there, found, _ = cv2.calcOpticalFlowPyrLK(
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(
             self._view.grey, grey, self._points, start, winSize=_FLOW_WINDOW, maxLevel=_FLOW_LEVELS, flags=flags
         )
         height, width = grey.shape
-        there = there.reshape(-1, 2)
+        there = np.asarray(moved, np.float32).reshape(-1, 2)
         inside = (there >= 0).all(axis=1) & (there < (width, height)).all(axis=1)
         kept = inside & (found.ravel() > 0)
-        return self._points.reshape(-1, 2)[kept], there[kept]
+        return np.asarray(self._points, np.float32).reshape(-1, 2)[kept], there[kept]
 
     def _unchanged(self, grey: Uint8Array) -> Alignment | None:
         """Identity where both frames look the same beside the people, for scenes without features."""
-        free = cv2.compare(self._view.people, 0, cv2.CMP_EQ)
+        free = as_mask(self._view.people == 0)
         if cv2.mean(cv2.absdiff(self._view.grey, grey), mask=free)[0] <= _UNCHANGED:
             return Alignment(np.eye(3), 0.0)
         return None

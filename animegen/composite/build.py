@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animegen.composite.fill import match
+from animegen.composite.fill import as_mask, match
 from animegen.composite.inpaint import inpaint
 from animegen.composite.mosaic import UNSEEN, Plate, is_identity, mosaic, warp
 from animegen.composite.windows import Layout, Window, chosen, frame_corners, lay, map_points, windows
@@ -73,7 +73,7 @@ def build_table(observations: Iterable[Path], size: tuple[int, int], folder: Pat
         layout, plate = _window_plate(window, size)
         step = _step(previous[0], previous[1], window, layout, size) if previous else None
         if previous is not None and step is not None:
-            plate = _carry(previous[2], plate, np.linalg.inv(step))
+            plate = _carry(previous[2], plate, np.asarray(np.linalg.inv(step)))
             tables[-1], table = _faded(tables[-1], previous[0], _alone(window, layout, number), window, step)
         else:
             table = _alone(window, layout, number)
@@ -102,7 +102,7 @@ def _complete(folder: Path, steps: list[Float64Array | None]) -> None:
             plate = _carry(later, plate, step)
         unseen = plate.age == UNSEEN
         if unseen.any():
-            invented = inpaint(plate.image, unseen.view(np.uint8) * 255)
+            invented = inpaint(plate.image, as_mask(unseen))
             plate = Plate(invented, np.where(unseen, _INVENTED, plate.age).astype(np.uint16))
         _write(picture, cv2.cvtColor(plate.image, cv2.COLOR_RGB2BGR))
         ages.unlink()
@@ -144,7 +144,7 @@ def _carry(source: Plate, target: Plate, homography: Float64Array) -> Plate:
     gain = age < target.age
     if not gain.any():
         return target
-    both = ((age < _INVENTED) & (target.age < _INVENTED)).view(np.uint8) * 255
+    both = as_mask((age < _INVENTED) & (target.age < _INVENTED))
     taken = match(image, target.image, both)
     taken = np.where(gain[..., None], taken, target.image)
     return Plate(taken, np.where(gain, age, target.age).astype(np.uint16))
@@ -179,7 +179,7 @@ def _faded(
     tail = np.flatnonzero(np.array(early_window.frame_sample) >= len(early_window.samples) - _FADE_SAMPLES)
     head = np.flatnonzero(np.array(late_window.frame_sample) < _FADE_SAMPLES)
     early.plate[tail, 1] = late.plate[0, 0]
-    early.to_plate[tail, 1] = _lead(np.linalg.inv(step), early.to_plate[tail, 0])
+    early.to_plate[tail, 1] = _lead(np.asarray(np.linalg.inv(step)), early.to_plate[tail, 0])
     early.second[tail] = np.linspace(0.0, 0.5, len(tail) + 1)[1:]
     late.plate[head, 1] = early.plate[0, 0]
     late.to_plate[head, 1] = _lead(step, late.to_plate[head, 0])

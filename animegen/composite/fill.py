@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from animegen.types import Float32Array, Uint8Array
 
@@ -24,16 +25,21 @@ def membrane(values: Float32Array, weight: Float32Array) -> Float32Array:
     weighted = values * weight[..., None]
     if max(height, width) <= 2:
         total = float(weight.sum())
-        mean = weighted.sum(axis=(0, 1)) / total if total > 0 else np.zeros(values.shape[2], np.float32)
-        coarse: Float32Array = np.broadcast_to(mean, values.shape).astype(np.float32)
+        level = weighted.sum(axis=(0, 1)) / total if total > 0 else np.zeros(values.shape[2], np.float32)
+        coarse: Float32Array = np.broadcast_to(level, values.shape).astype(np.float32)
     else:
         half = (max(1, (width + 1) // 2), max(1, (height + 1) // 2))
         mass = np.asarray(cv2.resize(weight, half, interpolation=cv2.INTER_AREA), np.float32)
-        pulled = cv2.resize(weighted, half, interpolation=cv2.INTER_AREA).reshape(half[1], half[0], -1)
-        mean = pulled / np.maximum(mass, 1e-6)[..., None]
-        coarse = membrane(mean, np.minimum(mass * 4.0, 1.0))
-        coarse = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).reshape(values.shape)
+        pulled = np.asarray(cv2.resize(weighted, half, interpolation=cv2.INTER_AREA), np.float32)
+        mean = np.asarray(pulled.reshape(half[1], half[0], -1) / np.maximum(mass, 1e-6)[..., None], np.float32)
+        pushed = cv2.resize(membrane(mean, np.minimum(mass * np.float32(4.0), np.float32(1.0))), (width, height))
+        coarse = np.asarray(pushed, np.float32).reshape(values.shape)
     return weighted + coarse * (1.0 - weight[..., None])
+
+
+def as_mask(condition: NDArray[np.bool_]) -> Uint8Array:
+    """uint8 of the same shape: 255 where the condition holds, 0 elsewhere."""
+    return condition.view(np.uint8) * np.uint8(255)
 
 
 def match(source: Uint8Array, target: Uint8Array, free: Uint8Array) -> Uint8Array:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animegen.composite.fill import membrane
+from animegen.composite.fill import as_mask, match, membrane
 from animegen.types import Float32Array, Uint8Array
 
 _SIDE = 144
@@ -29,8 +29,11 @@ _UNLIKE = 900.0
 _SEAM = 250.0
 """Squared grey levels: the most that an unlike pixel costs, and what a border between two shifts costs."""
 
-_TONE = 2.5
-"""Small pixels over which the copied texture is brought to the arranged tones."""
+_PLAIN = 40.0
+"""Squared grey levels of texture, and of unlikeness, below which the arranged picture itself is good enough."""
+
+_RING = 2
+"""Small pixels around the hole in which the copies are compared with the truth."""
 
 _BLOCK = 1024
 """Patches compared at once, which bounds the memory of the search."""
@@ -44,25 +47,25 @@ def inpaint(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
     """
     height, width = hole.shape
     smooth = _along_rows(image, hole)
+    if not (hole == 0).any():
+        return smooth
     shrink = max(1.0, max(height, width) / _SIDE)
     sizes = _levels(max(1, round(width / shrink)), max(1, round(height / shrink)))
-    guess: Float32Array | None = None
-    source: NDArray[np.int64] | None = None
+    guess, result = smooth.astype(np.float32), smooth
     for level, size in enumerate(sizes):
-        small = cv2.resize(smooth, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        gap = cv2.resize((hole > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
-        if guess is not None:
-            small[gap] = cv2.resize(guess, size, interpolation=cv2.INTER_LINEAR)[gap]
-        rounds = _ROUNDS[0] if level == 0 else _ROUNDS[2] if level == len(sizes) - 1 else _ROUNDS[1]
-        arranged = _arrange(small, gap, rounds)
+        small = np.asarray(cv2.resize(smooth, size, interpolation=cv2.INTER_AREA), np.float32)
+        gap = np.asarray(cv2.resize((hole > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)) > 0
+        small[gap] = cv2.resize(guess, size, interpolation=cv2.INTER_LINEAR)[gap] if level else _nearest(small, gap)
+        finest = level == len(sizes) - 1
+        arranged = _arrange(small, gap, _ROUNDS[0] if level == 0 else _ROUNDS[2] if finest else _ROUNDS[1])
         if arranged is None:
             continue
         guess, source = arranged
-        shift = _coherent(guess, gap, source)
-    if source is None:
-        return smooth
-    guide = np.asarray(cv2.resize(guess, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
-    return _copied(smooth, hole, shift, guide)
+        if finest:
+            soft = cv2.resize(guess, (width, height), interpolation=cv2.INTER_CUBIC)
+            plain = np.where(hole[..., None] > 0, np.clip(np.rint(soft), 0, 255).astype(np.uint8), image)
+            result = _copied(plain, hole, _coherent(guess, gap, source))
+    return result
 
 
 def _along_rows(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
@@ -75,6 +78,14 @@ def _along_rows(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
     carried = membrane(light / np.maximum(mass, 1e-6)[..., None], (mass > 0.05).astype(np.float32))
     smooth = np.clip(np.rint(cv2.resize(carried, (width, height), interpolation=cv2.INTER_LINEAR)), 0, 255)
     return np.where(hole[..., None] > 0, smooth.astype(np.uint8), image)
+
+
+def _nearest(picture: Float32Array, gap: NDArray[np.bool_]) -> Float32Array:
+    """For every pixel of the gap, in row order, the colour of the nearest one outside it."""
+    _, labels = cv2.distanceTransformWithLabels(gap.view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    colours = np.zeros((int(labels.max()) + 1, 3), np.float32)
+    colours[labels[~gap]] = picture[~gap]
+    return np.asarray(colours[labels[gap]], np.float32)
 
 
 def _levels(width: int, height: int) -> list[tuple[int, int]]:
@@ -100,15 +111,16 @@ def _arrange(
     wanted, offered = np.argwhere(touched), np.argwhere(~touched & inner)
     if not len(wanted) or not len(offered):
         return None
-    trust = cv2.distanceTransform(gap.view(np.uint8), cv2.DIST_L2, 3)
-    trust = np.power(1.3, -np.minimum(trust, 20.0)).astype(np.float32)
+    depth = np.minimum(cv2.distanceTransform(gap.view(np.uint8), cv2.DIST_L2, 3), 20.0)
+    trust = np.power(1.3, -depth).astype(np.float32)[wanted[:, 0], wanted[:, 1]]
     bank = _features(picture, offered)
     found = offered[:1].repeat(len(wanted), axis=0)
     filled = picture.copy()
     for _ in range(rounds):
         nearest, distance = _search(_features(filled, wanted), bank)
         found = offered[nearest]
-        filled[gap] = _vote(picture, gap, wanted, found, distance, trust)[gap]
+        alike = np.exp(-distance / (2.0 * max(float(np.percentile(distance, 75)), 1.0)))
+        filled[gap] = _vote(picture, wanted, found, alike * trust)[gap]
     source = np.moveaxis(np.indices(gap.shape), 0, -1).copy()
     source[wanted[:, 0], wanted[:, 1]] = found
     return filled, source
@@ -140,16 +152,12 @@ def _search(queries: Float32Array, bank: Float32Array) -> tuple[NDArray[np.int64
 
 def _vote(
     picture: Float32Array,
-    gap: NDArray[np.bool_],
     wanted: NDArray[np.int64],
     found: NDArray[np.int64],
-    distance: Float32Array,
-    trust: Float32Array,
+    weight: Float32Array,
 ) -> Float32Array:
-    """Mean of what all patches over a pixel say, good matches and those near the hole's edge counting more."""
-    height, width = gap.shape
-    spread = max(float(np.percentile(distance, 75)), 1.0)
-    weight = np.exp(-distance / (2.0 * spread)) * trust[wanted[:, 0], wanted[:, 1]]
+    """Mean of what all patches over a pixel say, each with its weight f32 [n]."""
+    height, width = picture.shape[:2]
     total = np.full((height, width), 1e-12, np.float32)
     votes = np.zeros_like(picture)
     reach = _PATCH // 2
@@ -164,28 +172,36 @@ def _vote(
     return votes / total[..., None]
 
 
-def _coherent(filled: Float32Array, gap: NDArray[np.bool_], source: NDArray[np.int64]) -> NDArray[np.int64]:
+def _coherent(arranged: Float32Array, gap: NDArray[np.bool_], source: NDArray[np.int64]) -> NDArray[np.int64]:
     """One of few shifts for each pixel near the gap, in large pieces: int64 [h, w, 2] (rows, columns).
 
     The commonest shifts of the arrangement are the labels (He and Sun 2012, "Statistics of patch offsets for image
-    completion"); a Potts model is minimised by belief propagation (Felzenszwalb and Huttenlocher 2006).
+    completion"), and no shift where there is no texture to copy; a Potts model is minimised by belief propagation
+    (Felzenszwalb and Huttenlocher 2006).
     """
     height, width = gap.shape
-    region = cv2.dilate(gap.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    forbidden = np.asarray(cv2.dilate(gap.view(np.uint8), np.ones((3, 3), np.uint8)))
+    region = np.asarray(cv2.dilate(gap.view(np.uint8), np.ones((2 * _RING + 3, 2 * _RING + 3), np.uint8))) > 0
     shifts = (source - np.moveaxis(np.indices(gap.shape), 0, -1))[gap]
     values, counts = np.unique(shifts, axis=0, return_counts=True)
     labels = np.concatenate([np.zeros((1, 2), np.int64), values[np.argsort(-counts, kind="stable")[:_LABELS]]])
     cost = np.empty((len(labels), height, width), np.float32)
-    for cost_of, (row, column) in zip(cost, labels, strict=True):
+    variance = cv2.blur(np.square(arranged), (5, 5)) - np.square(cv2.blur(arranged, (5, 5)))
+    texture = np.asarray(variance.mean(axis=2), np.float32)[source[..., 0], source[..., 1]]
+    cost[0] = np.minimum(2.0 * texture + _PLAIN, 2.0 * _UNLIKE)
+    for cost_of, (row, column) in zip(cost[1:], labels[1:], strict=True):
         move = np.array([(1.0, 0.0, -column), (0.0, 1.0, -row)])
-        there = cv2.warpAffine(filled, move, (width, height), flags=cv2.INTER_NEAREST)
-        blocked = cv2.warpAffine(
-            region.view(np.uint8), move, (width, height), flags=cv2.INTER_NEAREST, borderValue=(1, 1, 1, 1)
-        )
-        apart = np.minimum(cv2.blur(((there - filled) ** 2).mean(axis=2), (5, 5)), _UNLIKE)
-        cost_of[...] = np.where(blocked > 0, 2.0 * _UNLIKE, apart)
+        there = np.asarray(cv2.warpAffine(arranged, move, (width, height), flags=cv2.INTER_NEAREST), np.float32)
+        blocked = cv2.warpAffine(forbidden, move, (width, height), flags=cv2.INTER_NEAREST, borderValue=(1, 1, 1, 1))
+        cost_of[...] = np.where(np.asarray(blocked) > 0, 2.0 * _UNLIKE, _unlike(there, arranged))
     cost[:, ~region] = 0.0
-    return labels[_propagate(cost).argmin(axis=0)]
+    cost[0, gap & (cost[1:].min(axis=0) >= 2.0 * _UNLIKE)] = 0.0
+    return np.asarray(labels[_propagate(cost).argmin(axis=0)], np.int64)
+
+
+def _unlike(one: Float32Array, other: Float32Array) -> Float32Array:
+    """Squared difference of two pictures around each pixel, f32 [h, w], up to ``_UNLIKE``."""
+    return np.asarray(np.minimum(cv2.blur(np.square(one - other).mean(axis=2), (5, 5)), _UNLIKE), np.float32)
 
 
 def _propagate(cost: Float32Array) -> Float32Array:
@@ -210,15 +226,17 @@ def _propagate(cost: Float32Array) -> Float32Array:
     return np.asarray(cost + sum(messages))
 
 
-def _copied(smooth: Uint8Array, hole: Uint8Array, shift: NDArray[np.int64], guide: Float32Array) -> Uint8Array:
+def _copied(plain: Uint8Array, hole: Uint8Array, shift: NDArray[np.int64]) -> Uint8Array:
     """The hole filled with full-size pixels by the shifts of the small arrangement, blended where two meet.
 
-    Texture is copied; tones follow ``guide`` f32 [h, w, 3], so that no seam shows between pieces.
+    Pixels beside the hole are copied as well: what they miss of the truth is what the light in the hole must gain.
     """
     height, width = hole.shape
     rows, columns = shift.shape[:2]
     offset = shift * np.array([height / rows, width / columns])
-    y, x = np.nonzero(hole)
+    reach = round(_RING * height / rows)
+    near = np.asarray(cv2.dilate(hole, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))) > 0
+    y, x = np.nonzero(near)
     v = np.clip((y + 0.5) * rows / height - 0.5, 0, rows - 1)
     u = np.clip((x + 0.5) * columns / width - 0.5, 0, columns - 1)
     top, left = np.floor(v).astype(int), np.floor(u).astype(int)
@@ -228,10 +246,7 @@ def _copied(smooth: Uint8Array, hole: Uint8Array, shift: NDArray[np.int64], guid
         row, column = np.minimum(top + below, rows - 1), np.minimum(left + right, columns - 1)
         take_y = np.clip(np.rint(y + offset[row, column, 0]).astype(int), 0, height - 1)
         take_x = np.clip(np.rint(x + offset[row, column, 1]).astype(int), 0, width - 1)
-        blend += weight[:, None] * smooth[take_y, take_x]
-    copied = smooth.astype(np.float32)
-    copied[y, x] = blend
-    tone = np.where(hole[..., None] > 0, guide - copied, 0.0).astype(np.float32)
-    sigma = _TONE * height / rows
-    copied += cv2.GaussianBlur(tone, (0, 0), sigma)
-    return np.where(hole[..., None] > 0, np.clip(np.rint(copied), 0, 255).astype(np.uint8), smooth)
+        blend += weight[:, None] * plain[take_y, take_x]
+    copied = plain.copy()
+    copied[y, x] = np.clip(np.rint(blend), 0, 255)
+    return np.where(hole[..., None] > 0, match(copied, plain, as_mask(near & (hole == 0))), plain)

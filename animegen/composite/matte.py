@@ -16,13 +16,13 @@ VISIBLE = 0.3
 """Points scored lower are not drawn: the backend only guesses where they are."""
 
 _SILHOUETTE = 64
-"""Mask alpha from which a pixel belongs to the person; low, because a remainder of the person shows more than a loss."""
+"""Mask alpha from which a pixel is the person; low, because a remainder of a person shows more than a loss."""
 
 _RASTER = 224
 """Longest side, in pixels, at which mattes are drawn before they are scaled to the frame: they are soft anyway."""
 
-_GROW = 0.022
-_FEATHER = 0.014
+_GROW = 0.012
+_FEATHER = 0.010
 """Growth and width of the soft edge, in body heights."""
 
 _RADII = {
@@ -42,6 +42,9 @@ _RADII = {
 """Radius of the body around a point, in body heights, by a word in the point's name; other points are ``_HEAD``."""
 _HEAD = 0.05
 _SKULL = 0.085
+
+_BESIDE_MASK = 0.65
+"""Share of these radii that is drawn where a silhouette is known: then they only guard hands, feet and hair."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +97,7 @@ def person_matte(pose: Pose, size: tuple[int, int]) -> Matte:
     """
     unit = body_height(pose)
     margin = unit * (_GROW + 2.5 * _FEATHER) + 2.0
-    capsules = list(_capsules(pose, unit))
+    capsules = list(_capsules(pose, unit if pose.mask is None else _BESIDE_MASK * unit))
     corners = [point + sign * radius for a, b, radius in capsules for point in (a, b) for sign in (-1.0, 1.0)]
     corners += _silhouette_corners(pose)
     if not corners:
@@ -174,14 +177,14 @@ def _silhouette_corners(pose: Pose) -> list[NDArray[Any]]:
 
 
 def _draw_capsule(raster: Uint8Array, a: NDArray[Any], b: NDArray[Any], radius: float) -> None:
-    ends = [(int(round(float(p[0]))), int(round(float(p[1])))) for p in (a, b)]
+    ends = [(round(float(p[0])), round(float(p[1]))) for p in (a, b)]
     cv2.line(raster, ends[0], ends[1], 255, max(1, round(2.0 * radius)))
     for end in ends:
         cv2.circle(raster, end, max(1, round(radius)), 255, cv2.FILLED)
 
 
 def _draw_torso(raster: Uint8Array, pose: Pose, low: NDArray[Any], scale: NDArray[Any]) -> None:
-    corners = [_find(pose.skeleton, f"{name}") for name in ("left_shoulder", "right_shoulder", "right_hip", "left_hip")]
+    corners = [_find(pose.skeleton, name) for name in ("left_shoulder", "right_shoulder", "right_hip", "left_hip")]
     found = [i for i in corners if i is not None and pose.score[i] >= VISIBLE]
     if len(found) == 4:
         points = np.round((pose.xy[found] - low + 0.5) * scale - 0.5).astype(np.int32)

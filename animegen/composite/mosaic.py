@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from animegen.composite.fill import as_mask, match
 from animegen.types import Float64Array, Uint8Array
 
 UNSEEN = 65535
@@ -53,7 +54,7 @@ def mosaic(
     seen = np.zeros((height, width), np.uint8)
     for top in range(0, height, _BAND):
         band = slice(top, min(top + _BAND, height))
-        stack = [cv2.max(layer[band], cv2.merge([b[band]] * 3)) for layer, b in zip(layers, blocked, strict=True)]
+        stack = [np.maximum(layer[band], b[band][..., None]) for layer, b in zip(layers, blocked, strict=True)]
         count = sum((b[band] == 0).astype(np.uint8) for b in blocked)
         image[band] = _lower_median(stack, np.asarray(count, np.uint8))
         seen[band] = count
@@ -66,12 +67,12 @@ def sample_limit(size: tuple[int, int]) -> int:
 
 
 def warp(
-    image: NDArray[np.uint8] | NDArray[np.uint16],
+    image: Uint8Array,
     homography: Float64Array,
     size: tuple[int, int],
     border: int | None = None,
 ) -> NDArray[np.uint8]:
-    """``image`` seen through ``homography`` on a picture of ``size``; beyond its edge ``border``, or its last pixels."""
+    """``image`` seen through ``homography`` on a picture of ``size``; beyond it ``border``, or its last pixels."""
     if is_identity(homography) and image.shape[1::-1] == size:
         return np.asarray(image)
     mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
@@ -89,32 +90,26 @@ def is_identity(homography: Float64Array) -> bool:
 def _blocked(people: Uint8Array, size: tuple[int, int], homography: Float64Array, plate: tuple[int, int]) -> Uint8Array:
     """Plate pixels (255) at which a picture shows a person, or nothing."""
     full = cv2.resize(people, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.compare(warp(full, homography, plate, border=255), 0, cv2.CMP_GT), np.uint8)
+    return as_mask(warp(np.asarray(full, np.uint8), homography, plate, border=255) > 0)
 
 
 def _equalise(layers: list[Uint8Array], blocked: Sequence[Uint8Array]) -> None:
-    """Bring every layer to the exposure of the middle one, channel by channel, by one factor each."""
+    """Bring every layer into the light of the middle one, so that a place seen once does not stand out."""
     middle = len(layers) // 2
-    reference = layers[middle][::8, ::8].astype(np.float32)
     for i, layer in enumerate(layers):
-        common = (blocked[i] | blocked[middle])[::8, ::8] == 0
-        if i == middle or common.sum() < 64:
-            continue
-        mine = layer[::8, ::8].astype(np.float32)
-        gain = np.clip((reference[common].mean(axis=0) + 1) / (mine[common].mean(axis=0) + 1), 0.7, 1.4)
-        if np.abs(gain - 1).max() > 0.004:
-            layers[i] = np.asarray(cv2.multiply(layer, (*gain.tolist(), 1.0), dtype=cv2.CV_8U), np.uint8)
+        if i != middle:
+            layers[i] = match(layer, layers[middle], as_mask((blocked[i] | blocked[middle]) == 0))
 
 
 def _lower_median(stack: list[Uint8Array], count: Uint8Array) -> Uint8Array:
     """Per pixel, the lower median of the ``count`` smallest entries (those blocked are 255 and sort last)."""
     ordered = list(stack)
     for a, b in _sorting_network(len(ordered)):
-        ordered[a], ordered[b] = cv2.min(ordered[a], ordered[b]), cv2.max(ordered[a], ordered[b])
+        ordered[a], ordered[b] = np.minimum(ordered[a], ordered[b]), np.maximum(ordered[a], ordered[b])
     rank = (np.maximum(count, 1) - 1) // 2
     result = ordered[0]
     for i in range(1, (len(ordered) + 1) // 2):
-        cv2.copyTo(ordered[i], (rank == i).view(np.uint8), result)
+        cv2.copyTo(ordered[i], as_mask(rank == i), result)
     return result
 
 

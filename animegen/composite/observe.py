@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from animegen.composite.align import Aligner, View, small_grey, small_size
+from animegen.composite.fill import as_mask
 from animegen.composite.matte import frame_matte
 from animegen.errors import InvalidValue
 from animegen.types import Float32Array, Float64Array, Frame, Pose, Uint8Array
@@ -20,7 +21,7 @@ SAMPLE_SECONDS = 0.5
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
-CUT = np.full((3, 3), np.nan)
+CUT: Float64Array = np.full((3, 3), np.nan)
 """In place of a homography: the frame could not be aligned with the one before it."""
 
 
@@ -115,7 +116,7 @@ class PlateObserver:
         guess = self._to_sample[-1] if self._to_sample else None
         found = self._aligner.align(grey, guess) if self._aligner else None
         if found is None or len(self._frames) - self._taken_at >= self._every:
-            link = CUT if found is None else np.linalg.inv(found.homography)
+            link = CUT if found is None else np.asarray(np.linalg.inv(found.homography), np.float64)
             if found is None and self._before is not None:
                 link = self._link_over_before(grey)
             self._take_sample(frame, poses, grey, link)
@@ -169,4 +170,4 @@ def small_matte(poses: Sequence[Pose], size: tuple[int, int]) -> Uint8Array:
     if not poses:
         return np.zeros(small_size(size)[::-1], np.uint8)
     small = cv2.resize(frame_matte(poses, size), small_size(size), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.compare(cv2.dilate(small, np.ones((5, 5), np.uint8)), 0, cv2.CMP_GT), np.uint8)
+    return as_mask(np.asarray(cv2.dilate(small, np.ones((5, 5), np.uint8))) > 0)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from animegen.composite.build import PlateTable, build_table
-from animegen.composite.fill import match
+from animegen.composite.fill import as_mask, match
 from animegen.composite.matte import Matte, person_matte
 from animegen.composite.mosaic import is_identity
 from animegen.errors import InvalidValue
@@ -62,7 +62,7 @@ class PlateSet:
         for matte in united(mattes, frame.size):
             rows, columns = matte.window
             here = frame.image[rows, columns]
-            plate = match(self._behind(row, matte), here, cv2.compare(matte.alpha, 0, cv2.CMP_EQ))
+            plate = match(self._behind(row, matte), here, as_mask(matte.alpha == 0))
             alpha = cv2.merge([matte.alpha] * 3)
             cleaned[rows, columns] = cv2.add(
                 cv2.multiply(plate, alpha, scale=1 / 255), cv2.multiply(here, cv2.bitwise_not(alpha), scale=1 / 255)
@@ -106,9 +106,9 @@ def united(mattes: Sequence[Matte], size: tuple[int, int]) -> list[Matte]:
     """Mattes whose surroundings overlap merged, each widened by the ring of frame around it."""
     boxes = [_widened(matte, size) for matte in mattes]
     groups: list[tuple[list[int], list[Matte]]] = []
-    for box, matte in zip(boxes, mattes, strict=True):
+    for own, matte in zip(boxes, mattes, strict=True):
+        box, members = own, [matte]
         apart = []
-        members = [matte]
         for other, others in groups:
             if box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]:
                 box = [*map(min, box[:2], other[:2]), *map(max, box[2:], other[2:])]
