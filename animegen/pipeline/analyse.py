@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -78,7 +78,7 @@ def analyse(run: Run) -> None:
         for todo in unfinished(run.segments, lambda s: run.job.segment("poses", s.index).exists(), advance):
             with closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), QUEUE_FRAMES)) as frames:
                 for segment in todo:
-                    observer = PlateObserver(run.size, run.video.info.rate) if run.stages.needs_clean else None
+                    observer = PlateObserver(run.size, run.video.info.rate) if run.needs_clean else None
                     found = _Found([], [], [], [])
                     own = islice(frames, len(segment))
                     with closing(ahead(estimate(backend, own), QUEUE_FRAMES)) as people:
@@ -114,7 +114,7 @@ def _write(
 
 
 def extract_poses(source: Path, *, pose: str = "blazepose", on_event: Listener = ignore) -> PoseClip:
-    """Every person's poses in a video or still, with track ids; nothing is written."""
+    """Every person's poses in a video or still, with track ids and without masks; nothing is written."""
     stages = resolve(ConvertConfig(pose=pose), on_event, kinds=("pose", "tracker"))
     with open_video(source) as video:
         backend, count = stages.pose_backend(), len(video.timeline)
@@ -125,7 +125,7 @@ def extract_poses(source: Path, *, pose: str = "blazepose", on_event: Listener =
                 found = _Found([], [], [], [])
                 frames = ahead(video.frames(segment.start, segment.stop), QUEUE_FRAMES)
                 for frame, poses in estimate(backend, frames):
-                    found.add(frame, poses, photograph=False)
+                    found.add(frame, [replace(pose, mask=None) for pose in poses], photograph=False)
                     advance(1)
                 clips.append(found.clip(size, backend))
     clip = join_clips(clips)

@@ -158,7 +158,7 @@ def _time_first_pass(run: Run, clock: _Clock) -> None:
     for chunk in _chunks(run, clock):
         with clock.timed("pose"):
             found = list(estimate(backend, chunk))
-        if run.stages.needs_clean:
+        if run.needs_clean:
             with clock.timed("observe"):
                 for frame, poses in found:
                     observer.observe(frame, poses)

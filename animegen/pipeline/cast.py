@@ -79,7 +79,7 @@ def cast(run: Run) -> Cast:
         )
         if not people:
             run.on_event(Warned("nobody was found in this clip: the picture is left as it is"))
-        plates = _plates(run) if run.stages.needs_clean and people else None
+        plates = _plates(run) if run.needs_clean and people else None
         advance(1)
     return Cast(people, plates)
 

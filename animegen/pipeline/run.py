@@ -66,6 +66,11 @@ class Run:
         """Number of frames to convert."""
         return sum(len(segment) for segment in self.segments)
 
+    @property
+    def needs_clean(self) -> bool:
+        """Whether the people must be removable from the frames: what stands behind them is then found out."""
+        return bool(self.stages.specs["background"].needs_clean) and not self.plan.alpha
+
     def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Callable[[int], None]]:
         """Announce a stage of this run; see :func:`animegen.pipeline.progress.stage`."""
         return stage(name, total, self.on_event)

@@ -72,11 +72,6 @@ class Stages:
         background: Background = self._create("background")
         return background
 
-    @property
-    def needs_clean(self) -> bool:
-        """Whether the people must be removable from the frames."""
-        return bool(self.specs["background"].needs_clean)
-
     def fingerprint(self) -> dict[str, Any]:
         """Who made the pixels: plugin names, versions, options, weight hashes, device and threads."""
         return {

@@ -1,0 +1,167 @@
+"""The command line: one line and a hint for everything that cannot work, and events a program can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from media import make_clip
+
+from animegen.cli import main
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+@pytest.fixture
+def clip(blazepose_weights: dict[str, Path], tmp_path: Path) -> Path:
+    """Half a second of a test pattern with sound, in a folder of its own."""
+    del blazepose_weights
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    return make_clip(folder / "clip.mp4", frames=12, size=(160, 96), audio=True)
+
+
+def _refused(capfd: pytest.CaptureFixture[str], arguments: list[str], code: int, *words: str) -> None:
+    """The command ends with ``code`` and says why in one error line, with the words in it, and one hint."""
+    assert main(arguments) == code
+    said = [line for line in capfd.readouterr().err.splitlines() if not line.startswith(("INFO", "warning:"))]
+    assert [line.split(":")[0] for line in said] == ["error", "hint"], said
+    for word in words:
+        assert word in said[0]
+
+
+def _convert(source: Path, output: Path, *more: str) -> list[str]:
+    return ["convert", str(source), "-o", str(output), "--style", "skeleton", "--quiet", *more]
+
+
+def _untouched(folder: Path, *names: str) -> None:
+    assert sorted(p.name for p in folder.iterdir()) == sorted(names)
+
+
+def test_missing_empty_text_and_folder(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = clip.parent
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("no video at all\n" * 50)
+    (folder / "deep").mkdir()
+    for name in ("nowhere.mp4", "empty.mp4", "text.mp4", "deep"):
+        _refused(capfd, _convert(folder / name, folder / "out.mp4"), FAILED, name)
+    _untouched(folder, "clip.mp4", "empty.mp4", "text.mp4", "deep")
+
+
+def test_sound_without_a_picture(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import av
+
+    sound = clip.with_name("sound.mka")
+    with av.open(str(clip)) as source, av.open(str(sound), "w", format="matroska") as target:
+        copy = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = copy
+                target.mux(packet)
+    _refused(capfd, _convert(sound, clip.with_name("out.mp4")), FAILED, "sound.mka")
+    _untouched(clip.parent, "clip.mp4", "sound.mka")
+
+
+def test_a_truncated_film_is_refused_and_salvaged(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = make_clip(
+        clip.with_name("whole.mp4"), frames=48, size=(160, 96), container_options={"movflags": "+faststart"}
+    )
+    cut, output = clip.with_name("cut.mp4"), clip.with_name("out.mp4")
+    cut.write_bytes(whole.read_bytes()[: int(0.6 * whole.stat().st_size)])
+    _refused(capfd, _convert(cut, output), FAILED, "cut.mp4")
+    assert not output.exists()
+    assert main(_convert(cut, output, "--salvage")) == 0
+    assert output.stat().st_size > 0
+
+
+def test_an_output_that_stands_or_cannot_stand(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mine = clip.with_name("mine.mp4")
+    mine.write_text("precious")
+    _refused(capfd, _convert(clip, mine), FAILED, "mine.mp4")
+    assert mine.read_text() == "precious"
+    _refused(capfd, _convert(clip, mine / "below.mp4"), FAILED, "no folder")
+    _refused(capfd, _convert(clip, clip, "--overwrite"), FAILED, "clip.mp4")
+    _refused(capfd, _convert(clip, clip.with_name("out.xyz")), FAILED, ".xyz")
+    _untouched(clip.parent, "clip.mp4", "mine.mp4")
+    assert main(_convert(clip, mine, "--overwrite")) == 0
+    assert mine.read_bytes()[4:8] == b"ftyp"
+
+
+def test_names_and_options_that_do_not_exist(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    output = clip.with_name("out.mp4")
+    _refused(capfd, [*_convert(clip, output), "--style", "skelton"], FAILED, "skelton")
+    _refused(capfd, [*_convert(clip, output), "--set", "colour=red"], USAGE, "colour")
+    _refused(capfd, [*_convert(clip, output), "--set", "colour"], USAGE, "colour")
+    _refused(capfd, [*_convert(clip, output), "--start", "soon"], USAGE, "soon")
+    _refused(capfd, [*_convert(clip, output), "--style", "anime"], FAILED, "avatar-anime")
+    _untouched(clip.parent, "clip.mp4")
+
+
+def test_weights_that_are_corrupt_or_out_of_reach(
+    clip: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    output = clip.with_name("out.mp4")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "pose_detection.tflite").write_bytes(b"no model")
+    monkeypatch.setenv("ANIMEGEN_WEIGHTS", str(broken))
+    _refused(capfd, _convert(clip, output), FAILED, "pose_detection.tflite")
+    monkeypatch.delenv("ANIMEGEN_WEIGHTS")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PATH", "")
+    _refused(capfd, _convert(clip, output), FAILED, "blazepose")
+    _untouched(clip.parent, "clip.mp4")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 100 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here (needs root)")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk(clip: Path, small_disk: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    noise = make_clip(clip.with_name("noise.mp4"), frames=30, size=(640, 360))
+    _refused(capfd, _convert(noise, small_disk / "out.mp4", "--crf", "0"), FAILED, "cannot write")
+    assert not list(small_disk.rglob("out.mp4"))
+    assert not list(small_disk.rglob("*.part"))
+
+
+def test_events_as_json_lines(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    output = clip.with_name("out.mp4")
+    assert main(["convert", str(clip), "-o", str(output), "--style", "skeleton", "--json"]) == 0
+    events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert events[-1] == {"event": "Finished", "output": str(output)}
+    assert {"event": "Progress", "stage": "render", "done": 12, "total": 12} in events
+
+
+def test_ctrl_c_keeps_the_job_and_leaves_no_broken_output(blazepose_weights: dict[str, Path], tmp_path: Path) -> None:
+    del blazepose_weights
+    source = make_clip(tmp_path / "long.mp4", frames=1500, size=(160, 96))
+    output = tmp_path / "out.mp4"
+    command = [sys.executable, "-m", "animegen", *_convert(source, output)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("out.mp4.job/poses/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert not output.exists()
+    assert list(tmp_path.glob("out.mp4.job/poses/*.npz"))
+    assert not list(tmp_path.rglob("*.part"))
