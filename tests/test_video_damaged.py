@@ -95,6 +95,19 @@ def test_truncated_file_is_refused_and_salvaged(tmp_path: Path, name: str, share
         assert [index_of(frame.image) for frame in video.frames(len(kept) - 1)] == kept[-1:]
 
 
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_mp4_whose_last_box_has_no_length(tmp_path: Path, share: float) -> None:
+    clip = make_clip(tmp_path / "a.mp4", audio=True, container_options={"movflags": "faststart"})
+    whole = bytearray(clip.read_bytes())
+    start = whole.index(b"mdat")
+    whole[start - 4 : start] = bytes(4)  # ISO 14496-12: the box reaches to the end of the file.
+    clip.write_bytes(whole)
+    with open_video(clip) as video:
+        assert len(list(video.frames())) == 24
+    clip.write_bytes(whole[: int(share * len(whole))])
+    assert "truncated" in str(refused(clip))
+
+
 @pytest.mark.parametrize("share", [0.3, 0.8])
 def test_mp4_without_its_index(tmp_path: Path, share: float) -> None:
     whole = make_clip(tmp_path / "a.mp4", frames=40).read_bytes()

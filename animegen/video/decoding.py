@@ -79,6 +79,8 @@ def scan(path: Path, stream_index: int, *, salvage: bool) -> Scan:
         time_base = stream.time_base or Fraction(1, 1000)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         step = max(1, round(1 / (rate * time_base)))
+        if not salvage:
+            _check_samples(container, path)
         packets = _packets(container, stream, path, salvage=salvage)
         telling = container.format.name in _TELLING_CONTAINERS and stream.codec.canonical_name in _TELLING_CODECS
     keys = [packet.pts for packet in packets if packet.key and packet.pts is not None]
@@ -209,6 +211,16 @@ class _Packet:
     duration: int
     key: bool
     discard: bool
+
+
+def _check_samples(container: InputContainer, path: Path) -> None:
+    """Raise InputError where the index of a file names a last packet, of any stream, that lies behind its end."""
+    size = path.stat().st_size
+    for stream in container.streams:
+        if len(stream.index_entries):
+            last = stream.index_entries[-1]
+            if last.pos + last.size > size:
+                raise damaged(path, f"stream {stream.index} should reach byte {last.pos + last.size} of {size}")
 
 
 def _packets(container: InputContainer, stream: av.VideoStream, path: Path, *, salvage: bool) -> list[_Packet]:

@@ -44,15 +44,15 @@ class Stills:
         self._path = path
         self.streams: tuple[StreamInfo, ...] = ()
         self.chapters: tuple[Chapter, ...] = ()
-        delays, first = self._survey(salvage=salvage)
+        delays, (width, height) = self._survey(salvage=salvage)
         starts = np.concatenate([[0], np.cumsum(delays)])
         base = MILLISECOND if len(delays) > 1 else Fraction(1, STILL_RATE)
         last = delays[-1] if len(delays) > 1 else 1
         self.timeline: Timeline = make_timeline(base, starts[:-1].tolist(), [0], last, 1)
         rate = (len(delays) / self.timeline.duration).limit_denominator(1001)
         self.info = VideoInfo(
-            width=first.shape[1],
-            height=first.shape[0],
+            width=width,
+            height=height,
             time_base=base,
             rate=rate,
             frame_count=len(delays),
@@ -68,21 +68,22 @@ class Stills:
             for index in range(start, stop):
                 yield self._picture(image, index)
 
-    def _survey(self, *, salvage: bool) -> tuple[list[int], Uint8Array]:
-        """The delay of every frame in milliseconds, and the first picture; every frame is read once."""
+    def _survey(self, *, salvage: bool) -> tuple[list[int], tuple[int, int]]:
+        """The delay of every frame in milliseconds, and (width, height); every frame is read once."""
         delays: list[int] = []
         with self._open() as image:
-            first = self._picture(image, 0)
             for index in range(self._count(image)):
                 try:
-                    self._picture(image, index)
+                    picture = self._picture(image, index)
                 except InputError:
-                    if not salvage:
+                    if index == 0 or not salvage:
                         raise
                     break
+                if index == 0:
+                    height, width = picture.shape[:2]
                 delay = round(image.info.get("duration", 0))
                 delays.append(delay if delay >= SHORTEST_DELAY else USUAL_DELAY)
-        return delays, first
+        return delays, (width, height)
 
     def _open(self) -> Image.Image:
         try:
