@@ -23,7 +23,7 @@ def lab_to_rgb(lab: Float32Array | Sequence[float]) -> Uint8Array:
     lightness, a, b = np.moveaxis(np.array(lab, np.float64), -1, 0)
     lightness = np.clip(lightness, 0, 100)
     # Bluer than this, the Z of CIE XYZ would be negative: no light looks so.
-    b = np.minimum(b, 200 * (lightness + 16) / 116)
+    b = np.minimum(b, 199.999 * (lightness + 16) / 116)
     rgb = lab2rgb(np.stack([lightness, a, b], axis=-1))
     nearest: Uint8Array = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
     return nearest
