@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animegen.colour import lab_to_rgb, rgb_to_lab
@@ -9,11 +9,13 @@ from animegen.colour import lab_to_rgb, rgb_to_lab
 BYTE = st.integers(0, 255)
 
 
+@settings(deadline=None)
 @given(colour=st.tuples(BYTE, BYTE, BYTE))
 def test_every_srgb_colour_comes_back(colour: tuple[int, int, int]) -> None:
     assert tuple(lab_to_rgb(rgb_to_lab(colour))) == colour
 
 
+@settings(deadline=None)
 @given(lab=st.tuples(st.floats(-20, 120), st.floats(-200, 200), st.floats(-200, 200)))
 def test_colours_beyond_srgb_are_clipped_without_a_warning(lab: tuple[float, float, float]) -> None:
     assert lab_to_rgb(lab).dtype == np.uint8
