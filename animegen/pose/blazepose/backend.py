@@ -27,9 +27,11 @@ _SAME_POINTS = 0.5
 _SAME_PLACE = 0.6
 """A silhouette of which a larger part belongs to people seen better is no further person."""
 
-_UNTOUCHED = 0.02
-_SURE = 0.8
-"""Where more than this part of a region was painted over, a newcomer must be surer than elsewhere."""
+_AGREE = 0.8
+"""A newcomer's points in two looks are at least this alike: those of a thing taken for a person jump about."""
+
+_SEEN = 0.3
+"""Quality below which the points in the picture say too little to be a pose."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,23 +117,29 @@ class BlazePose:
     def _find(self, image: Uint8Array, squares: Sequence[Region], known: Sequence[Landmarks]) -> list[Landmarks]:
         """People seen in the squares who are not among the known ones, best seen first.
 
-        Each is looked at twice: the detector places a region less well than the landmark model refines it.
+        Each is looked at twice: the landmark model refines the detector's region, and only what it sees alike both
+        times is a person.
         """
-        hidden = [look.silhouette for look in known]
-        regions = self._detector.detect(image, squares, self._options.min_detection, hidden)
-        first = [self._look(image, region, known) for region in regions]
-        second = [self._look(image, look.next, known) for look in first if look is not None]
+        regions = self._detector.detect(image, squares, self._options.min_detection, [one.silhouette for one in known])
+        seen = [self._look_twice(image, region, known) for region in regions]
         found: list[Landmarks] = []
-        for look in sorted((look for look in second if look is not None), key=_evidence, reverse=True):
-            again = self._look(image, look.next, [*known, *found]) if self._same(look, found) else look
-            if again is not None and (again.hidden < _UNTOUCHED or again.presence >= _SURE):
+        for look in sorted((look for look in seen if look is not None), key=_evidence, reverse=True):
+            again = self._look_twice(image, look.next, [*known, *found]) if self._same(look, found) else look
+            if again is not None:
                 found.append(again)
         return found
+
+    def _look_twice(self, image: Uint8Array, region: Region, better: Sequence[Landmarks]) -> Landmarks | None:
+        """The second of two looks for a person who is none of those seen better, or None where they disagree."""
+        first = self._look(image, region, better)
+        second = first and self._look(image, first.next, better)
+        return second if first and second and first.likeness(second) > _AGREE else None
 
     def _look(self, image: Uint8Array, region: Region, better: Sequence[Landmarks]) -> Landmarks | None:
         """The person in a region who is none of those seen better, or None."""
         look = self._landmarks.look(image, region, [other.silhouette for other in better])
-        return None if look.presence < self._options.min_presence or self._same(look, better) else look
+        there = look.presence >= self._options.min_presence and look.quality >= _SEEN
+        return look if there and not self._same(look, better) else None
 
     def _same(self, look: Landmarks, others: Sequence[Landmarks]) -> bool:
         """Whether a look shows one of the others or a part of them."""

@@ -54,11 +54,11 @@ class Silhouette:
         return float(union[own].mean())
 
 
-def cut(image: Uint8Array, region: Region, size: int, hidden: Sequence[Silhouette]) -> tuple[Uint8Array, float]:
-    """The region of a uint8 [H, W, 3] image as a square of ``size`` pixels, and the hidden part 0..1 of it.
+def cut(image: Uint8Array, region: Region, size: int, hidden: Sequence[Silhouette]) -> Uint8Array:
+    """The region of a uint8 [H, W, 3] image as a square of ``size`` pixels, black beyond the picture.
 
     People whose silhouettes are ``hidden`` are replaced by what surrounds them, so that a model that looks for the
-    one person of a crop sees who is left: the one behind them. The crop is black beyond the picture.
+    one person of a crop sees who is left: the one behind them.
     """
     to_frame = region.to_frame(size)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -69,7 +69,7 @@ def cut(image: Uint8Array, region: Region, size: int, hidden: Sequence[Silhouett
     if gone.any():
         gone = np.asarray(cv2.dilate(gone, np.ones((5, 5), np.uint8)), np.uint8)
         crop[gone > 0] = _surroundings(crop, gone)[gone > 0]
-    return crop, float(gone.mean())
+    return crop
 
 
 def _surroundings(crop: Uint8Array, gone: Uint8Array) -> Uint8Array:

@@ -57,7 +57,7 @@ class Detector:
 
     def _look(self, image: Uint8Array, square: Region, min_score: float, hidden: Sequence[Silhouette]) -> Detections:
         """Every anchor that answers with at least ``min_score`` in one square that is not turned."""
-        crop, _ = cut(image, square, SIZE, hidden)
+        crop = cut(image, square, SIZE, hidden)
         picture = np.multiply(crop, np.float32(2 / 255), dtype=np.float32)
         picture -= 1
         boxes, logits = self._model(picture)

@@ -35,8 +35,7 @@ class Landmarks:
 
     ``presence`` 0..1 whether there is a person; ``xy`` f32 [33, 2] frame pixels; ``z`` f32 [33] pixels relative to
     the hips; ``score`` f32 [33] 0..1, a point's visibility times its presence, 0 outside the picture; ``quality``
-    0..1 how well the person is seen as far as the picture goes; ``hidden`` the part 0..1 of the region in which
-    other people were hidden; ``next`` the region of the same person refined by
+    0..1 how well the person is seen as far as the picture goes; ``next`` the region of the same person refined by
     what was seen.
     """
 
@@ -45,7 +44,6 @@ class Landmarks:
     z: Float32Array
     score: Float32Array
     quality: float
-    hidden: float
     silhouette: Silhouette
     next: Region
 
@@ -87,7 +85,7 @@ class LandmarkModel:
 
     def look(self, image: Uint8Array, region: Region, hidden: Sequence[Silhouette] = ()) -> Landmarks:
         """The person in a region of a uint8 [H, W, 3] RGB image, who is not one of the hidden ones."""
-        crop, share = cut(image, region, SIZE, hidden)
+        crop = cut(image, region, SIZE, hidden)
         values, presence, silhouette, _, _ = self._model(np.multiply(crop, np.float32(1 / 255), dtype=np.float32))
         points = values.reshape(_POINTS, 5)
         to_frame = region.to_frame(SIZE)
@@ -101,7 +99,6 @@ class LandmarkModel:
             z=points[:33, 2] * np.float32(region.side / SIZE),
             score=score,
             quality=float(presence[0, 0] * score.sum() / max(int(inside.sum()), 1)),
-            hidden=share,
             silhouette=Silhouette(silhouette[0, :, :, 0], region),
             next=Region.from_alignment(xy[33], xy[34]),
         )
