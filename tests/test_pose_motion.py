@@ -104,6 +104,16 @@ def test_smoothing_backwards_is_smoothing_forwards(seed: int) -> None:
     assert np.abs(positions(forwards) - positions(backwards)[::-1]).max() < EXACT
 
 
+@pytest.mark.parametrize("fps", [8, 15, 30, 60])
+def test_noise_falls_at_every_frame_rate(fps: int) -> None:
+    rng = np.random.default_rng(4)
+    body = rng.uniform(0, 400, (17, 2))
+    noise = rng.normal(0, 2, (60, 17, 2))
+    track = Track(0, tuple(range(60)), tuple(pose_of(xy, 0.9) for xy in body + noise))
+    smooth = positions(smooth_track(track, fps))
+    assert np.std((smooth - body)[5:-5]) < 0.7 * np.std(noise)
+
+
 def test_noise_falls_where_a_person_stands_and_a_jump_keeps_its_height() -> None:
     rng = np.random.default_rng(0)
     fps, count = 30, 120

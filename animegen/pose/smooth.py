@@ -22,6 +22,8 @@ NARROW_SECONDS = 0.14
 """Half the window where a point moves fast: passes motion up to about 5 Hz."""
 WIDE_SECONDS = 0.34
 """Half the window where a point is slow enough that the wide fit agrees with the narrow one."""
+_NARROW_FRAMES, _WIDE_FRAMES = 2.6, 4.5
+"""Half windows never shorter than this many frames: through three samples a quadratic passes with all their noise."""
 _MEDIAN_SAMPLES = 5
 _IMPLAUSIBLE = 0.08
 """A point this share of the person's size away from its running median counts little: a kick's turn stays below."""
@@ -171,10 +173,12 @@ def _seconds(track: Track, rate: Fraction | float, times: Sequence[Fraction] | N
 
 def _steady(seconds: Float64Array, values: Float64Array, weight: Float64Array, size: float) -> Float64Array:
     """The wide fit where it agrees with the narrow one but for noise, the narrow one where there is real motion."""
-    narrow = local_quadratic(seconds, values, weight, NARROW_SECONDS)
-    wide = local_quadratic(seconds, values, weight, WIDE_SECONDS)
+    interval = float(np.median(np.diff(seconds)))
+    short = max(NARROW_SECONDS, _NARROW_FRAMES * interval)
+    narrow = local_quadratic(seconds, values, weight, short)
+    wide = local_quadratic(seconds, values, weight, max(WIDE_SECONDS, _WIDE_FRAMES * interval))
     noise = 1.4826 * np.median(np.abs(values - narrow), axis=(0, 2)) + _LEAST_NOISE * size
-    apart = local_mean(seconds, ((wide - narrow) ** 2).sum(axis=-1), weight, NARROW_SECONDS)
+    apart = local_mean(seconds, ((wide - narrow) ** 2).sum(axis=-1), weight, short)
     moving = np.clip((np.sqrt(apart) / noise - _AGREE) / (_DISAGREE - _AGREE), 0, 1)
     return wide + moving[..., None] * (narrow - wide)
 
