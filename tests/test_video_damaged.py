@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -160,3 +161,27 @@ def test_what_stands_behind_the_last_box_does_no_harm(tmp_path: Path) -> None:
         with open_video(tmp_path / "tail.mp4") as video:
             assert [index_of(frame.image) for frame in video.frames()] == [0, 1, 2, 3]
             assert np.array_equal(numbered(3, 160, 96).shape, next(video.frames(3)).image.shape)
+
+
+def test_codec_that_nothing_decodes(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=2)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"free"))
+    assert "decodes the codec" in str(refused(path))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.gif"])
+def test_whatever_the_damage_the_answer_is_an_input_error(tmp_path: Path, name: str) -> None:
+    pix_fmt = "rgb8" if name == "a.gif" else "yuv420p"
+    whole = make_clip(tmp_path / name, frames=6, size=(64, 48), rate=Fraction(25), pix_fmt=pix_fmt).read_bytes()
+    rng = np.random.default_rng(8)
+    path = tmp_path / f"damaged-{name}"
+    for _ in range(20):
+        content = np.frombuffer(whole, np.uint8).copy()
+        content[rng.integers(len(content), size=rng.choice([1, 8, 60]))] = rng.integers(256)
+        path.write_bytes(content[: rng.integers(len(content) // 2, len(content) + 1)].tobytes())
+        for salvage in (False, True):
+            try:
+                with open_video(path, salvage=salvage) as video:
+                    assert len(list(video.frames())) == len(video.timeline)
+            except InputError as error:
+                assert "\n" not in str(error)

@@ -37,6 +37,10 @@ class Film:
             self.chapters: tuple[Chapter, ...] = read_chapters(container)
             self._stream = _picture_stream(path, self.streams)
             stream = video_stream(container, self._stream)
+            if stream.codec_context is None:
+                raise InputError(
+                    f"{path}: nothing here decodes the codec of its video stream", "convert it to H.264 in mp4 first"
+                )
             rate = stream.average_rate or stream.guessed_rate
             pixel = stream.sample_aspect_ratio or Fraction(1)
         self._path, self._salvage = path, salvage

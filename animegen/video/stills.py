@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -87,7 +89,8 @@ class Stills:
 
     def _open(self) -> Image.Image:
         try:
-            return Image.open(self._path)
+            with _quiet():
+                return Image.open(self._path)
         except _BROKEN as error:
             raise InputError(f"{self._path} cannot be read as an image: {error}", "is the file whole?") from None
 
@@ -101,11 +104,19 @@ class Stills:
 
     def _picture(self, image: Image.Image, index: int) -> Uint8Array:
         try:
-            image.seek(index)
-            upright = ImageOps.exif_transpose(image)
-            return _to_rgb(upright)
+            with _quiet():
+                image.seek(index)
+                return _to_rgb(ImageOps.exif_transpose(image))
         except _BROKEN as error:
             raise damaged(self._path, f"picture {index} cannot be decoded ({error})") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Pillow's warnings (a large picture, a strange tag) from the terminal: what matters is raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _to_rgb(image: Image.Image) -> Uint8Array:
