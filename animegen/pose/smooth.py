@@ -24,9 +24,12 @@ WIDE_SECONDS = 0.34
 """Half the window where a point is slow enough that the wide fit agrees with the narrow one."""
 _NARROW_FRAMES, _WIDE_FRAMES = 2.6, 4.5
 """Half windows never shorter than this many frames: through three samples a quadratic passes with all their noise."""
-_MEDIAN_SAMPLES = 5
-_IMPLAUSIBLE = 0.08
-"""A point this share of the person's size away from its running median counts little: a kick's turn stays below."""
+_MEDIAN_SECONDS = 0.25
+"""The running median spans five frames, or three where five would last longer than this."""
+_IMPLAUSIBLE, _IMPLAUSIBLE_SPEED = 0.08, 2.0
+"""A point this share of the person's size away from its running median counts little, or so many sizes a second away
+where frames are far apart: a kick's turn stays below.
+"""
 _LEAST_WEIGHT = 1e-3
 _LEAST_NOISE = 5e-4
 """Noise that even a perfect detector has, as a share of the person's size."""
@@ -50,10 +53,10 @@ def smooth_track(track: Track, rate: Fraction | float, times: Sequence[Fraction]
     size = float(np.median(np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])))
     score = np.array([pose.score for pose in poses], np.float64)
     points = np.array([pose.xy for pose in poses], np.float64)
-    weight = np.maximum(score**2, _LEAST_WEIGHT) * _plausibility(points, size)
+    weight = np.maximum(score**2, _LEAST_WEIGHT) * _plausibility(seconds, points, size)
     xy = _steady(seconds, points, weight, size)
     corners = boxes.reshape(-1, 2, 2)
-    bbox = _steady(seconds, corners, _plausibility(corners, size), size).reshape(-1, 4)
+    bbox = _steady(seconds, corners, _plausibility(seconds, corners, size), size).reshape(-1, 4)
     sure = local_mean(seconds, score, weight, NARROW_SECONDS)
     sure = np.where(score.max(axis=0) > 0, np.clip(sure, 0, 1), 0.0)
     depth = _smooth_depth(seconds, poses, weight)
@@ -190,12 +193,15 @@ def _smooth_depth(seconds: Float64Array, poses: Sequence[Pose], weight: Float64A
     return local_quadratic(seconds, np.array(depth, np.float64)[..., None], weight, WIDE_SECONDS)[..., 0]
 
 
-def _plausibility(values: Float64Array, size: float) -> Float64Array:
+def _plausibility(seconds: Float64Array, values: Float64Array, size: float) -> Float64Array:
     """1 near the running median of a few samples, falling off beyond a share of the person's size: [T, K]."""
     from scipy.ndimage import median_filter
 
-    middle = median_filter(values, (_MEDIAN_SAMPLES, 1, 1), mode="nearest")
-    distance = np.hypot(*np.moveaxis(values - middle, -1, 0)) / (_IMPLAUSIBLE * max(size, 1.0))
+    interval = float(np.median(np.diff(seconds)))
+    samples = 5 if 5 * interval <= _MEDIAN_SECONDS else 3
+    middle = median_filter(values, (samples, 1, 1), mode="nearest")
+    tolerance = max(_IMPLAUSIBLE, _IMPLAUSIBLE_SPEED * interval) * max(size, 1.0)
+    distance = np.hypot(*np.moveaxis(values - middle, -1, 0)) / tolerance
     plausible: Float64Array = 1 / (1 + distance**8) + _LEAST_WEIGHT
     return plausible
 
