@@ -50,10 +50,13 @@ def animegen_trackers() -> Iterable[TrackerSpec]:
 @hookimpl
 def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:
     """The six part colours."""
+    from animegen.identity.options import PaletteOptions
+
     yield IdentityPreserverSpec(
         name="palette",
         summary="the colours of hair, skin, eyes, clothes and shoes, measured over the clip",
         factory="animegen.identity.palette:make_preserver",
+        options=PaletteOptions,
     )
 
 

@@ -58,8 +58,11 @@ def test_clothes_have_the_persons_colours(skeleton: Skeleton):
     identity, pose = synthetic_identity(3), synthetic_pose(skeleton, height=400, feet=(200, 420))
     sprite = draw(pose, identity=identity)
     at = {name: pose.xy[skeleton.index(name)] for name in skeleton.points}
-    chest = (at["left_shoulder"] + at["right_hip"]) / 2
-    for place, part in ((chest, "upper"), ((at["left_knee"] + at["left_ankle"]) / 2, "lower")):
+    places = [(0.3, 0.3), (0.3, -0.3), (0.5, 0.0), (0.8, 0.4), (0.8, -0.4)]
+    hips, shoulders = ((at[f"left_{name}"] + at[f"right_{name}"]) / 2 for name in ("hip", "shoulder"))
+    half = (at["left_hip"] - at["right_hip"]) / 2
+    chest = [(shoulders + down * (hips - shoulders) + side * half, "upper") for down, side in places]
+    for place, part in (*chest, ((at["left_knee"] + at["left_ankle"]) / 2, "lower")):
         wanted = lab_to_rgb(getattr(identity.palette, part).lab)
         assert np.abs(pixel(sprite, place)[:3].astype(int) - wanted).max() <= 3, part
 

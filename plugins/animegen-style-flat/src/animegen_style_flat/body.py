@@ -120,17 +120,14 @@ class Trunk:
         return middle + side * wide * (self.shoulder + share * (self.hip * 1.25 - self.shoulder))
 
     def _shirt(self, unit: float, up: Float64Array) -> Float64Array:
-        neck = 0.13 * unit * direction(self.shoulder)
-        base, out = self.shoulders + 0.1 * unit * up, 0.07 * unit * direction(self.shoulder)
-        left = [
-            self._at(1, 0.02) + out + 0.03 * unit * up,
-            self._at(1, 0.3),
-            self._at(1, 0.62, 0.88),
-            self._at(1, 1.02),
-        ]
-        right = [self._at(-1, 1.02), self._at(-1, 0.62, 0.88), self._at(-1, 0.3)]
-        right.append(self._at(-1, 0.02) - out + 0.03 * unit * up)
-        return np.array([base + neck, *left, *reversed(right), base - neck])
+        """The outline around the neck and down both sides to the hem."""
+        base, out = self.shoulders + 0.1 * unit * up, direction(self.shoulder)
+        sides = []
+        for side in (1, -1):
+            top = self._at(side, 0.02) + side * 0.07 * unit * out + 0.03 * unit * up
+            edge = [self._at(side, 0.3), self._at(side, 0.62, 0.88), self._at(side, 1.02)]
+            sides.append([base + side * 0.13 * unit * out, top, *edge])
+        return np.array([*sides[0], *reversed(sides[1])])
 
     def _collar(self, canvas: Canvas, figure: Figure, outfit: Outfit) -> None:
         unit, up = figure.unit, figure.spine

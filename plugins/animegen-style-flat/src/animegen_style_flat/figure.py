@@ -74,7 +74,10 @@ class Figure:
             guessed: Float64Array = self.skull + _NECK * down
             return guessed
         hips = self.middle("left_hip", "right_hip")
-        return None if hips is None else hips - down
+        if hips is None:
+            return None
+        above: Float64Array = hips - down
+        return above
 
     @cached_property
     def hips(self) -> Float64Array | None:
@@ -83,7 +86,8 @@ class Figure:
         if both is not None or self.shoulders is None:
             return both
         if self.skull is None:
-            return self.shoulders + np.array([0.0, self.unit])
+            below: Float64Array = self.shoulders + np.array([0.0, self.unit])
+            return below
         line = direction(self.shoulders - self.skull)
         guessed: Float64Array = self.shoulders + self.unit * direction(line + np.array([0.0, 1.0]))
         return guessed

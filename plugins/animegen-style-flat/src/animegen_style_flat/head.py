@@ -16,9 +16,9 @@ from animegen_style_flat.canvas import Canvas, Ink, Rgb, ellipse, smooth, taper
 from animegen_style_flat.figure import Figure, across
 
 CUTS = ("short", "bob", "long", "ponytail", "twintails")
-_HEAD = 0.45
+_HEAD = 0.43
 """Half the head's height as a share of the torso's length: half as large again as a real one."""
-_FACE_EDGE = math.radians(78)
+_FACE_EDGE = math.radians(66)
 _FRINGE = 7
 _WHITE: Rgb = (255, 255, 255)
 _SMALL = 7.0
@@ -47,9 +47,9 @@ class Head:
         radius = _HEAD * size * figure.unit
         up = figure.crown
         if figure.skull is not None:
-            chin = figure.skull - 0.2 * figure.unit * up
+            chin = figure.skull - 0.28 * figure.unit * up
         elif figure.shoulders is not None:
-            chin = figure.shoulders + 0.2 * figure.unit * up
+            chin = figure.shoulders + 0.12 * figure.unit * up
         else:
             return None
         centre = chin + 0.93 * radius * up
@@ -67,7 +67,7 @@ class Head:
 
     def on(self, angle: float, height: float, grow: float = 1.0) -> Float64Array:
         """A place on the turned ball; what lies behind the edge comes to lie on the edge."""
-        turned = max(-math.pi / 2, min(math.pi / 2, _wrap(self.yaw + angle)))
+        turned = max(-math.pi / 2, min(math.pi / 2, self.yaw + angle))
         lean = 0.1 * self.pitch * math.cos(turned)
         chin = 0.14 * math.sin(self.yaw) * max(0.0, -height) if not self.faces_away else 0.0
         return self.at(grow * _width(height) * math.sin(turned) + chin, grow * height + lean)
@@ -82,51 +82,52 @@ class Head:
         return [self.at(u, v) for u in (-wide, wide) for v in (low, 1.2)]
 
     def draw_back(self, canvas: Canvas) -> None:
-        """The hair that falls behind the neck."""
-        hair = self.inks["hair"]
-        lean = -0.25 * math.sin(self.yaw)
-        if self.cut == "long":
-            canvas.shape([smooth(self._fall(1.12, -2.3, lean))], hair, colour=hair.shade)
-        elif self.cut == "bob":
-            canvas.shape([smooth(self._fall(1.12, -1.05, lean))], hair, colour=hair.shade)
-        elif self.cut == "ponytail":
-            root = self.at(-0.75 * math.sin(self.yaw), 0.55)
-            tip = self.at(-1.9 * math.sin(self.yaw) + 0.25, -1.5)
-            middle = self.at(-1.6 * math.sin(self.yaw) + 0.45, -0.2)
-            canvas.shape(self._lock(root, middle, tip, 0.3), hair)
-        elif self.cut == "twintails":
-            for side in (-1.0, 1.0):
-                x = side * math.cos(self.yaw)
-                root, middle, tip = self.at(0.85 * x, 0.5), self.at(1.5 * x, -0.3), self.at(1.35 * x, -1.7)
-                canvas.shape(self._lock(root, middle, tip, 0.3), hair)
-
-    def _lock(self, root: Float64Array, middle: Float64Array, tip: Float64Array, wide: float) -> list[Float64Array]:
-        wide *= self.radius
-        return [taper(root, middle, 0.6 * wide, wide), taper(middle, tip, wide, 0.12 * wide)]
-
-    def _fall(self, wide: float, bottom: float, lean: float) -> Float64Array:
-        """Loose hair around the head down to ``bottom``, swung away from where the face looks."""
-        sides = [(wide * 0.9, 0.5), (wide, -0.2), (wide * 1.02 + lean, 0.6 * bottom), (wide * 0.8 + lean, bottom)]
-        left = [self.at(-x + 2 * (lean if y < -0.3 else 0), y) for x, y in reversed(sides)]
-        return np.array([*(self.at(x, y) for x, y in sides), self.at(lean, bottom * 1.06), *left])
+        """The hair that falls behind the neck, where the face is turned to the viewer."""
+        if not self.faces_away:
+            hair = self.inks["hair"]
+            canvas.shape(self._fall(), hair, colour=hair.flat if self.cut in {"ponytail", "twintails"} else hair.shade)
 
     def draw(self, canvas: Canvas) -> None:
         """Skull and hair, and the face where it is turned this way."""
         hair = self.inks["hair"]
-        skull = np.array([self.at(1.08 * x, y) for x, y in _SKULL])
-        canvas.shape([smooth(skull)], hair)
+        skull = smooth(np.array([self.at(1.08 * x, y) for x, y in _SKULL]))
         if self.faces_away:
-            self._parting(canvas)
+            canvas.shape([*self._fall(), skull], hair)
+            self._strands(canvas)
             return
+        canvas.shape([skull], hair)
         self._face(canvas)
         self._fringe(canvas)
         self._shine(canvas)
 
+    def _fall(self) -> list[Float64Array]:
+        """The outlines of the hair behind, swung away from where the face looks."""
+        swing = -math.sin(self.yaw)
+        if self.cut == "ponytail":
+            tail = [self.at(0.75 * swing, 0.55), self.at(1.6 * swing + 0.3, -0.2), self.at(1.8 * swing + 0.2, -1.5)]
+            return self._lock(*tail)
+        if self.cut == "twintails":
+            sides = [side * math.cos(self.yaw) for side in (-1.0, 1.0)]
+            tails = ([self.at(0.85 * x, 0.5), self.at(1.5 * x, -0.3), self.at(1.35 * x, -1.7)] for x in sides)
+            return [outline for tail in tails for outline in self._lock(*tail)]
+        bottom = {"bob": -1.05, "long": -2.0}.get(self.cut)
+        if bottom is None:
+            return []
+        lean = 0.3 * swing
+        right = [(1.0, 0.5), (1.12, -0.2), (1.08 + lean, 0.55 * bottom), (0.75 + 1.4 * lean, bottom)]
+        left = [(-x + 2 * lean * (y < -0.4), y) for x, y in reversed(right)]
+        low = (1.4 * lean, 1.08 * bottom)
+        return [smooth(np.array([self.at(x, y) for x, y in (*right, low, *left)]))]
+
+    def _lock(self, root: Float64Array, middle: Float64Array, tip: Float64Array) -> list[Float64Array]:
+        wide = 0.3 * self.radius
+        return [taper(root, middle, 0.6 * wide, wide), taper(middle, tip, wide, 0.12 * wide)]
+
     def _face(self, canvas: Canvas) -> None:
         skin = self.inks["skin"]
-        heights = (0.55, 0.2, -0.15, -0.5, -0.8, -0.97)
+        heights = (0.4, 0.15, -0.15, -0.5, -0.8, -0.97)
         sides = [[self.on(edge, v) for v in heights] for edge in (_FACE_EDGE, -_FACE_EDGE)]
-        canvas.shape([smooth(np.array([*sides[0], *reversed(sides[1])]))], skin)
+        canvas.shape([smooth(np.array([*sides[0], *reversed(sides[1]), self.on(0.0, 0.62)]))], skin)
         if self.radius < _SMALL:
             for angle in (-0.42, 0.42):
                 if self.sees(angle) > 0.2:
@@ -191,10 +192,15 @@ class Head:
         tips = [
             (math.asin(x), 0.17 + 0.3 * (i % 2) + 0.05 * x) for i, x in enumerate(np.linspace(-0.72, 0.72, _FRINGE))
         ]
-        edge = [(-1.5, 0.1), (-1.3, lock), (-0.92, 0.42), *tips, (0.92, 0.42), (1.3, lock), (1.5, 0.1)]
+        edge = [(-1.22, lock), (-0.92, 0.42), *tips, (0.92, 0.42), (1.22, lock)]
         row = np.array([self.on(angle, height, 1.04) for angle, height in edge])
-        crown = [self.on(angle, 0.45 + 0.52 * math.cos(angle), 1.04) for angle in np.linspace(1.5, -1.5, 9)]
-        canvas.shape([np.array([*row, *crown])], hair, line=False)
+        crown = [self._crown(angle) for angle in np.linspace(0.92, -0.92, 7)]
+        # Filled in three parts: seen from the side they fold onto each other, and one outline would cancel itself.
+        rings = [np.array([*row[1:-1], *crown])]
+        for side, tip, gap in ((-1, row[0], row[1]), (1, row[-1], row[-2])):
+            outer = [self.on(side * math.pi / 2, height, 1.06) for height in np.linspace(0.5, lock, 5)]
+            rings.append(np.array([tip, gap, self._crown(side * 0.92), self._crown(side * 1.4), *outer]))
+        canvas.shape(rings, hair, line=False)
         canvas.stroke(row, hair.line, 0.06 * self.radius)
         if self.radius < _SMALL:
             return
@@ -204,17 +210,22 @@ class Head:
                 places = ((angle * (0.6 + 0.2 * i), raised + 0.025 * (i * (4 - i))) for i in range(5))
                 canvas.stroke(np.array([self.on(a, v) for a, v in places]), hair.line, 0.035 * self.radius)
 
+    def _crown(self, angle: float) -> Float64Array:
+        """Where the hair over an angle of the forehead begins."""
+        return self.on(angle, 0.6 + 0.42 * math.cos(angle), 1.04)
+
     def _shine(self, canvas: Canvas) -> None:
         """The band of light around the crown."""
         band = [self.on(angle, 0.7 + 0.05 * math.cos(5 * angle), 1.0) for angle in np.linspace(-0.9, 0.9, 13)]
         light = tuple(round(c + 0.35 * (255 - c)) for c in self.inks["hair"].flat)
         canvas.stroke(np.array(band), (light[0], light[1], light[2]), 0.07 * self.radius)
 
-    def _parting(self, canvas: Canvas) -> None:
-        hair = self.inks["hair"]
-        for x in (-0.45, 0.0, 0.45):
-            strand = [self.at(x * (1 - 0.3 * t), 0.75 - 1.3 * t) for t in (0.0, 0.5, 1.0)]
-            canvas.stroke(np.array(strand), hair.shade, 0.05 * self.radius)
+    def _strands(self, canvas: Canvas) -> None:
+        """A few lines down the back of the head."""
+        length = {"long": 2.1, "bob": 1.4}.get(self.cut, 0.9)
+        for x in (-0.5, 0.0, 0.5):
+            strand = [self.at(x * (0.7 + 0.5 * t), 0.6 - length * t) for t in (0.0, 0.3, 0.6, 0.9)]
+            canvas.stroke(np.array(strand), self.inks["hair"].shade, 0.05 * self.radius)
 
 
 _SKULL = (
@@ -231,7 +242,3 @@ def _lid(x: float) -> float:
 def _width(height: float) -> float:
     """Half width of the head at a height: round above, narrowing to the chin."""
     return float(np.interp(height, (-1.0, -0.8, -0.5, -0.15, 0.3, 0.7, 1.0), (0.12, 0.42, 0.74, 0.9, 0.94, 0.75, 0.1)))
-
-
-def _wrap(angle: float) -> float:
-    return (angle + math.pi) % (2 * math.pi) - math.pi

@@ -66,7 +66,7 @@ class FlatStyle:
         head = Head.of(figure, options.head, CUTS[round(cut)], inks, request.pose.expression)
         if head is not None:
             pieces.append(Piece(HEAD_DEPTH, head.draw))
-            pieces.append(Piece(HEAD_DEPTH - 0.01 if head.faces_away else 1.0, head.draw_back))
+            pieces.append(Piece(1.0, head.draw_back))
         return _painted(pieces, figure, head, options.outline).sprite(request.order)
 
 
