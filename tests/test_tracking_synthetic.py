@@ -168,7 +168,7 @@ def test_pieces_join_by_motion_and_not_against_looks() -> None:
 def test_pieces_far_apart_join_by_looks_only() -> None:
     pieces = broken_in_two(gap=400)
     assert len(join_tracks(pieces)) == 2
-    (joined,) = join_tracks(pieces, appearance=lambda a, b: 0.1)
+    (joined,) = join_tracks(pieces, appearance=lambda a, b: 0.05)
     assert joined.frame_indices == pieces[0].frame_indices + pieces[1].frame_indices
 
 
@@ -195,3 +195,11 @@ def test_bad_calls_name_the_value() -> None:
         live.update(6, [other])
     with pytest.raises(InvalidValue, match=r"confident must be 0\.\.1, got 2"):
         OksTrackerOptions(confident=2)
+
+
+def test_poses_that_stand_alone_between_long_absences_are_left_out() -> None:
+    """What a backend makes of someone fully hidden: a pose or two somewhere near."""
+    seen = [*range(20), 30, 31, *range(41, 70)]
+    frames = [(i, [walker(300 + 2 * i, 300, i / 3)] if i in seen else []) for i in range(70)]
+    (track,) = track_clip(frames, tracker())
+    assert track.frame_indices == (*range(20), *range(41, 70))

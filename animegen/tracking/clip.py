@@ -19,8 +19,10 @@ _ADOPT_GAP = 3
 _EVIDENCE, _EVIDENCE_SHARE = 6.0, 0.3
 """A person shows at least this sum of strengths, or this share of the frames of a clip of a few."""
 _LEAST_STRENGTH = 0.35
-_SHADOW, _SHADOW_DOUBT = 0.7, 0.8
+_SHADOW, _SHADOW_DOUBT = 0.85, 0.6
 """From this share of box in common with a longer track a pose is doubtful: backends find people in arms and hair."""
+_SPLINTER_GAP, _SPLINTER_FRAMES = 5, 3
+"""Poses of a track that stand alone, so few between absences this long: what a backend makes of a hidden person."""
 _DOUBLE_LIKENESS, _DOUBLE_SHARE = 0.6, 0.6
 """A track that lies on another this closely, in this share of its frames, is the same person found twice."""
 
@@ -61,7 +63,7 @@ def follow(frames: Iterable[tuple[int, Sequence[Pose]]], tracker: Tracker) -> li
         clip.owner.append(list(tracker.update(frame_index, poses)))
     _adopt_first_frames(clip)
     count = sum(1 for poses in clip.poses if poses)
-    return renumber(_without_ghosts(clip.tracks(), count))
+    return renumber(_without_ghosts([_without_splinters(track) for track in clip.tracks()], count))
 
 
 def renumber(tracks: Sequence[Track]) -> list[Track]:
@@ -100,6 +102,22 @@ def _adopt_backwards(clip: _Clip, start: int, pose: Pose, track_id: int) -> None
         position -= 1
 
 
+def _without_splinters(track: Track) -> Track:
+    """The track without the poses that stand alone; all of it where none stand together."""
+    whole = [pair for run in _runs(track) if len(run) > _SPLINTER_FRAMES for pair in run]
+    return make_track(track.id, whole) if whole else track
+
+
+def _runs(track: Track) -> list[list[tuple[int, Pose]]]:
+    """The track's frames and poses, parted where it is absent for long."""
+    runs: list[list[tuple[int, Pose]]] = []
+    for index, pose in zip(track.frame_indices, track.poses, strict=True):
+        if not runs or index - runs[-1][-1][0] > _SPLINTER_GAP:
+            runs.append([])
+        runs[-1].append((index, pose))
+    return runs
+
+
 def _without_ghosts(tracks: Sequence[Track], frames_with_people: int) -> list[Track]:
     """The tracks but for those that are no person, or one of a longer track found twice."""
     enough = min(_EVIDENCE, _EVIDENCE_SHARE * frames_with_people)
@@ -115,7 +133,7 @@ def _evidence(track: Track, others: Sequence[Track]) -> float:
     total = sum(strength(pose) for pose in track.poses)
     if total < _LEAST_STRENGTH * len(track.poses):
         return 0.0
-    present = len(track.poses) / (track.frame_indices[-1] - track.frame_indices[0] + 1)
+    present = len(track.poses) / sum(run[-1][0] - run[0][0] + 1 for run in _runs(track))
     there = [dict(zip(other.frame_indices, other.poses, strict=True)) for other in others]
     inside = sum(
         any(index in poses and box_containment(pose.bbox, poses[index].bbox) >= _SHADOW for poses in there)

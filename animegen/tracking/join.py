@@ -11,13 +11,13 @@ from animegen.tracking.clip import Appearance, follow, make_track, renumber
 from animegen.tracking.similarity import box_area
 from animegen.types import Float64Array, Pose, Track
 
-_MOTION_GAP = 90
+_MOTION_GAP = 150
 """Frames of absence over which place and motion alone may join two pieces."""
-_REACH_START, _REACH_PER_FRAME, _REACH_CAP = 0.6, 0.05, 2.0
+_REACH_START, _REACH_PER_FRAME, _REACH_CAP = 1.0, 0.05, 2.0
 """How far a person may have got, in body sizes: at once, per unseen frame, and at most."""
 _SIZE_RATIO = 0.25
 _SIDE_MARGIN = 0.02
-_LOOK_SAME, _LOOK_DIFFERENT = 0.25, 0.5
+_LOOK_SAME, _LOOK_DIFFERENT = 0.09, 0.5
 """Distances of look up to which pieces far apart are joined, and from which near ones are not."""
 
 

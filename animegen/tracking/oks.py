@@ -27,6 +27,7 @@ _TOLERANCE = 1.4
 _TOLERANCE_GROWTH, _TOLERANCE_CAP = 0.08, 3.5
 _LOST_FADE, _LOST_FADE_CAP = 0.05, 0.3
 """Likeness taken from a person per unseen frame, and at most: the one in view is preferred where both would fit."""
+_LONG_UNSEEN = 5
 _WEIGHT_POINTS, _WEIGHT_BOX, _WEIGHT_SIZE = 0.6, 0.3, 0.1
 _LEAST_SIZE_RATIO = 0.15
 """No person's box shrinks or grows to more than this from one finding to the next."""
@@ -145,8 +146,8 @@ class OksTracker:
         lost = self._options.max_lost
         return 1 + (lost if person.id is not None else min(lost, self._options.confirm_hits))
 
-    @staticmethod
     def _associate(
+        self,
         frame_index: int,
         poses: Sequence[Pose],
         candidates: Sequence[int],
@@ -162,7 +163,10 @@ class OksTracker:
         if not free or not open_poses:
             return
         likeness = np.array([[person.likeness(poses[i], frame_index) for i in open_poses] for person in free])
-        gain = np.where(likeness >= least, likeness, 0.0)
+        # Who was long away must come back much as they left: a wrong pose would be worse than a new track.
+        unseen = np.array([frame_index - person.frame_index for person in free])
+        demanded = np.where(unseen > _LONG_UNSEEN, max(least, self._options.min_similarity_weak), least)
+        gain = np.where(likeness >= demanded[:, None], likeness, 0.0)
         for row, column in zip(*linear_sum_assignment(gain, maximize=True), strict=True):
             if gain[row, column] > 0:
                 matched[open_poses[column]] = free[row]
