@@ -92,6 +92,7 @@ ENCODERS = (
         crf=("crf", 16),
         preset=("preset", "medium"),
         presets=_X26X_PRESETS,
+        options=(("mbtree", "0"),),  # with AVX-512 its macroblock tree gives other bytes from run to run
     ),
     Encoder(
         "libx265",

@@ -147,13 +147,16 @@ def _film_packets(
     ends = rescale(plan.ticks + plan.durations, plan.time_base, base, origin=plan.origin)
     offsets = [sum(len(o.shown) for o in orders[:k]) for k in range(len(orders))]
     shown = list(chain.from_iterable((offset + s for s in o.shown) for offset, o in zip(offsets, orders, strict=True)))
-    step = max(1, pts[1] - pts[0] if len(pts) > 1 else ends[0] - pts[0])
-    decoded = iter(decode_ticks(pts, reorder_delay(shown), step))
+    durations = [max(1, end - begin) for begin, end in zip(pts, ends, strict=True)]
+    delay = reorder_delay(shown)
+    # mp4 states how long a film is by its decoding times: this lead makes it end with its last frame.
+    lead = pts[-1] + durations[-1] - pts[-1 - delay] - durations[shown[-1]]
+    decoded = iter(decode_ticks(pts, delay, lead))
     for path, offset in zip(segments, offsets, strict=True):
         for packet in segment_packets(path):
             frame = offset + shown_frame(packet)
             packet.time_base = base
-            packet.pts, packet.dts, packet.duration = pts[frame], next(decoded), max(1, ends[frame] - pts[frame])
+            packet.pts, packet.dts, packet.duration = pts[frame], next(decoded), durations[frame]
             packet.stream = video
             yield packet
 

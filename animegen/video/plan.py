@@ -148,7 +148,7 @@ def plan_output(
     stop = total if stop is None else stop
     if not 0 <= start < stop <= total:
         raise OutputError(f"frames {start}..{stop} are not in the source, which has {total}")
-    picture = _picture_stream(source)
+    picture = picture_stream(source)
     with _opened(source) as media:
         path = output if output is not None else _default_output(source, media, encode, suffix)
         container = container_for(path)
@@ -204,7 +204,8 @@ def clock_start(media: InputContainer) -> Fraction:
     return Fraction(media.start_time or 0, av.time_base) if free else Fraction(0)
 
 
-def _picture_stream(source: VideoFile) -> int:
+def picture_stream(source: VideoFile) -> int:
+    """The number of the source's video stream; IMAGE where it is an image."""
     videos = [stream for stream in source.streams if stream.type == "video" and not stream.is_attached_picture]
     return next((stream.index for stream in videos if stream.is_default), videos[0].index if videos else IMAGE)
 

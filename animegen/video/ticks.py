@@ -42,11 +42,11 @@ def reorder_delay(order: Sequence[int]) -> int:
     return max((position - shown for position, shown in enumerate(order)), default=0)
 
 
-def decode_ticks(pts: Sequence[int], delay: int, step: int) -> list[int]:
+def decode_ticks(pts: Sequence[int], delay: int, lead: int) -> list[int]:
     """Decoding ticks, strictly rising and never after a packet's own showing tick.
 
     ``pts`` are the strictly rising ticks of showing. Packet i of the decoding order may be decoded when frame
-    i - ``delay`` is shown; the first ``delay`` packets come before the first frame, ``step`` ticks apart.
+    i - ``delay`` is shown; the first ``delay`` packets are spread over the ``lead`` >= ``delay`` ticks before that.
     """
-    lead = [pts[0] - (delay - i) * step for i in range(min(delay, len(pts)))] if pts else []
-    return lead + list(pts[: len(pts) - len(lead)])
+    before = [pts[0] - lead * (delay - i) // delay for i in range(delay)]
+    return before + list(pts[: len(pts) - delay])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING
 import av
 
 from animegen.errors import InputError
-from animegen.video.plan import clock_start
+from animegen.video.pictures import GIF_SHORTEST, GIF_TICK
+from animegen.video.plan import clock_start, picture_stream
 from animegen.video.source import VideoFile, open_video
 from animegen.video.streams import Chapter
+from animegen.video.ticks import rescale
 
 if TYPE_CHECKING:
     from animegen.video.segments import AnyPacket
 
-GIF_TICK = Fraction(1, 100)
 CHAPTER_TICK = Fraction(1, 1000)
 
 
@@ -89,32 +91,43 @@ def _size(before: VideoFile, after: VideoFile) -> Check:
 
 def _times(before: VideoFile, after: VideoFile, shift: Fraction) -> list[Check]:
     was, now = before.timeline, after.timeline
-    tick = now.time_base
-    if not after.streams:  # an animated image: no clock of its own, hundredths of a second between pictures
-        tick, shift = GIF_TICK, was.time(0)
-    want = [was.time(i) - shift for i in range(len(was))]
-    have = [now.time(i) for i in range(len(now))]
-    ends = [int(t.pts[-1] + t.durations[-1]) * t.time_base for t in (was, now)]
-    late = abs(ends[1] - (ends[0] - shift))
+    tick, step = now.time_base, 1
+    if not after.streams:  # an animated image has no clock: it begins at zero and counts hundredths of a second
+        tick, step, shift = GIF_TICK, GIF_SHORTEST, was.time(0)
+    want = [index * tick for index in rescale(was.pts, was.time_base, tick, origin=shift, step=step)]
+    have = [now.time(index) for index in range(len(now))]
+    length = was.time(0) + was.duration - shift
+    late = abs(_end(after) - length)
     return [
-        _agreement("timestamps", want, have, tick),
-        Check("duration", late <= tick, f"{_milliseconds(now.duration)} (ends {_milliseconds(late)} apart)"),
+        _agreement("timestamps", want, have, tick, exact=(was.time_base / tick).denominator == 1),
+        Check("duration", late <= tick, f"{_seconds(length)}" if late <= tick else f"ends {_seconds(late)} apart"),
     ]
 
 
-def _agreement(name: str, want: Sequence[Fraction], have: Sequence[Fraction], tick: Fraction) -> Check:
+def _end(video: VideoFile) -> Fraction:
+    """When the last frame is over, in seconds: what the file says of the stream, else by its last frame."""
+    if video.streams:
+        with av.open(str(video.path), metadata_errors="replace") as media:
+            stream = media.streams[picture_stream(video)]
+            told = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
+            if told:  # Matroska; what it gives as the stream's duration is the whole file's
+                return (int(told[1]) * 60 + int(told[2])) * 60 + Fraction(told[3])
+            if stream.duration and stream.time_base:
+                return ((stream.start_time or 0) + stream.duration) * stream.time_base
+    return video.timeline.time(0) + video.timeline.duration
+
+
+def _agreement(name: str, want: Sequence[Fraction], have: Sequence[Fraction], tick: Fraction, *, exact: bool) -> Check:
     apart = [abs(a - b) for a, b in zip(want, have, strict=False)]
-    off = sum(distance > tick / 2 for distance in apart)
-    grid = f"ticks of {tick.numerator}/{tick.denominator} s"
-    if off or len(want) != len(have):
-        return Check(
-            name, False, f"{off} of {len(want)} differ, by up to {_milliseconds(max(apart, default=Fraction(0)))}"
-        )
-    return Check(name, True, f"{len(have)} {'equal' if not any(apart) else 'nearest'}, in {grid}")
+    off = sum(distance > tick / 2 for distance in apart) + abs(len(want) - len(have))
+    if off:
+        return Check(name, False, f"{off} of {len(want)} differ, by up to {_seconds(max(apart, default=Fraction(0)))}")
+    kind = "equal to the" if exact else "at the nearest"
+    return Check(name, True, f"{len(have)} {kind} tick of {tick.numerator}/{tick.denominator} s")
 
 
-def _milliseconds(time: Fraction) -> str:
-    return f"{float(time * 1000):.3f} ms"
+def _seconds(time: Fraction) -> str:
+    return f"{float(time):.6f} s"
 
 
 def _read_tracks(video: VideoFile, shift: Fraction) -> list[_Track]:
@@ -127,7 +140,7 @@ def _read_tracks(video: VideoFile, shift: Fraction) -> list[_Track]:
     try:
         with av.open(str(video.path), metadata_errors="replace") as media:
             for packet in media.demux(*(media.streams[index] for index in digests)):
-                payload = _payload(packet, codecs[packet.stream_index])
+                payload = _payload(packet, codecs[packet.stream_index]) if packet.size else b""
                 if payload and packet.pts is not None:
                     digests[packet.stream_index].update(payload)
                     times[packet.stream_index].append(packet.pts * packet.time_base - shift)
@@ -165,11 +178,12 @@ def _track(name: str, was: _Track, now: _Track) -> Check:
         return Check(name, False, f"encoded again, from {was.codec} to {now.codec}")
     if was.sha256 != now.sha256:
         return Check(name, False, f"the {was.codec} packets differ")
+    exact = (was.tick / now.tick).denominator == 1
     if len(was.times) == len(now.times):
-        timing = _agreement(name, was.times, now.times, now.tick)
+        timing = _agreement(name, was.times, now.times, now.tick, exact=exact)
         return Check(name, timing.ok, f"{was.codec} packets equal; times: {timing.text}")
     # Raw sound is cut into packets anew by every container: then the first must begin at its time.
-    timing = _agreement(name, was.times[:1], now.times[:1], now.tick)
+    timing = _agreement(name, was.times[:1], now.times[:1], now.tick, exact=exact)
     return Check(name, timing.ok, f"{was.codec} bytes equal, cut into {len(now.times)} packets; start {timing.text}")
 
 
