@@ -71,7 +71,7 @@ def cast(run: Run) -> Cast:
         identities = _identities(run, tracks, crops)
         advance(1)
         run.check()
-        smooth = [smooth_track(fill_gaps(track, round(rate * GAP_SECONDS)), rate) for track in tracks]
+        smooth = [_smoothed(run, track) for track in tracks]
         prepared = _prepare(run, identities, smooth, [crops[track.id] for track in tracks])
         people = tuple(
             Person(identity, ready, track, _smooth_order(track, rate), _places(track, slots[track.id]))
@@ -82,6 +82,13 @@ def cast(run: Run) -> Cast:
         plates = _plates(run) if run.needs_clean and people else None
         advance(1)
     return Cast(people, plates)
+
+
+def _smoothed(run: Run, track: Track) -> Track:
+    """A track without short gaps and without jitter, by the true times of its frames."""
+    rate = run.video.info.rate
+    whole = fill_gaps(track, round(rate * GAP_SECONDS))
+    return smooth_track(whole, rate, [run.video.timeline.time(index) for index in whole.frame_indices])
 
 
 def _without_masks(clip: PoseClip) -> Iterator[tuple[int, list[Pose]]]:
