@@ -140,18 +140,18 @@ def test_matching_finds_the_person_and_no_stranger() -> None:
     assert palette_distance(unseen.palette, gallery[0].palette) == float("inf")
 
 
-def crops_of(seed: int, feet: float) -> list[Crop]:
+def crops_of(seed: int) -> list[Crop]:
     track = synthetic_track(length=4, id=seed)
     person = synthetic_identity(seed)
     return [synthetic_crop(pose, person, index) for index, pose in enumerate(track.poses)]
 
 
 def test_looks_tell_people_apart() -> None:
-    same = distance(describe(crops_of(1, 0)[:2]), describe(crops_of(1, 0)[2:]))
-    others = [distance(describe(crops_of(1, 0)), describe(crops_of(n, 0))) for n in range(2, 5)]
+    same = distance(describe(crops_of(1)[:2]), describe(crops_of(1)[2:]))
+    others = [distance(describe(crops_of(1)), describe(crops_of(n))) for n in range(2, 5)]
     assert same < 0.2
     assert min(others) > 0.4
-    assert distance(describe([]), describe(crops_of(1, 0))) == UNDECIDED
+    assert distance(describe([]), describe(crops_of(1))) == UNDECIDED
 
 
 def test_colours_are_taken_inside_the_mask() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from animegen.errors import InvalidValue
 from animegen.pose.skeletons import BLAZEPOSE33, COCO17
 from animegen.protocols import PluginContext, Tracker
+from animegen.testing import check_tracker
 from animegen.tracking import join_tracks, keep_longest, track_clip
 from animegen.tracking.oks import make_tracker
 from animegen.tracking.options import OksTrackerOptions
@@ -203,3 +204,7 @@ def test_poses_that_stand_alone_between_long_absences_are_left_out() -> None:
     frames = [(i, [walker(300 + 2 * i, 300, i / 3)] if i in seen else []) for i in range(70)]
     (track,) = track_clip(frames, tracker())
     assert track.frame_indices == (*range(20), *range(41, 70))
+
+
+def test_the_contract() -> None:
+    check_tracker(tracker)

@@ -82,7 +82,7 @@ def _measure(views: Sequence[View]) -> dict[Part, PartColour]:
 
 
 def _skin(views: Sequence[View]) -> PartColour | None:
-    """The face's colour; forearms of the same colour make it surer."""
+    """The face's colour, from its pixels that can be skin at all; a face seen at a slant counts less."""
     face = []
     for view in views:
         pixels = view.pixels("skin")
