@@ -183,19 +183,19 @@ def test_hlg_meets_pq(tmp_path: Path) -> None:
     assert (white >= 0.90 * 255).all()
 
 
-MASTERED_AT_4000 = "master-display=G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(40000000,50)"
+MASTERED_AT_4000 = "mastering-display=G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(40000000,50)"
 
 
 @pytest.mark.parametrize(
-    ("tags", "peak"), [(f"{MASTERED_AT_4000}:max-cll=600,100", 600), (MASTERED_AT_4000, 4000), ("aud=0", 1000)]
+    ("tags", "peak"), [(f"{MASTERED_AT_4000}:cll=600,100", 600), (MASTERED_AT_4000, 4000), ("aud=0", 1000)]
 )
 def test_brightest_light_is_taken_from_the_file(tmp_path: Path, tags: str, peak: float) -> None:
     nits = np.geomspace(100, 10000, 100)
     signal = pq(np.repeat(nits[:, None], 3, 1)).reshape(10, 10, 3)
     ycc = encode(signal, BT2020_LUMA, False, 10)
     path = make_clip(
-        tmp_path / "a.mp4", frames=1, size=(160, 160), codec="libx265", pix_fmt="yuv420p10le", colour="pq",
-        options={"x265-params": f"log-level=none:lossless=1:{tags}"}, picture=lambda *_: patches(ycc, "yuv420p10le"),
+        tmp_path / "a.mp4", frames=1, size=(160, 160), pix_fmt="yuv420p10le", colour="pq",
+        options={"x264-params": f"qp=1:{tags}"}, picture=lambda *_: patches(ycc, "yuv420p10le"),
     )  # fmt: skip
     level = shown(path).mean(axis=2).reshape(100)
     assert (level[nits >= peak * 1.02] == 255).all()
