@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import types
 import typing
@@ -69,8 +70,15 @@ def _resolve(key: str, options: Mapping[str, Mapping[str, Option]]) -> tuple[str
     if owners:
         choices = " or ".join(f"{owner}.{name}" for owner in owners)
         raise UsageError(f"'{key}' is an option of several plugins", f"say {choices}")
-    known = [f"{owner}.{option}" for owner, names in options.items() for option in names]
-    raise UsageError(f"there is no option '{key}'", f"there are {', '.join(known)}" if known else "there are none here")
+    raise UsageError(f"there is no option '{key}'", _offer(kind if dot else "", name, options))
+
+
+def _offer(kind: str, name: str, options: Mapping[str, Mapping[str, Option]]) -> str:
+    """What could have been meant: the nearest names, then everything that can be set."""
+    known = {f"{owner}.{option}": option for owner, names in options.items() for option in names if kind in ("", owner)}
+    near = [key for key, option in known.items() if difflib.get_close_matches(name, [option], cutoff=0.7)]
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"{meant}there are {', '.join(known)}" if known else "there are no options"
 
 
 def _instance(kind: str, spec: Any, options: Mapping[str, Option], values: Mapping[str, Any]) -> Any:

@@ -259,6 +259,12 @@ def test_an_unknown_setting_is_answered_with_the_known_ones():
     assert "style.text, style.count" in caught.value.hint
 
 
+def test_a_misspelt_setting_is_answered_with_the_nearest():
+    with pytest.raises(UsageError) as caught:
+        parse_settings({"style": STYLE_SPEC}, {"cuont": "1"})
+    assert caught.value.hint.startswith("did you mean style.count?")
+
+
 def test_a_key_of_two_plugins_must_be_qualified():
     specs = {"style": STYLE_SPEC, "tracker": TRACKER_SPEC}
     with pytest.raises(UsageError) as caught:
