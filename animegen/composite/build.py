@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from animegen.composite.fill import as_mask, match
 from animegen.composite.inpaint import inpaint
 from animegen.composite.mosaic import UNSEEN, Plate, is_identity, mosaic, warp
+from animegen.composite.observe import decode, has_people
 from animegen.composite.windows import Layout, Window, chosen, frame_corners, lay, map_points, windows
 from animegen.errors import InvalidValue
 from animegen.jobs.artefacts import artefact
-from animegen.types import Float64Array, Uint8Array
+from animegen.types import Float64Array
 
 _INVENTED = UNSEEN - 1
 """Age of a pixel that was inpainted: any that was ever seen is younger."""
@@ -41,6 +42,11 @@ class PlateTable:
     to_plate: Float64Array
     second: NDArray[np.float32]
 
+    @classmethod
+    def empty(cls) -> PlateTable:
+        """The table of no frames."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros((0, 2, 3, 3)), np.zeros(0, np.float32))
+
     def row(self, frame: int) -> int:
         """Position of a frame; raises InvalidValue for one that was not observed."""
         row = int(np.searchsorted(self.frames, frame))
@@ -63,13 +69,16 @@ class PlateTable:
 def build_table(observations: Iterable[Path], size: tuple[int, int], folder: Path) -> PlateTable:
     """Write the plates of a clip as ``plate-NNNNN.png`` into ``folder`` and return how its frames lie on them.
 
-    Forward, every window takes over what only the windows before it saw; backward, what only those after it saw.
-    Each pass holds two plates at a time.
+    A clip in which nobody is seen has none. Forward, every window takes over what only the windows before it saw;
+    backward, what only those after it saw. Each pass holds two plates at a time.
     """
-    tables: list[PlateTable] = []
+    paths = list(observations)
+    tables = [PlateTable.empty()]
+    if not any(has_people(path) for path in paths):
+        return tables[0]
     steps: list[Float64Array | None] = []
     previous: tuple[Window, Layout, Plate] | None = None
-    for number, window in enumerate(windows(observations, size)):
+    for number, window in enumerate(windows(paths, size)):
         layout, plate = _window_plate(window, size)
         step = _step(previous[0], previous[1], window, layout, size) if previous else None
         if previous is not None and step is not None:
@@ -110,17 +119,15 @@ def _complete(folder: Path, steps: list[Float64Array | None]) -> None:
 
 
 def _window_plate(window: Window, size: tuple[int, int]) -> tuple[Layout, Plate]:
-    pictures = [np.asarray(_decode(p), np.uint8) for p in window.pictures]
-    layout = lay(window, size, pictures)
+    layout = lay(window, size)
     keep = chosen(window, layout.size)
     plate = mosaic(
-        [pictures[i] for i in keep], [window.people[i] for i in keep], [layout.samples[i] for i in keep], layout.size
+        [decode(window.pictures[i]) for i in keep],
+        [window.people[i] for i in keep],
+        [layout.samples[i] for i in keep],
+        layout.size,
     )
     return layout, plate
-
-
-def _decode(picture: bytes) -> Uint8Array:
-    return np.asarray(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _step(

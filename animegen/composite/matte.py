@@ -42,6 +42,7 @@ _RADII = {
 """Radius of the body around a point, in body heights, by a word in the point's name; other points are ``_HEAD``."""
 _HEAD = 0.05
 _SKULL = 0.085
+_TRUNK = 0.085
 
 _BESIDE_MASK = 0.65
 """Share of these radii that is drawn where a silhouette is known: then they only guard hands, feet and hair."""
@@ -153,6 +154,10 @@ def _capsules(pose: Pose, unit: float) -> Iterable[tuple[NDArray[Any], NDArray[A
                 yield xy[foot], xy[foot] + (0.0, 0.012 * unit), 0.042 * unit
     head = [i for i, name in enumerate(skeleton.points) if name in ("nose", "left_ear", "right_ear") and seen[i]]
     shoulders, score = midpoint(pose, "shoulder")
+    hips, hip_score = midpoint(pose, "hip")
+    if min(score, hip_score) >= VISIBLE:
+        # Seen from the side, shoulders and hips fall together, but the body keeps its depth.
+        yield shoulders.astype(np.float64), hips.astype(np.float64), _TRUNK * unit
     if head and score >= VISIBLE:
         centre = xy[head].mean(axis=0)
         up = centre - shoulders

@@ -47,11 +47,6 @@ class Observation:
     people: Uint8Array
     tail: Uint8Array
 
-    def picture(self, sample: int) -> Uint8Array:
-        """A sample's frame, decoded: uint8 [H, W, 3] RGB."""
-        decoded = cv2.imdecode(np.frombuffer(self.pictures[sample], np.uint8), cv2.IMREAD_COLOR_RGB)
-        return np.asarray(decoded, np.uint8)
-
     def save(self, path: Path) -> None:
         """Write everything as one npz, the same bytes for the same observation."""
         with path.open("wb") as file:
@@ -163,6 +158,17 @@ class PlateObserver:
         if step is None:
             return CUT
         return np.asarray(np.linalg.inv(self._to_sample[-1] @ step.homography))
+
+
+def decode(picture: bytes) -> Uint8Array:
+    """A sample's frame: uint8 [H, W, 3] RGB."""
+    return np.asarray(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def has_people(path: Path) -> bool:
+    """Whether anybody is in a saved observation."""
+    with np.load(path, allow_pickle=False) as data:
+        return bool(data["crowd"].any())
 
 
 def small_matte(poses: Sequence[Pose], size: tuple[int, int]) -> Uint8Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from animegen.composite.align import Aligner, View, small_grey
 from animegen.composite.mosaic import sample_limit
-from animegen.composite.observe import CUT, Observation
+from animegen.composite.observe import CUT, Observation, decode
 from animegen.types import Float64Array, Uint8Array
 
 WINDOW_SAMPLES = 24
@@ -86,9 +86,9 @@ def windows(paths: Iterable[Path], size: tuple[int, int]) -> Iterator[Window]:
         yield window
 
 
-def lay(window: Window, size: tuple[int, int], pictures: list[Uint8Array]) -> Layout:
+def lay(window: Window, size: tuple[int, int]) -> Layout:
     """Lay a window around its middle sample. A camera that stands still gets exact identities."""
-    samples, shifts = _align_to_middle(window, size, pictures)
+    samples, shifts = _align_to_middle(window, size)
     moved = np.array(shifts + window.shifts)
     if np.quantile(moved, _STILL_SHARE) <= _STILL:
         one = np.eye(3)
@@ -124,22 +124,21 @@ def _link_segments(last: Observation | None, following: Observation) -> Float64A
     """Homography from a segment's last sample to the next segment's first, by way of the frame between them."""
     if last is None:
         return CUT
-    first = View(small_grey(following.picture(0)), following.people[0])
+    first = View(small_grey(decode(following.pictures[0])), following.people[0])
     step = Aligner(first, following.size).align(last.tail)
     return CUT if step is None else np.asarray(step.homography @ np.linalg.inv(last.to_sample[-1]))
 
 
-def _align_to_middle(
-    window: Window, size: tuple[int, int], pictures: list[Uint8Array]
-) -> tuple[Float64Array, list[float]]:
+def _align_to_middle(window: Window, size: tuple[int, int]) -> tuple[Float64Array, list[float]]:
     """Every sample aligned directly to the middle one, so that errors do not add up along the window."""
-    middle = len(pictures) // 2
+    greys = [small_grey(decode(picture)) for picture in window.pictures]
+    middle = len(greys) // 2
     from_first = np.linalg.inv(window.samples[middle])
-    aligner = Aligner(View(small_grey(pictures[middle]), window.people[middle]), size)
+    aligner = Aligner(View(greys[middle], window.people[middle]), size)
     homographies, shifts = [], []
-    for i, picture in enumerate(pictures):
+    for i, grey in enumerate(greys):
         guess = from_first @ window.samples[i]
-        found = aligner.align(small_grey(picture), guess) if i != middle else None
+        found = aligner.align(grey, guess) if i != middle else None
         homographies.append(guess if found is None else found.homography)
         shifts.append(0.0 if found is None else found.shift)
     return np.array(homographies), shifts
