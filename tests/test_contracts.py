@@ -104,7 +104,10 @@ def _writes(self, request):
 
 
 BREACHES = {
-    "needs a batch": ({"render": lambda self, requests: [self.draw(r) for r in requests[:1]] * len(requests)}, "order must be"),
+    "needs a batch": (
+        {"render": lambda self, requests: [self.draw(r) for r in requests[:1]] * len(requests)},
+        "order must be",
+    ),
     "remembers": ({"render": _shared_memory}, "differs"),
     "straight alpha": ({"draw": _not_premultiplied}, "colour above alpha"),
     "elsewhere": ({"draw": _far_away}, "outside their box"),
