@@ -90,11 +90,12 @@ class Background(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PluginContext:
-    """What a factory may use: the device, the number of threads, and the folder-checked weight files by name."""
+    """What a factory may use: the device, threads, the checked weight files by name, and the run's seed."""
 
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
     weights: Mapping[str, Path] = field(default_factory=dict)
+    seed: int = 0
 
 
 _WHEEL_SOURCE = re.compile(r"wheel:([A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+)")

@@ -44,9 +44,9 @@ def astronaut() -> tuple[Frame, Pose]:
     return Frame(0, Fraction(0), photo()), pose
 
 
-def enrol(crops: list[Crop], track_id: int = 0, **options: float) -> Identity:
+def enrol(crops: list[Crop], track_id: int = 0, seed: int = 0) -> Identity:
     track = Track(track_id, tuple(range(len(crops))), tuple(crop.pose for crop in crops))
-    return make_preserver(PaletteOptions(**options), PluginContext()).enroll(track, crops)  # type: ignore[arg-type]
+    return make_preserver(PaletteOptions(), PluginContext(seed=seed)).enroll(track, crops)
 
 
 def assert_colour(identity: Identity, part: Part, rgb: tuple[int, int, int], within: float = NEAR) -> None:

@@ -11,11 +11,9 @@ from animegen.errors import InvalidValue
 class PaletteOptions:
     """Options of the identity preserver ``palette``.
 
-    ``seed`` changes what is drawn at random for parts that are never seen. ``max_difference``: CIEDE2000 up to which
-    two palettes are taken for one person's.
+    ``max_difference``: CIEDE2000 up to which two palettes are taken for one person's.
     """
 
-    seed: int = 0
     max_difference: float = 8.0
 
     def __post_init__(self) -> None:

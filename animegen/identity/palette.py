@@ -31,13 +31,14 @@ _SKIN_NEAR = 9.0
 class PalettePreserver:
     """Measures part colours; implements :class:`animegen.protocols.IdentityPreserver`."""
 
-    def __init__(self, options: PaletteOptions) -> None:
+    def __init__(self, options: PaletteOptions, seed: int) -> None:
         self._options = options
+        self._seed = seed
 
     def enroll(self, track: Track, crops: Sequence[Crop]) -> Identity:
         """The identity of a track: measured colours with their confidence, drawn ones (confidence 0) where unseen."""
         key = person_key(track)
-        seed = stable_seed(self._options.seed, key)
+        seed = stable_seed(self._seed, key)
         views = [view_of(crop) for crop in crops]
         measured = _measure(views)
         drawn = draw_palette(seed)
@@ -123,6 +124,6 @@ def _pooled(part: Part, views: Sequence[Float32Array], trust: Sequence[float] | 
     return PartColour(colour.lab, round(float(confidence), 3))
 
 
-def make_preserver(options: PaletteOptions | None, context: PluginContext) -> IdentityPreserver:  # noqa: ARG001
+def make_preserver(options: PaletteOptions | None, context: PluginContext) -> IdentityPreserver:
     """Factory of the identity preserver ``palette``."""
-    return PalettePreserver(options or PaletteOptions())
+    return PalettePreserver(options or PaletteOptions(), context.seed)

@@ -129,5 +129,5 @@ def extract_poses(source: Path, *, pose: str = "blazepose", on_event: Listener =
                     advance(1)
                 clips.append(found.clip(size, backend))
     clip = join_clips(clips)
-    tracks = track_clip(zip(clip.frame_indices, clip.poses, strict=True), stages.tracker())
+    tracks = track_clip(zip(clip.frame_indices, clip.poses, strict=True), stages.tracker(), width=clip.size[0])
     return clip.with_tracks(tracks)

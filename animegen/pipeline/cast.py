@@ -108,7 +108,7 @@ def _tracks(run: Run) -> tuple[list[Track], dict[int, dict[int, int]]]:
                 yield index, poses
 
     kept: list[Pose] = []  # holds every pose, so that no id is given twice
-    tracks = track_clip(frames(), run.stages.tracker(), appearance=_appearance(run, slot_of))
+    tracks = track_clip(frames(), run.stages.tracker(), width=run.size[0], appearance=_appearance(run, slot_of))
     if run.config.max_people is not None:
         tracks = keep_longest(tracks, run.config.max_people)
     slots = {track.id: dict(slot_of[id(pose)] for pose in track.poses) for track in tracks}
@@ -117,14 +117,15 @@ def _tracks(run: Run) -> tuple[list[Track], dict[int, dict[int, int]]]:
 
 def _appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Track, Track], float | None]:
     """How different two tracks look, from the crops of the first pass; each track is described once."""
-    descriptors: dict[tuple[int, ...], Float32Array | None] = {}
+    descriptors: dict[tuple[tuple[int, ...], int], Float32Array | None] = {}
 
     def descriptor(track: Track) -> Float32Array | None:
-        if track.frame_indices not in descriptors:
+        key = (track.frame_indices, id(track.poses[0]))  # two people may be seen in the same frames
+        if key not in descriptors:
             places = {track.id: dict(slot_of[id(pose)] for pose in track.poses)}
             crops = _crops_of(run, [track], places)[track.id]
-            descriptors[track.frame_indices] = describe(crops) if crops else None
-        return descriptors[track.frame_indices]
+            descriptors[key] = describe(crops) if crops else None
+        return descriptors[key]
 
     def between(a: Track, b: Track) -> float | None:
         first, second = descriptor(a), descriptor(b)

@@ -100,7 +100,7 @@ def resolve(config: ConvertConfig, on_event: Listener, *, kinds: tuple[str, ...]
     for name in (name for spec in specs.values() for name in spec.weights):
         files[name] = fetch(name, on_event=on_event, specs=announced)
         hashes[name] = known(announced)[name].sha256
-    context = PluginContext(_device(config.device), min(THREADS, usable_cores()), files)
+    context = PluginContext(_device(config.device), min(THREADS, usable_cores()), files, config.seed)
     return Stages(host, specs, options, context, hashes)
 
 
