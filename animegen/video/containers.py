@@ -90,7 +90,7 @@ ENCODERS = (
         "yuv420p",
         whole_pixel_format="yuv444p",
         crf=("crf", 16),
-        preset=("preset", "medium"),
+        preset=("preset", "fast"),
         presets=_X26X_PRESETS,
         options=(("mbtree", "0"),),  # with AVX-512 its macroblock tree gives other bytes from run to run
     ),
