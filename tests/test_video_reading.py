@@ -142,6 +142,11 @@ def test_readings_side_by_side_and_given_up_half_way(tmp_path: Path) -> None:
         assert [index_of(frame.image) for frame in video.frames(1, 2)] == [1]
 
 
+def test_a_part_may_be_empty(tmp_path: Path) -> None:
+    with open_video(make_clip(tmp_path / "a.mp4", options={"g": "8"})) as video:
+        assert list(video.frames(24)) == list(video.frames(24, 24)) == list(video.frames(0, 0)) == []
+
+
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (3, 2), (0, 25)])
 def test_frames_that_do_not_exist(tmp_path: Path, start: int, stop: int) -> None:
     with open_video(make_clip(tmp_path / "a.mp4")) as video, pytest.raises(IndexError, match="has 24"):

@@ -114,9 +114,13 @@ class Reader:
 
         Raises InputError where decoding gives another frame than the timeline says.
         """
+        if start == stop:
+            return
         self._go_to(start)
         while self._next < stop:
             yield self._take()
+        if stop == len(self._scan.shown):
+            self._check_end()
 
     def _restart(self) -> None:
         self._container = open_container(self._path)
@@ -126,8 +130,9 @@ class Reader:
     def _go_to(self, index: int) -> None:
         keyframes = self._scan.timeline.keyframes if self._scan.seekable else np.empty(0, np.int64)
         entries = keyframes[keyframes <= index]
-        ahead = self._next <= index
-        if not (ahead and (not len(entries) or entries[-1] <= self._next)) and not self._jump(index, entries):
+        nearest = int(entries[-1]) if len(entries) else 0
+        on_the_way = nearest <= self._next <= index
+        if not on_the_way and not self._jump(index, entries):
             self.close()
             self._restart()
         while self._next < index:
@@ -168,6 +173,14 @@ class Reader:
             raise damaged(self._path, f"{at} is missing")
         self._next += 1
         return frame
+
+    def _check_end(self) -> None:
+        try:
+            extra = next(self._frames, None)
+        except av.FFmpegError as error:
+            raise damaged(self._path, f"what follows the last frame cannot be decoded ({_reason(error)})") from None
+        if extra is not None:
+            raise damaged(self._path, f"more than its {len(self._scan.shown)} frames can be decoded")
 
 
 def decode(container: InputContainer, stream_index: int, *, salvage: bool) -> Iterator[av.VideoFrame]:
