@@ -42,6 +42,12 @@ class PluginError(AnimegenError):
     """A plugin is unknown, broken or in conflict with another."""
 
 
+class UnknownPlugin(PluginError):
+    """No installed plugin has the name that was asked for."""
+
+    exit_code = 2
+
+
 class JobError(AnimegenError):
     """A job folder belongs to another request or is damaged."""
 

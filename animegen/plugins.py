@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pluggy
 
 from animegen import __version__, hookspecs, protocols
-from animegen.errors import AnimegenError, PluginError, WeightsError
+from animegen.errors import AnimegenError, PluginError, UnknownPlugin, WeightsError
 from animegen.settings import parse_settings
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class PluginHost:
         if found:
             claims = " and ".join(str(entry.package) for entry in found)
             raise PluginError(f"{kind} '{name}' is announced by {claims}", "uninstall one of these packages")
-        raise PluginError(f"there is no {kind} '{name}'", self._hint(kind, name))
+        raise UnknownPlugin(f"there is no {kind} '{name}'", self._hint(kind, name))
 
     def _hint(self, kind: str, name: str) -> str:
         names = list(self.specs(kind))

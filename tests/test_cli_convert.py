@@ -96,7 +96,7 @@ def test_an_output_that_stands_or_cannot_stand(clip: Path, capfd: pytest.Capture
 
 def test_names_and_options_that_do_not_exist(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
     output = clip.with_name("out.mp4")
-    _refused(capfd, [*_convert(clip, output), "--style", "skelton"], FAILED, "skelton")
+    _refused(capfd, [*_convert(clip, output), "--style", "skelton"], USAGE, "skelton")
     _refused(capfd, [*_convert(clip, output), "--set", "colour=red"], USAGE, "colour")
     _refused(capfd, [*_convert(clip, output), "--set", "colour"], USAGE, "colour")
     _refused(capfd, [*_convert(clip, output), "--start", "soon"], USAGE, "soon")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from animegen.config import ConvertConfig
-from animegen.errors import UsageError
+from animegen.errors import UsageError, WeightsError
 from animegen.events import Listener, Warned
 from animegen.plugins import PluginHost, Spec
 from animegen.protocols import (
@@ -95,11 +95,16 @@ def resolve(config: ConvertConfig, on_event: Listener, *, kinds: tuple[str, ...]
     names, settings = _names(config, host)
     specs = {kind: host.find(kind, name) for kind, name in names.items() if not kinds or kind in kinds}
     options = parse_settings(specs, settings)
-    announced = list(host.specs("weights").values())
+    announced = known(host.specs("weights").values())
     files, hashes = {}, {}
-    for name in (name for spec in specs.values() for name in spec.weights):
-        files[name] = fetch(name, on_event=on_event, specs=announced)
-        hashes[name] = known(announced)[name].sha256
+    for kind, name in ((kind, name) for kind, spec in specs.items() for name in spec.weights):
+        if name not in announced:
+            raise WeightsError(
+                f"{kind} '{specs[kind].name}' needs the weights '{name}', which are not part of this release",
+                f"choose another {kind}; `animegen {'styles' if kind == 'style' else 'plugins'}` lists them",
+            )
+        files[name] = fetch(name, on_event=on_event, specs=announced.values())
+        hashes[name] = announced[name].sha256
     context = PluginContext(_device(config.device), min(THREADS, usable_cores()), files, config.seed)
     return Stages(host, specs, options, context, hashes)
 
