@@ -25,6 +25,9 @@ _GROW = 0.012
 _FEATHER = 0.010
 """Growth and width of the soft edge, in body heights."""
 
+_GAP = 0.02
+"""Half the width, in body heights, of gaps that are closed: cloth and hair show in them more often than the scene."""
+
 _RADII = {
     "shoulder": 0.055,
     "elbow": 0.042,
@@ -43,6 +46,7 @@ _RADII = {
 _HEAD = 0.05
 _SKULL = 0.085
 _TRUNK = 0.085
+_FOOT = 0.046
 
 _BESIDE_MASK = 0.65
 """Share of these radii that is drawn where a silhouette is known: then they only guard hands, feet and hair."""
@@ -98,7 +102,7 @@ def person_matte(pose: Pose, size: tuple[int, int]) -> Matte:
     """
     unit = body_height(pose)
     margin = unit * (_GROW + 2.5 * _FEATHER) + 2.0
-    capsules = list(_capsules(pose, unit if pose.mask is None else _BESIDE_MASK * unit))
+    capsules = [*_capsules(pose, unit if pose.mask is None else _BESIDE_MASK * unit), *_feet(pose, unit)]
     corners = [point + sign * radius for a, b, radius in capsules for point in (a, b) for sign in (-1.0, 1.0)]
     corners += _silhouette_corners(pose)
     if not corners:
@@ -147,11 +151,6 @@ def _capsules(pose: Pose, unit: float) -> Iterable[tuple[NDArray[Any], NDArray[A
         if elbow is not None and wrist is not None and seen[elbow] and seen[wrist]:
             reach = xy[wrist] - xy[elbow]
             yield xy[wrist], xy[wrist] + 0.06 * unit * reach / max(float(np.linalg.norm(reach)), 1.0), 0.05 * unit
-        for part in ("ankle", "heel", "foot_index"):
-            foot = _find(skeleton, f"{side}_{part}")
-            if foot is not None and seen[foot]:
-                # A little below the foot: the shoe's sole and the shadow where it stands.
-                yield xy[foot], xy[foot] + (0.0, 0.012 * unit), 0.042 * unit
     head = [i for i, name in enumerate(skeleton.points) if name in ("nose", "left_ear", "right_ear") and seen[i]]
     shoulders, score = midpoint(pose, "shoulder")
     hips, hip_score = midpoint(pose, "hip")
@@ -164,6 +163,13 @@ def _capsules(pose: Pose, unit: float) -> Iterable[tuple[NDArray[Any], NDArray[A
         crown = centre + 0.045 * unit * up / max(float(np.linalg.norm(up)), 1.0)
         yield centre, crown, _SKULL * unit
         yield centre, shoulders.astype(np.float64), 0.055 * unit
+
+
+def _feet(pose: Pose, unit: float) -> Iterable[tuple[NDArray[Any], NDArray[Any], float]]:
+    """Capsules around the feet and a little below: shoes, and the shadow and blur where they stand and step."""
+    for point, place, score in zip(pose.skeleton.points, pose.xy.astype(np.float64), pose.score, strict=True):
+        if point.endswith(("ankle", "heel", "foot_index", "toe")) and score >= VISIBLE:
+            yield place, (*place, 0.0, 0.015 * unit), _FOOT * unit
 
 
 def _find(skeleton: Skeleton, point: str) -> int | None:
@@ -212,7 +218,18 @@ def _soften(raster: Uint8Array, unit: float) -> Uint8Array:
     """Grow by ``_GROW`` and soften outwards by ``_FEATHER``, so that everything drawn stays at 255."""
     feather = max(_FEATHER * unit, 0.7)
     reach = max(1, round(_GROW * unit + feather))
-    grown = cv2.dilate(raster, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+    gap = max(1, round(_GAP * unit))
+    closed = cv2.morphologyEx(_framed(raster, gap), cv2.MORPH_CLOSE, _disc(gap))[gap:-gap, gap:-gap]
+    grown = cv2.dilate(closed, _disc(reach))
     width = 2 * max(1, round(feather)) + 1
     # Two boxes: a tent of exact support, so the matte reaches 255 inside and 0 at its border.
     return np.asarray(cv2.blur(cv2.blur(grown, (width, width)), (width, width)), np.uint8)
+
+
+def _framed(raster: Uint8Array, width: int) -> Uint8Array:
+    """The raster with its last pixels repeated around it, so that closing does not eat into people at the border."""
+    return np.asarray(cv2.copyMakeBorder(raster, width, width, width, width, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _disc(radius: int) -> Uint8Array:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
