@@ -169,7 +169,7 @@ def _feet(pose: Pose, unit: float) -> Iterable[tuple[NDArray[Any], NDArray[Any],
     """Capsules around the feet and a little below: shoes, and the shadow and blur where they stand and step."""
     for point, place, score in zip(pose.skeleton.points, pose.xy.astype(np.float64), pose.score, strict=True):
         if point.endswith(("ankle", "heel", "foot_index", "toe")) and score >= VISIBLE:
-            yield place, (*place, 0.0, 0.015 * unit), _FOOT * unit
+            yield place, place + np.array([0.0, 0.015 * unit]), _FOOT * unit
 
 
 def _find(skeleton: Skeleton, point: str) -> int | None:
