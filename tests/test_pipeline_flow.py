@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -83,7 +84,7 @@ def test_segments_cover_the_range_evenly(start: int, count: int) -> None:
     segments = segments_of(start, start + count)
     assert segments[0].start == start
     assert segments[-1].stop == start + count
-    assert all(a.stop == b.start for a, b in zip(segments, segments[1:], strict=False))
+    assert all(a.stop == b.start for a, b in pairwise(segments))
     lengths = {len(segment) for segment in segments}
     assert max(lengths) - min(lengths) <= 1
     assert max(lengths) <= 1.5 * SEGMENT_FRAMES

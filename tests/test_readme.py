@@ -21,7 +21,7 @@ def command_table() -> str:
         command = cli.get_command(click.Context(cli), name)
         rows.append(f"| `animegen {name}` | {summary} |")
         if isinstance(command, click.Group):
-            rows += [f"| `animegen {name} {sub}` | {c.get_short_help_str(120)} |" for sub, c in command.commands.items()]
+            rows += [f"| `animegen {name} {n}` | {c.get_short_help_str(120)} |" for n, c in command.commands.items()]
     convert = CliRunner().invoke(cli, ["convert", "--help"], prog_name="animegen", terminal_width=100)
     return "\n".join(rows) + f"\n\n```text\n$ animegen convert --help\n{convert.output.rstrip()}\n```\n"
 
