@@ -19,9 +19,10 @@ def rewrite(
     stop: int | None = None,
     overwrite: bool = False,
     segment_frames: int = SEGMENT_FRAMES,
+    salvage: bool = False,
 ) -> OutputPlan:
     """Plan, encode in segments of ``segment_frames`` and join; returns the plan."""
-    with open_video(source) as video:
+    with open_video(source, salvage=salvage) as video:
         plan = plan_output(video, output, encode or EncodeConfig(), start=start, stop=stop, overwrite=overwrite)
         folder = plan.output.parent / "segments"
         segments = []

@@ -78,6 +78,33 @@ def test_a_range_starts_at_zero_with_its_own_sound_text_and_chapters(tmp_path: P
     assert times[-1] < length
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+def test_a_truncated_source_gives_what_was_read_of_it(suffix: str, tmp_path: Path) -> None:
+    whole = make_clip(tmp_path / f"whole{suffix}", frames=40, audio=True)
+    source = tmp_path / f"cut{suffix}"
+    data = whole.read_bytes()
+    source.write_bytes(data[: len(data) * 2 // 3])
+    plan = rewrite(source, tmp_path / "out.mkv", salvage=True)
+    with open_video(plan.output) as video:
+        assert len(video.timeline) == plan.frame_count < 40
+        assert video.info.has_audio
+
+
+def test_lines_shown_at_once_stay_at_their_time(tmp_path: Path) -> None:
+    plain = make_clip(tmp_path / "plain.mkv", subtitles="ass")
+    source = tmp_path / "source.mkv"
+    with av.open(str(plain)) as media, av.open(str(source), "w") as out:
+        streams = [out.add_stream_from_template(s, opaque=True) for s in media.streams]
+        for packet in media.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                if packet.stream.type == "subtitle":
+                    packet.pts = packet.dts = 100
+                out.mux(packet)
+    with av.open(str(rewrite(source, tmp_path / "out.mkv").output)) as out:
+        assert [p.pts for p in out.demux(subtitles=0) if p.size] == [100, 100]
+
+
 def test_metadata_and_dispositions_are_kept(tmp_path: Path) -> None:
     plain = make_clip(tmp_path / "plain.mkv", audio=True, subtitles=True)
     source = tmp_path / "source.mkv"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
@@ -65,11 +66,18 @@ def carried_packets(media: InputContainer, carriers: dict[int, Carrier]) -> Iter
     streams = [media.streams[index] for index in carriers if media.streams[index].type != "attachment"]
     if not streams:
         return
-    for packet in media.demux(*streams):
+    for packet in _until_damage(media.demux(*streams)):
         if packet.size:
+            packet.pts = packet.dts if packet.pts is None else packet.pts
             yield from carriers[packet.stream_index](packet)
     for stream in streams:
         yield from carriers[stream.index](None)
+
+
+def _until_damage(packets: Iterable[AnyPacket]) -> Iterator[AnyPacket]:
+    """The packets before the place where a source that is being salvaged ends in damage."""
+    with suppress(av.InvalidDataError):
+        yield from packets
 
 
 def chapters(media: InputContainer, plan: OutputPlan) -> list[Chapter]:
@@ -110,8 +118,10 @@ def _copy(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPl
     target.time_base = base
     shift = nearest_tick(plan.origin, base)
     cover = is_cover(source)
+    latest: int | None = None
 
     def carry(packet: AnyPacket | None) -> Iterator[AnyPacket]:
+        nonlocal latest
         if packet is None or packet.pts is None:
             return
         if item.codec == "mov_text" and bytes(packet)[:2] == b"\0\0":
@@ -127,6 +137,9 @@ def _copy(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPl
                 packet.duration = nearest_tick(kept[1] - kept[0], base)
             packet.dts = (packet.pts if packet.dts is None else packet.dts) - shift
             packet.pts -= shift
+            if item.type == "audio":  # where files were glued together it may step back, which no muxer takes
+                latest = packet.dts = packet.dts if latest is None else max(packet.dts, latest + 1)
+                packet.pts = max(packet.pts, latest)
         packet.stream = target
         yield packet
 
@@ -180,7 +193,10 @@ def _reencode(out: OutputContainer, source: Stream, item: StreamPlan, plan: Outp
                 yield made
 
     def carry(packet: AnyPacket | None) -> Iterator[AnyPacket]:
-        for frame in source.codec_context.decode(packet):
+        decoded: list[av.AudioFrame] = []
+        with suppress(av.InvalidDataError):  # a damaged packet is a gap in the sound, as in any player
+            decoded = source.codec_context.decode(packet)
+        for frame in decoded:
             if frame.pts is None or frame.time_base is None:
                 continue
             begins = frame.pts * frame.time_base

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -36,8 +37,14 @@ _MATRICES = {"bt709": 1, "bt470bg": 5, "smpte170m": 6}
 _SCALER_MATRICES = {"bt709": Colorspace.ITU709, "bt470bg": Colorspace.ITU601, "smpte170m": Colorspace.ITU601}
 
 
+def silence_encoders() -> None:
+    """Keep encoders from talking to the terminal past FFmpeg: SVT-AV1 reads how much it may say from its variable."""
+    os.environ.setdefault("SVT_LOG", "1")
+
+
 def opens(encoder: Encoder) -> bool:
     """Whether the encoder really works here: it is made to encode one small frame."""
+    silence_encoders()
     try:
         context = av.CodecContext.create(encoder.name, "w")
         assert isinstance(context, av.VideoCodecContext)
@@ -136,6 +143,7 @@ class SegmentWriter:
 
 
 def _add_stream(container: OutputContainer, plan: OutputPlan) -> av.VideoStream:
+    silence_encoders()
     container.flags |= BITEXACT
     stream = container.add_stream(
         plan.encoder, rate=plan.rate, options=dict(plan.options), width=plan.width, height=plan.height
