@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -53,16 +54,16 @@ def test_a_folder_that_is_no_job_is_named(tmp_path: Path) -> None:
 _text = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12)
 
 
-@given(style=_text, key=_text.filter(bool), value=_text, seed=st.integers(0, 2**31), start=st.fractions(0, 10))
+@given(style=_text, settings=st.dictionaries(_text.filter(bool), _text), start=st.fractions(0, 10))
 def test_a_request_is_read_back_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, style: str, key: str, value: str, seed: int, start: object
+    tmp_path_factory: pytest.TempPathFactory, style: str, settings: dict[str, str], start: Fraction
 ) -> None:
     config = ConvertConfig(
         style=style,
-        seed=seed,
-        settings={key: value},
+        seed=3,
+        settings=settings,
         encode=EncodeConfig(crf=20, alpha=True),
-        start=start,  # type: ignore[arg-type]
+        start=start,
     )
     job = JobFolder(tmp_path_factory.mktemp("job") / "out.job")
     job.claim({"request": config.to_plain()}, restart=False)
