@@ -18,7 +18,7 @@ from animegen.types import Frame, Pose, Uint8Array
 _SCALES = (1.0, 1.5, 2.5)
 """Tiles of these scales find people who fill the picture as well as those a quarter as high."""
 
-_AROUND = 1.25
+_AROUND = 1.6
 """Side of the square in which a lost person is looked for, over the side of the person's region."""
 
 _SAME_POINTS = 0.5
@@ -30,25 +30,11 @@ _SAME_PLACE = 0.6
 _AGREE = 0.8
 """A newcomer's points in two looks are at least this alike: those of a thing taken for a person jump about."""
 
+_PATIENCE = 24
+"""Frames for which a lost person is looked for around the last place."""
+
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Followed:
-    """A person in view: the last look and the velocity in pixels a frame."""
-
-    look: Landmarks
-    velocity: tuple[float, float] = (0.0, 0.0)
-
-    @property
-    def expected(self) -> Region:
-        """Where the person is to be looked for in the next frame."""
-        return self.look.next.shifted(*self.velocity)
-
-    def then(self, look: Landmarks) -> _Followed:
-        """The same person one frame later."""
-        return _Followed(look, (look.next.x - self.look.next.x, look.next.y - self.look.next.y))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,29 +76,34 @@ class BlazePose:
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[list[Pose]]:
         """Yield the poses of each frame of one segment, those longest in view first."""
-        people: list[_Followed] = []
+        people: list[Landmarks] = []
         lost: list[_Lost] = []
         for i, frame in enumerate(frames):
-            every = [tile for scale in _SCALES for tile in tiles(*frame.size, scale)]
             people, gone = self._follow(frame.image, people)
-            lost = [one for one in lost if i < one.until] + [_Lost(region, i + len(every)) for region in gone]
+            lost = [one for one in lost if i < one.until] + [_Lost(region, i + _PATIENCE) for region in gone]
             squares = [Region(one.region.x, one.region.y, _AROUND * one.region.side) for one in lost]
-            if i % self._options.detect_every == 0:
-                squares += [every[i // self._options.detect_every % len(every)]] if i else every
-            newcomers = self._find(frame.image, squares, [person.look for person in people])
-            lost = [one for one in lost if not any(one.region.near(look.next) for look in newcomers)]
-            people = (people + [_Followed(look) for look in newcomers])[: self._options.max_people]
-            yield [person.look.pose(*frame.size) for person in people]
+            found = self._find(frame.image, squares + self._turn(i, *frame.size), people)
+            lost = [one for one in lost if not any(one.region.near(look.next) for look in found)]
+            people = people + found
+            people = people[: self._options.max_people]
+            yield [person.pose(*frame.size) for person in people]
 
-    def _follow(self, image: Uint8Array, people: Sequence[_Followed]) -> tuple[list[_Followed], list[Region]]:
+    def _turn(self, i: int, width: int, height: int) -> list[Region]:
+        """The tiles in which frame ``i`` of a segment is searched for newcomers."""
+        every = [tile for scale in _SCALES for tile in tiles(width, height, scale)]
+        turn, rest = divmod(i, self._options.detect_every)
+        if rest:
+            return []
+        return [every[turn % len(every)]] if turn else every
+
+    def _follow(self, image: Uint8Array, people: Sequence[Landmarks]) -> tuple[list[Landmarks], list[Region]]:
         """The people still in view, and the regions of those who are not."""
         seen: dict[int, Landmarks] = {}
-        for k in sorted(range(len(people)), key=lambda k: -people[k].look.quality):
-            look = self._look(image, people[k].expected, list(seen.values()))
+        for k in sorted(range(len(people)), key=lambda k: -people[k].quality):
+            look = self._look(image, people[k].next, list(seen.values()))
             if look is not None:
                 seen[k] = look
-        kept = [person.then(seen[k]) for k, person in enumerate(people) if k in seen]
-        return kept, [person.expected for k, person in enumerate(people) if k not in seen]
+        return [seen[k] for k in sorted(seen)], [people[k].next for k in range(len(people)) if k not in seen]
 
     def _find(self, image: Uint8Array, squares: Sequence[Region], known: Sequence[Landmarks]) -> list[Landmarks]:
         """People seen in the squares who are not among the known ones, best seen first.

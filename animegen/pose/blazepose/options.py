@@ -11,9 +11,10 @@ from animegen.errors import InvalidValue
 class BlazePoseOptions:
     """How people are looked for.
 
-    ``max_people``: most people followed at once. ``detect_every``: frames between two looks for newcomers.
-    ``min_detection``: score 0..1 below which a detection is not looked at. ``min_presence``: score 0..1 of the
-    landmark model below which a region holds nobody.
+    ``max_people``: most people followed at once. ``detect_every``: frames from one look for newcomers to the next,
+    each at one tile of the picture in turn (the first frame of a segment is looked at in all tiles).
+    ``min_detection``: score 0..1 of the detector below which a place is not looked at closer. ``min_presence``:
+    score 0..1 of the landmark model below which a region holds nobody.
     """
 
     max_people: int = 12

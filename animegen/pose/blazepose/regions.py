@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,14 +41,9 @@ class Region:
         x, y = self.x - (cos - sin) * middle, self.y - (sin + cos) * middle
         return np.array([[cos, -sin, x], [sin, cos, y]])
 
-    def shifted(self, dx: float, dy: float) -> Region:
-        """The same square elsewhere."""
-        return replace(self, x=self.x + dx, y=self.y + dy)
-
     def near(self, other: Region) -> bool:
-        """Whether both regions are so alike that the landmark model would see the same person in them."""
-        apart = math.hypot(self.x - other.x, self.y - other.y)
-        return apart < 0.2 * min(self.side, other.side) and 0.7 < self.side / other.side < 1.4
+        """Whether the middles of two regions lie within a quarter of the smaller one's side."""
+        return math.hypot(self.x - other.x, self.y - other.y) < 0.25 * min(self.side, other.side)
 
 
 def tiles(width: int, height: int, scale: float) -> list[Region]:
