@@ -18,7 +18,7 @@ from animegen.types import Float64Array, Uint8Array
 WINDOW_SAMPLES = 24
 """Samples of one plate: 12 seconds, short enough that the light is followed."""
 
-_STILL = 0.5
+_STILL = 0.6
 _STILL_SHARE = 0.98
 """The camera stands still where the median feature moves by fewer pixels in this share of the frames."""
 
