@@ -39,10 +39,15 @@ _SEEN = 0.3
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """A person out of view: where to look, and until which frame."""
+    """A person out of view: where to look, and the frame of the segment in which they were missed."""
 
     region: Region
-    until: int
+    since: int
+
+    @property
+    def square(self) -> Region:
+        """Where to look for the person."""
+        return Region(self.region.x, self.region.y, _AROUND * self.region.side)
 
 
 def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose:
@@ -61,10 +66,9 @@ def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose
 class BlazePose:
     """A pose backend (see :class:`animegen.protocols.PoseBackend`).
 
-    The first frame of a segment is looked at in all tiles. Each later frame is looked at in one more tile, in turn,
-    so that newcomers are found at an even cost, and around the place where somebody was lost. People are looked at
-    from the best seen to the worst, each without those before: so someone half hidden is not mistaken for the one
-    in front.
+    The first frame of a segment is searched in all tiles. Each later frame is searched in one square, the next tile
+    or the surroundings of somebody lost, so that newcomers are found at an even cost. People are looked at from the
+    best seen to the worst, each without those before: so someone half hidden is not mistaken for the one in front.
     """
 
     skeleton = BLAZEPOSE33
@@ -80,20 +84,24 @@ class BlazePose:
         lost: list[_Lost] = []
         for i, frame in enumerate(frames):
             people, gone = self._follow(frame.image, people)
-            lost = [one for one in lost if i < one.until] + [_Lost(region, i + _PATIENCE) for region in gone]
-            squares = [Region(one.region.x, one.region.y, _AROUND * one.region.side) for one in lost]
-            found = self._find(frame.image, squares + self._turn(i, *frame.size), people)
+            lost = [_Lost(region, i) for region in gone] + [one for one in lost if i - one.since < _PATIENCE]
+            found = self._find(frame.image, self._squares(i, frame.size, lost), people)
             lost = [one for one in lost if not any(one.region.near(look.next) for look in found)]
-            people = people + found
-            people = people[: self._options.max_people]
+            people = (people + found)[: self._options.max_people]
             yield [person.pose(*frame.size) for person in people]
 
-    def _turn(self, i: int, width: int, height: int) -> list[Region]:
-        """The tiles in which frame ``i`` of a segment is searched for newcomers."""
-        every = [tile for scale in _SCALES for tile in tiles(width, height, scale)]
+    def _squares(self, i: int, size: tuple[int, int], lost: Sequence[_Lost]) -> list[Region]:
+        """Where frame ``i`` of a segment is searched: everywhere at first, then in one square at a time.
+
+        Whoever was lost in this frame is looked for at once, and in every second frame from then on.
+        """
+        places = [one.square for one in lost if one.since == i]
         turn, rest = divmod(i, self._options.detect_every)
-        if rest:
-            return []
+        if places or rest:
+            return places
+        if lost and turn % 2:
+            return [lost[turn // 2 % len(lost)].square]
+        every = [tile for scale in _SCALES for tile in tiles(*size, scale)]
         return [every[turn % len(every)]] if turn else every
 
     def _follow(self, image: Uint8Array, people: Sequence[Landmarks]) -> tuple[list[Landmarks], list[Region]]:
