@@ -46,6 +46,15 @@ def test_the_same_request_goes_on_and_another_is_refused(tmp_path: Path) -> None
     assert not job.segment("poses", 0).exists()
 
 
+def test_a_folder_of_the_users_is_not_taken_for_a_job(tmp_path: Path) -> None:
+    job = JobFolder.beside(tmp_path / "out.mp4")
+    write_text(job.root / "diary.txt", "precious")
+    for restart in (False, True):
+        with pytest.raises(JobError, match="not a job folder"):
+            job.claim({"crf": 18}, restart=restart)
+    assert (job.root / "diary.txt").read_text() == "precious"
+
+
 def test_a_folder_that_is_no_job_is_named(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="not a job folder"):
         JobFolder(tmp_path / "nothing.job").fingerprint()

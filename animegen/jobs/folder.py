@@ -45,12 +45,17 @@ class JobFolder:
         """Make this folder the job of ``fingerprint`` (nested mappings of plain values).
 
         A folder of the same fingerprint is taken on with all that is finished in it. Raises JobError naming the
-        fields that differ where it belongs to another request, unless ``restart`` throws that one away.
+        fields that differ where it belongs to another request, unless ``restart`` throws that one away; and where a
+        folder of that name is no job, which is never touched.
         """
-        if restart and self.root.exists():
+        manifest = self.root / "job.toml"
+        if self.root.exists() and not manifest.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+            raise JobError(
+                f"{self.root} exists and is not a job folder", "move it away, or choose another output with -o"
+            )
+        if restart and manifest.exists():
             shutil.rmtree(self.root)
         wanted = flatten({"format": JOB_FORMAT, **fingerprint})
-        manifest = self.root / "job.toml"
         if manifest.exists():
             found = self.fingerprint()
             differing = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
@@ -70,7 +75,9 @@ class JobFolder:
         try:
             return tomllib.loads(manifest.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise JobError(f"{self.root} is not a job folder: it has no job.toml") from None
+            raise JobError(
+                f"{self.root} is not a job folder: it has no job.toml", "`animegen analyse` makes one"
+            ) from None
         except tomllib.TOMLDecodeError as error:
             raise JobError(f"{manifest} is damaged: {error}", "run the command again with --restart") from error
 

@@ -166,6 +166,9 @@ def _identities(run: Run, tracks: Sequence[Track], crops: Mapping[int, Sequence[
         with artefact(run.job.cast) as part:
             write_cast(part, styled, tracks, run.video.info.rate)
     known = {identity.key: identity for identity in read_cast(run.job.cast)}
+    missing = [key for key in map(person_key, tracks) if key not in known]
+    if missing:
+        raise UsageError(f"{run.job.cast} lacks {', '.join(missing)}", "put the entry back, or remove the file")
     cast = [known[person_key(track)] for track in tracks]
     for identity in cast:
         if identity.style != run.config.style:

@@ -41,6 +41,8 @@ def preview(
         folder = run.plan.output.with_name(f"{run.plan.output.stem}-preview")
         if folder.exists() and not config.overwrite:
             raise OutputError(f"{folder} exists", "remove it, or add --overwrite")
+        for old in folder.glob("frame_*.png"):
+            old.unlink()
         scene = scene_of(find_people(run), run.stages)
         pictures = []
         with run.stage("preview", count) as advance:
