@@ -76,12 +76,12 @@ def analyse(run: Run) -> None:
     with run.stage("analyse", run.frame_count) as advance, ThreadPoolExecutor(1, "animegen-write") as writer:
         writing = writer.submit(lambda: None)
         for todo in unfinished(run.segments, lambda s: run.job.segment("poses", s.index).exists(), advance):
-            with closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), QUEUE_FRAMES)) as frames:
+            with closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), run.queue)) as frames:
                 for segment in todo:
                     observer = PlateObserver(run.size, run.video.info.rate) if run.needs_clean else None
                     found = _Found([], [], [], [])
                     own = islice(frames, len(segment))
-                    with closing(ahead(estimate(backend, own), QUEUE_FRAMES)) as people:
+                    with closing(ahead(estimate(backend, own), run.queue)) as people:
                         for frame, poses in people:
                             run.check()
                             found.add(frame, poses, photograph=frame.index % every == 0)

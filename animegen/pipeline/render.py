@@ -19,7 +19,7 @@ from animegen.identity import take_crop
 from animegen.jobs import digest
 from animegen.pipeline.cast import Cast, Person
 from animegen.pipeline.flow import ahead, batched, ordered_map
-from animegen.pipeline.run import BATCH_FRAMES, QUEUE_FRAMES, Run, unfinished
+from animegen.pipeline.run import BATCH_FRAMES, Run, unfinished
 from animegen.pipeline.stages import Stages, usable_cores
 from animegen.pose.files import load_npz
 from animegen.protocols import Background, BackgroundRequest, Style
@@ -102,14 +102,14 @@ def render(run: Run, cast: Cast) -> list[Path]:
     files = [run.job.segment(kind, segment.index, "") for segment in run.segments]
     with run.stage("render", run.frame_count) as advance:
         for todo in unfinished(run.segments, lambda s: files[s.index].exists(), advance):
-            with closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), QUEUE_FRAMES)) as frames:
+            with closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), run.queue)) as frames:
                 for segment in todo:
                     clip = load_npz(run.job.segment("poses", segment.index))
                     raw = dict(zip(clip.frame_indices, clip.poses, strict=True))
                     own = islice(frames, len(segment))
                     with (
                         SegmentWriter(run.plan, files[segment.index]) as writer,
-                        closing(ahead(scene.draw(own, raw), QUEUE_FRAMES)) as drawn,
+                        closing(ahead(scene.draw(own, raw), run.queue)) as drawn,
                     ):
                         for _ in _encode(scene, drawn, writer, alpha=run.plan.alpha):
                             run.check()

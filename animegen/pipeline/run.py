@@ -21,7 +21,8 @@ BATCH_FRAMES = 8
 """Frames whose people are drawn in one call of the style."""
 
 QUEUE_FRAMES = 8
-"""Frames that wait between two stages at most."""
+QUEUE_BYTES = 64 * 2**20
+"""Frames that wait between two stages at most, and how much memory they may take: large frames queue shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,12 @@ class Run:
     def size(self) -> tuple[int, int]:
         """(width, height) of the frames in pixels."""
         return self.video.info.width, self.video.info.height
+
+    @property
+    def queue(self) -> int:
+        """How many frames may wait between two stages. It changes no result."""
+        width, height = self.size
+        return max(2, min(QUEUE_FRAMES, QUEUE_BYTES // (3 * width * height)))
 
     @property
     def frame_count(self) -> int:
