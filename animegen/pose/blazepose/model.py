@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +29,9 @@ class PictureModel:
         if not path.is_file():
             raise WeightsError(f"the model file {path} is missing", hint)
         try:
-            self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with _silenced():
+                self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise WeightsError(f"{path} is not a readable TFLite model: {error}", hint) from error
         given = self._interpreter.get_input_details()
@@ -42,6 +47,23 @@ class PictureModel:
         self._interpreter.set_tensor(self._input, picture[None])
         self._interpreter.invoke()
         return [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep native code off the terminal: TFLite announces its delegate on stderr, and no setting of its stops that."""
+    if sys.stderr is None:  # a process without a terminal: file descriptor 2 may be any file
+        yield
+        return
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def sigmoid(logits: Float32Array) -> Float32Array:
