@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from animegen.composite import compose, compose_alpha, depth_order
+from animegen.composite import compose, compose_alpha, depth_order, one_thread_per_call
 from animegen.pose.skeletons import COCO17
 from animegen.types import Float64Array, Pose, Sprite, Uint8Array
 
@@ -133,3 +135,11 @@ def test_the_nearer_person_is_in_front(feet: float, step: float, height: float) 
 def test_depth_without_feet_is_about_that_with_feet(feet: float, height: float) -> None:
     seen, unseen = depth_order(standing(100, feet, height)), depth_order(standing(100, feet, height, seen_feet=False))
     assert abs(seen - unseen) <= 0.15 * height
+
+
+def test_the_number_of_opencv_threads_is_put_back_whatever_happens() -> None:
+    before = cv2.getNumThreads()
+    with pytest.raises(RuntimeError), one_thread_per_call():
+        assert cv2.getNumThreads() == 1
+        raise RuntimeError
+    assert cv2.getNumThreads() == before

@@ -6,6 +6,7 @@ from animegen.composite.layer import compose, compose_alpha, depth_order
 from animegen.composite.matte import Matte, body_height, frame_matte, person_matte
 from animegen.composite.observe import Observation, PlateObserver
 from animegen.composite.plate import PlateSet, build_plates
+from animegen.composite.threads import one_thread_per_call
 
 __all__ = [
     "Matte",
@@ -18,5 +19,6 @@ __all__ = [
     "compose_alpha",
     "depth_order",
     "frame_matte",
+    "one_thread_per_call",
     "person_matte",
 ]

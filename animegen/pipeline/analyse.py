@@ -15,7 +15,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-from animegen.composite import PlateObserver
+from animegen.composite import PlateObserver, one_thread_per_call
 from animegen.config import ConvertConfig
 from animegen.events import Listener, ignore
 from animegen.identity import save_crops, take_crop
@@ -69,6 +69,7 @@ class _Found:
         return PoseClip(size, backend.skeleton, tuple(self.frame_indices), tuple(self.times), tuple(self.poses), nobody)
 
 
+@one_thread_per_call()
 def analyse(run: Run) -> None:
     """Write ``poses``, ``crops`` and ``scene`` of every segment that is not finished yet."""
     backend = run.stages.pose_backend()

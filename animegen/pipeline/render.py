@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from animegen.composite import compose, compose_alpha
+from animegen.composite import compose, compose_alpha, one_thread_per_call
 from animegen.errors import InvalidValue
 from animegen.identity import take_crop
 from animegen.jobs import digest
@@ -95,6 +95,7 @@ def scene_of(cast: Cast, stages: Stages) -> Scene:
     return Scene(cast, stages.style(), stages.background(), needs_crop=bool(stages.specs["style"].needs_crop))
 
 
+@one_thread_per_call()
 def render(run: Run, cast: Cast) -> list[Path]:
     """Encode every segment that is not finished yet; returns the segments' files in order."""
     scene = scene_of(cast, run.stages)
