@@ -124,6 +124,12 @@ def test_a_child_is_seen_while_the_other_jumps_past_in_front(backend: PoseBacken
     assert counts.count(2) >= 14, counts
 
 
+def test_a_child_is_found_as_it_comes_forth_from_behind_the_other(backend: PoseBackend, shared: Path) -> None:
+    clip = footage(shared / "video" / "sam2_bedroom_2kids.mp4", 100, 115)
+    counts = [len(poses) for poses in backend.estimate(clip)]
+    assert max(counts) == 2 and counts[9:14].count(2) >= 4, counts
+
+
 def test_an_empty_room_holds_nobody(backend: PoseBackend, shared: Path) -> None:
     clip = footage(shared / "video" / "intel_one_by_one_person.mp4", 0, 24)
     assert not any(backend.estimate(clip))

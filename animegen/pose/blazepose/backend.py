@@ -18,9 +18,6 @@ from animegen.types import Frame, Pose, Uint8Array
 _SCALES = (1.0, 1.5, 2.5)
 """Tiles of these scales find people who fill the picture as well as those a quarter as high."""
 
-_AROUND = 1.6
-"""Side of the square in which a lost person is looked for, over the side of the person's region."""
-
 _SAME_POINTS = 0.5
 """Two looks whose points are more alike than this show one person."""
 
@@ -44,11 +41,6 @@ class _Lost:
     region: Region
     since: int
 
-    @property
-    def square(self) -> Region:
-        """Where to look for the person."""
-        return Region(self.region.x, self.region.y, _AROUND * self.region.side)
-
 
 def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose:
     """The backend with its two models loaded; raises WeightsError when one is missing or no such model."""
@@ -67,7 +59,7 @@ class BlazePose:
     """A pose backend (see :class:`animegen.protocols.PoseBackend`).
 
     The first frame of a segment is searched in all tiles. Each later frame is searched in one square, the next tile
-    or the surroundings of somebody lost, so that newcomers are found at an even cost. People are looked at from the
+    or the surroundings of somebody, so that newcomers are found at an even cost. People are looked at from the
     best seen to the worst, each without those before: so someone half hidden is not mistaken for the one in front.
     """
 
@@ -85,24 +77,29 @@ class BlazePose:
         for i, frame in enumerate(frames):
             people, gone = self._follow(frame.image, people)
             lost = [_Lost(region, i) for region in gone] + [one for one in lost if i - one.since < _PATIENCE]
-            found = self._find(frame.image, self._squares(i, frame.size, lost), people)
+            found = self._find(frame.image, self._squares(i, frame.size, people, lost), people)
             lost = [one for one in lost if not any(one.region.near(look.next) for look in found)]
             people = (people + found)[: self._options.max_people]
             yield [person.pose(*frame.size) for person in people]
 
-    def _squares(self, i: int, size: tuple[int, int], lost: Sequence[_Lost]) -> list[Region]:
+    def _squares(
+        self, i: int, size: tuple[int, int], people: Sequence[Landmarks], lost: Sequence[_Lost]
+    ) -> list[Region]:
         """Where frame ``i`` of a segment is searched: everywhere at first, then in one square at a time.
 
-        Whoever was lost in this frame is looked for at once, and in every second frame from then on.
+        Whoever was lost in this frame is looked for at once. Every second frame is searched around somebody lost or
+        somebody in view, from behind whom people come forth.
         """
-        places = [one.square for one in lost if one.since == i]
+        places = [one.region.surroundings for one in lost if one.since == i]
         turn, rest = divmod(i, self._options.detect_every)
         if places or rest:
             return places
-        if lost and turn % 2:
-            return [lost[turn // 2 % len(lost)].square]
+        around = [one.region for one in lost] + [person.next for person in people]
+        half, odd = divmod(turn, 2)
+        if around and odd:
+            return [around[half % len(around)].surroundings]
         every = [tile for scale in _SCALES for tile in tiles(*size, scale)]
-        return [every[turn % len(every)]] if turn else every
+        return [every[(half if around else turn) % len(every)]] if turn else every
 
     def _follow(self, image: Uint8Array, people: Sequence[Landmarks]) -> tuple[list[Landmarks], list[Region]]:
         """The people still in view, and the regions of those who are not."""

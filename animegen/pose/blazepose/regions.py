@@ -12,6 +12,9 @@ from animegen.types import Float32Array, Float64Array
 ENLARGE = 1.25
 """Side of a person's region over the diameter of the circle around the whole body."""
 
+_AROUND = 1.6
+"""Side of the square around a person in which others are looked for, over the side of the person's region."""
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -40,6 +43,11 @@ class Region:
         middle = (size - 1) / 2
         x, y = self.x - (cos - sin) * middle, self.y - (sin + cos) * middle
         return np.array([[cos, -sin, x], [sin, cos, y]])
+
+    @property
+    def surroundings(self) -> Region:
+        """The upright square around a person in which somebody else may come into view."""
+        return Region(self.x, self.y, _AROUND * self.side)
 
     def near(self, other: Region) -> bool:
         """Whether the middles of two regions lie within a quarter of the smaller one's side."""
