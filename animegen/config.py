@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from animegen.errors import InvalidValue
 
+_TIMES = "start and end are times of the source, from 0 to its length"
+
 
 @dataclass(frozen=True, slots=True)
 class EncodeConfig:
@@ -56,9 +58,9 @@ class ConvertConfig:
 
     def __post_init__(self) -> None:
         if self.start is not None and self.start < 0:
-            raise InvalidValue(f"start must not be negative, got {float(self.start)} s")
+            raise InvalidValue(f"start must not be negative, got {float(self.start)} s", _TIMES)
         if self.start is not None and self.end is not None and self.end <= self.start:
-            raise InvalidValue(f"end ({float(self.end)} s) must come after start ({float(self.start)} s)")
+            raise InvalidValue(f"end ({float(self.end)} s) must come after start ({float(self.start)} s)", _TIMES)
         if self.max_people is not None and self.max_people < 1:
             raise InvalidValue(f"max_people must be at least 1, got {self.max_people}")
 

@@ -94,6 +94,11 @@ def test_an_output_that_stands_or_cannot_stand(clip: Path, capfd: pytest.Capture
     assert mine.read_bytes()[4:8] == b"ftyp"
 
 
+def test_an_end_before_the_start(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    _refused(capfd, _convert(clip, clip.parent / "out.mp4", "--start", "0.4", "--end", "0.2"), USAGE, "0.2 s", "0.4 s")
+    _untouched(clip.parent, "clip.mp4")
+
+
 def test_names_and_options_that_do_not_exist(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
     output = clip.with_name("out.mp4")
     _refused(capfd, [*_convert(clip, output), "--style", "skelton"], USAGE, "skelton")

@@ -97,8 +97,12 @@ def convert_options(function: F) -> F:
 
 
 def config_of(values: dict[str, Any]) -> ConvertConfig:
-    """The request from the options' values."""
+    """The request from the options' values. Raises UsageError where they contradict each other."""
     from animegen.config import ConvertConfig, EncodeConfig
+    from animegen.errors import InvalidValue, UsageError
 
-    encode = EncodeConfig(**{name: values.pop(name) for name in ENCODE_OPTIONS})
-    return ConvertConfig(encode=encode, **values)
+    try:
+        encode = EncodeConfig(**{name: values.pop(name) for name in ENCODE_OPTIONS})
+        return ConvertConfig(encode=encode, **values)
+    except InvalidValue as error:
+        raise UsageError(str(error), error.hint) from error
