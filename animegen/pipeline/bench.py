@@ -191,7 +191,7 @@ def _time_whole(source: Path, output: Path, config: ConvertConfig, count: int) -
     command += ["--style", config.style, "--pose", config.pose, "--background", config.background]
     command += [word for key, value in config.settings.items() for word in ("--set", f"{key}={value}")]
     start = time.perf_counter()
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
