@@ -34,7 +34,8 @@ def extract(source: Path, output: Path, format: str | None, pose: str, *, overwr
     with listener() as tell:
         clip = extract_poses(source, pose=pose, on_event=tell)
     save_poses(clip, output, format, overwrite=overwrite)
-    click.echo(f"{output}: {len(clip)} frames, {len(clip.tracks())} people")
+    people = len(clip.tracks())
+    click.echo(f"{output}: {len(clip)} frames, {people} {'person' if people == 1 else 'people'}")
 
 
 @command.command()

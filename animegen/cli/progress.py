@@ -65,7 +65,8 @@ class _PlainLines:
             self._told = now
             click.echo(f"{event.stage}: {_state(event.done, event.total, now - self._started)}", err=True)
         elif isinstance(event, StageFinished):
-            click.echo(f"{event.stage}: {event.done} done in {event.seconds:.1f} s", err=True)
+            steps = f"{event.done} " if event.done else ""
+            click.echo(f"{event.stage}: {steps}done in {event.seconds:.1f} s", err=True)
 
 
 def _state(done: int, total: int | None, seconds: float) -> str:

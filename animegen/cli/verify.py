@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
+
+from animegen.cli import console
 
 
 @click.command()
@@ -19,7 +20,7 @@ def command(source: Path, output: Path, as_json: bool) -> None:
     report = verify(source, output)
     if as_json:
         checks = [{"name": check.name, "ok": check.ok, "text": check.text} for check in report.checks]
-        click.echo(json.dumps({"ok": report.ok, "checks": checks}))
+        console.print_json({"ok": report.ok, "checks": checks})
     else:
         for check in report.checks:
             click.echo(f"{'✓' if check.ok else '✗'} {check.name}: {check.text}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.group(name="weights")
 def command() -> None:
-    """List, fetch and check the model files."""
+    """List, fetch and check the weight files."""
 
 
 @command.command(name="list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +40,6 @@ def write_text(path: Path, text: str) -> None:
 
 def write_hint(error: OSError) -> str:
     """What to do about an operating system's refusal to write."""
-    if error.errno == 28:  # ENOSPC
+    if error.errno == errno.ENOSPC:
         return "free some disk space and run the same command again; finished segments are kept"
     return "choose another place with -o, where you may write"

@@ -73,7 +73,7 @@ def sunk_output(
         yield output, config
         return
     if output.exists() and not config.overwrite:
-        raise OutputError(f"{output} exists", "choose another name with -o, or add --overwrite")
+        raise OutputError(f"{output} exists already", "choose another name with -o, or add --overwrite")
     film = output.with_name(f"{output.name}.film.mov")
     # ProRes keeps ten bits of every channel: what comes out again differs by less than a level of eight bits
     yield film, replace(config, overwrite=True, encode=replace(config.encode, codec="prores"))

@@ -40,7 +40,7 @@ def preview(
         run = prepare(video, output, config, on_event or ignore)
         folder = run.plan.output.with_name(f"{run.plan.output.stem}-preview")
         if folder.exists() and not config.overwrite:
-            raise OutputError(f"{folder} exists", "remove it, or add --overwrite")
+            raise OutputError(f"{folder} exists already", "choose another name with -o, or add --overwrite")
         for old in folder.glob("frame_*.png"):
             old.unlink()
         scene = scene_of(find_people(run), run.stages)
