@@ -18,9 +18,9 @@ def command() -> None:
 
 @command.command()
 @click.argument("clip", type=click.Path(path_type=Path))
-@click.option("--style", default="skeleton", show_default=True)
-@click.option("--pose", default="blazepose", show_default=True)
-@click.option("--background", default="clean", show_default=True)
+@click.option("--style", default="skeleton", show_default=True, help="How people are drawn; see `animegen styles`.")
+@click.option("--pose", default="blazepose", show_default=True, help="Pose backend.")
+@click.option("--background", default="clean", show_default=True, help="As in `animegen convert`.")
 @click.option("--frames", default="200,2000", show_default=True, help="Lengths of the whole runs, by commas.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def convert(clip: Path, style: str, pose: str, background: str, frames: str, *, as_json: bool) -> None:

@@ -61,7 +61,13 @@ _CONVERT_OPTIONS = (
     click.option("--start", type=Seconds(), help="Begin here: seconds or HH:MM:SS."),
     click.option("--end", type=Seconds(), help="End here: seconds or HH:MM:SS."),
     click.option("--max-people", type=click.IntRange(min=1), help="Draw only those longest on screen."),
-    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where networks run.",
+    ),
     click.option("--seed", type=int, default=0, show_default=True, help="Draws what cannot be measured."),
     click.option(
         "--set",
