@@ -13,6 +13,7 @@ import numpy as np
 from av.container import InputContainer
 
 from animegen.errors import InputError
+from animegen.video.local import local_url
 from animegen.video.timeline import Int64Array, Timeline, make_timeline
 
 DECODER_THREADS = 2
@@ -35,7 +36,9 @@ _TELLING_CODECS = {"h264", "hevc", "vvc", "av1", "vp9", "prores", "dnxhd", "mjpe
 def open_container(path: Path) -> InputContainer:
     """An open container, allowed to read nothing but local files. Raises InputError."""
     try:
-        container = av.open(f"file:{path}", metadata_errors="replace", container_options={"protocol_whitelist": "file"})
+        container = av.open(
+            local_url(path), metadata_errors="replace", container_options={"protocol_whitelist": "file"}
+        )
     except (av.FFmpegError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read as a video: {_reason(error)}", "is it a video file, and is it whole?"

@@ -13,6 +13,7 @@ from animegen.errors import OutputError
 from animegen.jobs.artefacts import artefact
 from animegen.types import Frame, Uint8Array
 from animegen.video.encode import BITEXACT
+from animegen.video.local import local_url
 
 CRF = 18
 ENCODER_THREADS = 2
@@ -28,7 +29,7 @@ def write_film(path: Path, frames: Iterable[Frame], rate: Fraction, *, lossless:
     ``rate`` is the nominal number of frames a second. ``lossless`` keeps every RGB sample. Otherwise odd sizes lose
     their last row or column, as 4:2:0 needs.
     """
-    with artefact(path) as part, av.open(str(part), "w", format="mp4") as container:
+    with artefact(path) as part, av.open(local_url(part), "w", format="mp4") as container:
         container.flags |= BITEXACT
         stream = None
         for frame in frames:

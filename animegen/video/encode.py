@@ -17,7 +17,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from animegen.errors import InvalidValue, OutputError
 from animegen.jobs.artefacts import artefact, write_hint
 from animegen.types import Colour, Frame, Uint8Array
-from animegen.video.containers import Encoder
+from animegen.video.local import local_url
 
 if TYPE_CHECKING:
     from animegen.video.plan import OutputPlan
@@ -31,6 +31,9 @@ BITEXACT = 0x0400
 FRAME_TICK = Fraction(1, 1000)
 """In a segment file frame n of the segment stands at n of these: an ordinal, not a time."""
 
+LONGEST_DELAY = 64
+"""Frames by which decoding runs ahead of showing at most: more than any encoder holds back."""
+
 _PRIMARIES = {"bt709": 1, "bt470m": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "bt2020": 9, "smpte432": 12}
 _TRANSFERS = {"bt709": 1, "gamma22": 4, "gamma28": 5, "smpte170m": 6, "smpte240m": 7, "linear": 8, "iec61966-2-1": 13}
 _MATRICES = {"bt709": 1, "bt470bg": 5, "smpte170m": 6}
@@ -42,17 +45,18 @@ def silence_encoders() -> None:
     os.environ.setdefault("SVT_LOG", "1")
 
 
-def opens(encoder: Encoder) -> bool:
-    """Whether the encoder really works here: it is made to encode one small frame."""
+def opens(encoder: str, pixel_format: str, size: tuple[int, int], options: dict[str, str]) -> bool:
+    """Whether the encoder works here, with these options for frames of this (width, height): it has to encode one."""
     silence_encoders()
     try:
-        context = av.CodecContext.create(encoder.name, "w")
+        context = av.CodecContext.create(encoder, "w")
         assert isinstance(context, av.VideoCodecContext)
-        context.width = context.height = 256
-        context.pix_fmt = encoder.pixel_format
+        context.width, context.height = size
+        context.pix_fmt = pixel_format
         context.time_base = Fraction(1, 25)
-        context.options = dict(encoder.options)
-        frame = av.VideoFrame(256, 256, encoder.pixel_format)
+        context.options = options
+        context.thread_count = ENCODER_THREADS
+        frame = av.VideoFrame(*size, pixel_format)
         frame.pts = 0
         return bool([*context.encode(frame), *context.encode(None)])
     except (ValueError, av.FFmpegError):
@@ -70,13 +74,14 @@ class SegmentWriter:
         self.plan = plan
         self.path = path
         self.count = 0
+        self._decoded = -LONGEST_DELAY - 1
         self._stack = ExitStack()
         self._reformatter = VideoReformatter()
 
     def __enter__(self) -> Self:
         self._part = self._stack.enter_context(artefact(self.path))
         try:
-            self._container = av.open(str(self._part), "w", format=self.plan.segment_muxer)
+            self._container = av.open(local_url(self._part), "w", format=self.plan.segment_muxer)
             self._stream = _add_stream(self._container, self.plan)
         except BaseException:
             self._stack.close()
@@ -119,6 +124,10 @@ class SegmentWriter:
 
     def _mux(self, picture: av.VideoFrame | None) -> None:
         for packet in self._stream.codec_context.encode(picture):
+            # libx265 leaves decoding times undefined in clips shorter than its delay; only the order counts here
+            assert packet.pts is not None
+            told = packet.pts if packet.dts is None else min(packet.dts, packet.pts)
+            packet.dts = self._decoded = max(told, self._decoded + 1)
             packet.stream = self._stream
             packet.time_base = FRAME_TICK
             packet.duration = 1

@@ -18,7 +18,7 @@ from animegen.video.colour import RgbConverter, read_colour
 from animegen.video.decoding import Reader, open_container, scan, video_stream
 from animegen.video.hdr import peak_luminance
 from animegen.video.orientation import Orientation
-from animegen.video.streams import Chapter, StreamInfo, read_chapters, read_streams
+from animegen.video.streams import Chapter, StreamInfo, picture_stream, read_chapters, read_streams
 from animegen.video.timeline import Timeline
 
 SQUARE = Fraction(1, 100)
@@ -35,7 +35,7 @@ class Film:
         with open_container(path) as container:
             self.streams: tuple[StreamInfo, ...] = read_streams(container)
             self.chapters: tuple[Chapter, ...] = read_chapters(container)
-            self._stream = _picture_stream(path, self.streams)
+            self._stream = _shown_stream(path, self.streams)
             stream = video_stream(container, self._stream)
             if stream.codec_context is None:
                 raise InputError(
@@ -99,13 +99,13 @@ class Film:
         )
 
 
-def _picture_stream(path: Path, streams: tuple[StreamInfo, ...]) -> int:
-    videos = [stream for stream in streams if stream.type == "video" and not stream.is_attached_picture]
-    if not videos:
+def _shown_stream(path: Path, streams: tuple[StreamInfo, ...]) -> int:
+    index = picture_stream(streams)
+    if index is None:
         found = {"a cover picture" if stream.is_attached_picture else stream.type for stream in streams}
         only = " and ".join(sorted(found)) or "nothing"
         raise InputError(f"{path} holds no pictures, only {only}", "name a file with a video stream")
-    return next((stream for stream in videos if stream.is_default), videos[0]).index
+    return index
 
 
 def _rate(timeline: Timeline, told: Fraction | None) -> Fraction:

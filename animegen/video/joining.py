@@ -19,7 +19,9 @@ from animegen.errors import OutputError
 from animegen.jobs.artefacts import write_hint
 from animegen.video.carry import add_streams, carried_packets, chapters, lasting_tags
 from animegen.video.containers import container_named
+from animegen.video.decoding import open_container
 from animegen.video.encode import BITEXACT
+from animegen.video.local import local_url
 from animegen.video.pictures import write_gif, write_pictures
 from animegen.video.plan import IMAGE, OutputPlan
 from animegen.video.segments import AnyPacket, SegmentOrder, scan, segment_packets, shown_frame
@@ -89,7 +91,7 @@ def _writing(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {error.strerror or error}", write_hint(error)) from error
     except av.FFmpegError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror}", "--drop-streams leaves out all but the picture"
+            f"cannot write {path}: {error.strerror}", "another container may take it: mkv takes nearly everything"
         ) from error
 
 
@@ -98,9 +100,11 @@ def _join_film(plan: OutputPlan, segments: Sequence[Path], orders: Sequence[Segm
     with ExitStack() as stack:
         media = None
         if plan.picture_stream != IMAGE:
-            media = stack.enter_context(av.open(str(plan.source), metadata_errors="replace"))
-        first = stack.enter_context(av.open(str(segments[0])))
-        out = stack.enter_context(av.open(str(part), "w", format=muxer, container_options=_muxer_options(plan, media)))
+            media = stack.enter_context(open_container(plan.source))
+        first = stack.enter_context(av.open(local_url(segments[0])))
+        out = stack.enter_context(
+            av.open(local_url(part), "w", format=muxer, container_options=_muxer_options(plan, media))
+        )
         out.flags |= BITEXACT
         video = _add_video(out, first.streams.video[0], plan)
         packets = [_film_packets(plan, segments, orders, video)]

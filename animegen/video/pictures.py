@@ -11,6 +11,7 @@ import av
 from av.filter import Graph
 
 from animegen.video.encode import BITEXACT
+from animegen.video.local import local_url
 from animegen.video.plan import OutputPlan
 from animegen.video.segments import segment_packets
 from animegen.video.ticks import rescale
@@ -38,7 +39,7 @@ def write_gif(plan: OutputPlan, segments: Sequence[Path], part: Path) -> None:
     last = rescale(plan.durations[-1:], plan.time_base, GIF_TICK)[0]
     palette = _palette(segments)
     options = {"loop": "0", "final_delay": str(max(last, GIF_SHORTEST))}
-    with av.open(str(part), "w", format="gif", container_options=options) as out:
+    with av.open(local_url(part), "w", format="gif", container_options=options) as out:
         out.flags |= BITEXACT
         stream = out.add_stream("gif", rate=plan.rate, width=plan.width, height=plan.height)
         assert isinstance(stream, av.VideoStream)
@@ -53,7 +54,7 @@ def write_gif(plan: OutputPlan, segments: Sequence[Path], part: Path) -> None:
 def _frames(segments: Sequence[Path]) -> Iterator[av.VideoFrame]:
     number = 0
     for path in segments:
-        with av.open(str(path)) as container:
+        with av.open(local_url(path)) as container:
             for frame in container.decode(video=0):
                 frame.pts, frame.time_base = number, Fraction(1, 25)
                 yield frame

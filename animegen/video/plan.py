@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from animegen.config import EncodeConfig
 from animegen.errors import OutputError
-from animegen.types import Colour
+from animegen.types import Colour, VideoInfo
 from animegen.video.beside import StreamPlan, plan_streams, sound_and_text
 from animegen.video.containers import (
     CONTAINERS,
@@ -28,8 +28,10 @@ from animegen.video.containers import (
     encoder_for,
     first_to_carry,
 )
+from animegen.video.decoding import open_container
 from animegen.video.encode import opens
 from animegen.video.source import VideoFile
+from animegen.video.streams import picture_stream
 
 _MATRICES = frozenset({"bt709", "smpte170m", "bt470bg"})
 IMAGE = -1
@@ -148,27 +150,18 @@ def plan_output(
     stop = total if stop is None else stop
     if not 0 <= start < stop <= total:
         raise OutputError(f"frames {start}..{stop} are not in the source, which has {total}")
-    picture = picture_stream(source)
+    info, picture = source.info, source_stream(source)
     with _opened(source) as media:
         path = output if output is not None else _default_output(source, media, encode, suffix)
         container = container_for(path)
-        encoder = _choose_encoder(container, encode)
+        encoder = _choose_encoder(container, encode, (info.width, info.height))
         streams, warnings = plan_streams(media, picture, container, encoder.codec, encode) if media else ([], [])
         origin = clock_start(media) if media else Fraction(0)
-    info = source.info
     _check_place(path, source.path, overwrite)
-    _check_pictures(path, container, stop - start)
-    if container.kind == "gif" and info.rate > GIF_FASTEST:
-        raise OutputError(
-            f"a GIF cannot show {float(info.rate):g} frames a second: {path}", "write mp4 or webm, or a slower video"
-        )
-    pixel_format = encoder.alpha_pixel_format if encode.alpha else encoder.pixel_format
-    if encoder.whole_pixel_format and (info.width % 2 or info.height % 2):
-        pixel_format = encoder.whole_pixel_format
-        warnings.append(
-            f"{info.width}x{info.height} is odd, so {encoder.codec} is written with full chroma ({pixel_format}), "
-            "which some players cannot show; --codec vp9 or av1 plays more widely"
-        )
+    _check_pictures(path, container, stop - start, info.rate)
+    pixel_format = _pixel_format(encoder, (info.width, info.height), alpha=encode.alpha)
+    if pixel_format == encoder.whole_pixel_format:
+        warnings.append(_about_odd_size(encoder, info))
     if start > 0:
         origin = source.timeline.time(start)
     return OutputPlan(
@@ -204,14 +197,14 @@ def clock_start(media: InputContainer) -> Fraction:
     return Fraction(media.start_time or 0, av.time_base) if free else Fraction(0)
 
 
-def picture_stream(source: VideoFile) -> int:
+def source_stream(source: VideoFile) -> int:
     """The number of the source's video stream; IMAGE where it is an image."""
-    videos = [stream for stream in source.streams if stream.type == "video" and not stream.is_attached_picture]
-    return next((stream.index for stream in videos if stream.is_default), videos[0].index if videos else IMAGE)
+    index = picture_stream(source.streams)
+    return IMAGE if index is None else index
 
 
 def _opened(source: VideoFile) -> AbstractContextManager[InputContainer | None]:
-    return av.open(str(source.path), metadata_errors="replace") if source.streams else nullcontext()
+    return open_container(source.path) if source.streams else nullcontext()
 
 
 def _default_output(source: VideoFile, media: InputContainer | None, encode: EncodeConfig, suffix: str) -> Path:
@@ -228,7 +221,8 @@ def _default_output(source: VideoFile, media: InputContainer | None, encode: Enc
     return path.with_name(f"{path.stem}{suffix}{path.suffix if asked in own.suffixes else own.suffixes[0]}")
 
 
-def _choose_encoder(container: Container, encode: EncodeConfig) -> Encoder:
+def _choose_encoder(container: Container, encode: EncodeConfig, size: tuple[int, int]) -> Encoder:
+    """The encoder asked for; for H.264 NVENC where it opens and has the preset, unless x264 is asked for by name."""
     if encode.alpha and container.alpha_codec is None:
         raise OutputError(f"{container.name} cannot be transparent", "write mov, webm or a folder of PNG pictures")
     default = container.alpha_codec if encode.alpha else container.codecs[0]
@@ -242,27 +236,46 @@ def _choose_encoder(container: Container, encode: EncodeConfig) -> Encoder:
         raise OutputError(
             f"{encoder.codec} cannot be transparent", f"leave --codec out: {container.name} then has {default}"
         )
-    _check_quality(encoder, encode)
-    if name == "h264":
+    if name in {"h264", "avc"}:
         nvenc = encoder_for("h264_nvenc")
-        if (encode.preset is None or encode.preset in nvenc.presets) and opens(nvenc):
-            encoder = nvenc
-    if not opens(encoder):
-        raise OutputError(f"the encoder {encoder.name} does not open on this machine", "choose another --codec")
+        fits = not _is_odd(size) and (encode.preset is None or encode.preset in nvenc.presets)
+        encoder = nvenc if fits and _opens(nvenc, encode, size) else encoder
+    _check_quality(encoder, encode)
+    if not _opens(encoder, encode, size):
+        frames = f"{size[0]}x{size[1]} frames"
+        raise OutputError(f"the encoder {encoder.name} cannot write {frames} on this machine", "choose another --codec")
     return encoder
+
+
+def _opens(encoder: Encoder, encode: EncodeConfig, size: tuple[int, int]) -> bool:
+    return opens(encoder.name, _pixel_format(encoder, size, alpha=encode.alpha), size, dict(_options(encoder, encode)))
 
 
 def _check_quality(encoder: Encoder, encode: EncodeConfig) -> None:
     if encode.crf is not None and (encoder.crf is None or encode.crf > encoder.max_crf):
         allowed = f"0..{encoder.max_crf}" if encoder.crf else "no --crf: its quality is fixed"
         raise OutputError(f"--crf {encode.crf} does not fit {encoder.codec}", f"{encoder.codec} takes {allowed}")
-    if encode.preset is not None and encode.preset not in (*encoder.presets, *_nvenc_presets(encoder)):
+    if encode.preset is not None and encode.preset not in encoder.presets:
         allowed = f"one of {', '.join(encoder.presets)}" if encoder.presets else f"{encoder.codec} has no presets"
-        raise OutputError(f"unknown preset '{encode.preset}' for {encoder.codec}", allowed)
+        raise OutputError(f"unknown preset '{encode.preset}' for {encoder.name}", allowed)
 
 
-def _nvenc_presets(encoder: Encoder) -> tuple[str, ...]:
-    return encoder_for("h264_nvenc").presets if encoder.codec == "h264" else ()
+def _about_odd_size(encoder: Encoder, info: VideoInfo) -> str:
+    return (
+        f"{info.width}x{info.height} is odd, so {encoder.codec} is written with full chroma "
+        f"({encoder.whole_pixel_format}), which QuickTime and most phones cannot play; for a file that plays widely "
+        "write .webm (with --reencode-audio for its sound), or crop the input to an even size"
+    )
+
+
+def _is_odd(size: tuple[int, int]) -> bool:
+    return any(side % 2 for side in size)
+
+
+def _pixel_format(encoder: Encoder, size: tuple[int, int], *, alpha: bool) -> str:
+    if alpha:
+        return encoder.alpha_pixel_format
+    return encoder.whole_pixel_format if encoder.whole_pixel_format and _is_odd(size) else encoder.pixel_format
 
 
 def _options(encoder: Encoder, encode: EncodeConfig) -> tuple[tuple[str, str], ...]:
@@ -308,7 +321,11 @@ def _check_place(path: Path, source: Path, overwrite: bool) -> None:
         ) from error
 
 
-def _check_pictures(path: Path, container: Container, frames: int) -> None:
+def _check_pictures(path: Path, container: Container, frames: int, rate: Fraction) -> None:
+    if container.kind == "gif" and rate > GIF_FASTEST:
+        raise OutputError(
+            f"a GIF cannot show {float(rate):g} frames a second: {path}", "write mp4 or webm, or a slower video"
+        )
     if container.kind != "pictures":
         return
     if "%" in path.name:

@@ -13,6 +13,7 @@ from av.stream import Stream
 
 from animegen.errors import OutputError
 from animegen.video.encode import FRAME_TICK
+from animegen.video.local import local_url
 from animegen.video.ticks import nearest_tick
 
 AnyPacket: TypeAlias = "Packet[Stream]"
@@ -34,7 +35,7 @@ def shown_frame(packet: AnyPacket) -> int:
 
 def segment_packets(path: Path) -> Iterator[AnyPacket]:
     """The encoded packets of one segment in decoding order."""
-    with av.open(str(path)) as container:
+    with av.open(local_url(path)) as container:
         yield from (packet for packet in container.demux(container.streams[0]) if packet.size)
 
 
@@ -43,7 +44,7 @@ def scan(segments: Sequence[Path], frames: int) -> list[SegmentOrder]:
     orders = []
     for path in segments:
         try:
-            with av.open(str(path)) as container:
+            with av.open(local_url(path)) as container:
                 stream = container.streams[0]
                 shown = tuple(shown_frame(packet) for packet in container.demux(stream) if packet.size)
                 orders.append(SegmentOrder(shown, stream.codec_context.extradata or b""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -39,6 +40,13 @@ class Chapter:
 def read_streams(container: InputContainer) -> tuple[StreamInfo, ...]:
     """Every stream of an open container, in its order."""
     return tuple(_stream_info(stream) for stream in container.streams)
+
+
+def picture_stream(streams: Sequence[StreamInfo]) -> int | None:
+    """The number of the video stream that players show: the default one, else the first; None where there is none."""
+    videos = [stream for stream in streams if stream.type == "video" and not stream.is_attached_picture]
+    videos.sort(key=lambda stream: not stream.is_default)
+    return videos[0].index if videos else None
 
 
 def read_chapters(container: InputContainer) -> tuple[Chapter, ...]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import av
 
 from animegen.errors import InputError
+from animegen.video.decoding import open_container
 from animegen.video.pictures import GIF_SHORTEST, GIF_TICK
-from animegen.video.plan import clock_start, picture_stream
+from animegen.video.plan import clock_start, source_stream
 from animegen.video.source import VideoFile, open_video
 from animegen.video.streams import Chapter
 from animegen.video.ticks import rescale
@@ -75,7 +76,7 @@ def verify(source: Path, output: Path) -> VerifyReport:
 def _clock_shift(path: Path, video: VideoFile) -> Fraction:
     if not video.streams:
         return Fraction(0)
-    with av.open(str(path), metadata_errors="replace") as media:
+    with open_container(path) as media:
         return clock_start(media)
 
 
@@ -107,8 +108,8 @@ def _times(before: VideoFile, after: VideoFile, shift: Fraction) -> list[Check]:
 def _end(video: VideoFile) -> Fraction:
     """When the last frame is over, in seconds: what the file says of the stream, else by its last frame."""
     if video.streams:
-        with av.open(str(video.path), metadata_errors="replace") as media:
-            stream = media.streams[picture_stream(video)]
+        with open_container(video.path) as media:
+            stream = media.streams[source_stream(video)]
             told = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
             if told:  # Matroska; what it gives as the stream's duration is the whole file's
                 return (int(told[1]) * 60 + int(told[2])) * 60 + Fraction(told[3])
@@ -138,7 +139,7 @@ def _read_tracks(video: VideoFile, shift: Fraction) -> list[_Track]:
     times: dict[int, list[Fraction]] = {stream.index: [] for stream in wanted}
     codecs = {stream.index: stream.codec for stream in wanted}
     try:
-        with av.open(str(video.path), metadata_errors="replace") as media:
+        with open_container(video.path) as media:
             for packet in media.demux(*(media.streams[index] for index in digests)):
                 payload = _payload(packet, codecs[packet.stream_index]) if packet.size else b""
                 if payload and packet.pts is not None:
