@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from fractions import Fraction
@@ -100,7 +101,7 @@ class _Footage:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._capture = cv2.VideoCapture(str(path))
+        self._capture = _open_footage(path)
         self._rate = Fraction(self._capture.get(cv2.CAP_PROP_FPS) or 25.0).limit_denominator(1001)
         self._recent: OrderedDict[int, Uint8Array] = OrderedDict()
         self._next = 0
@@ -120,7 +121,7 @@ class _Footage:
                 return self._recent[number]
             if number < self._next:
                 self._capture.release()
-                self._capture = cv2.VideoCapture(str(self._path))
+                self._capture = _open_footage(self._path)
                 self._next = 0
             self._read()
 
@@ -136,6 +137,11 @@ class _Footage:
         self._next += 1
         while len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
+
+
+def _open_footage(path: Path) -> cv2.VideoCapture:
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's AV_LOG_QUIET: what is wrong is raised, not printed
+    return cv2.VideoCapture(str(path))
 
 
 def make_anime(options: None, context: PluginContext) -> Background:
