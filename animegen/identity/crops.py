@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animegen.errors import InputError, InvalidValue
+from animegen.errors import InvalidValue
+from animegen.jobs import load_arrays, reading, save_arrays
 from animegen.types import Crop, Float64Array, Frame, Mask, Pose, Skeleton, Uint8Array
 
 _MARGIN = 0.12
@@ -99,25 +98,19 @@ def save_crops(path: Path, crops: Sequence[Crop]) -> None:
     for name, blobs in (("picture", pictures), ("mask", masks)):
         arrays[name] = np.frombuffer(b"".join(blobs), np.uint8)
         arrays[f"{name}_end"] = np.cumsum([len(blob) for blob in blobs], dtype=np.int64)
-    with path.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the arrays for its flag
+    save_arrays(path, arrays)
 
 
 def load_crops(path: Path) -> list[Crop]:
     """The crops of a file written by :func:`save_crops`; raises InputError naming the file when it is damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            data = {name: archive[name] for name in archive.files}
+    with reading(path, "remove it; the next run makes it anew"):
+        data = load_arrays(path)
         count = len(data["frame_index"])
         if count == 0:
             return []
         skeleton = _skeleton(str(data["skeleton"]))
         pictures, masks = _blobs(data, "picture"), _blobs(data, "mask")
         return [_crop(data, k, skeleton, pictures[k], masks[k]) for k in range(count)]
-    except (OSError, ValueError, KeyError, EOFError, IndexError, BadZipFile, zlib.error, cv2.error) as error:
-        raise InputError(
-            f"{path} is no whole file of crops: {error}", "delete it; the next run makes it anew"
-        ) from None
 
 
 def _crop(data: dict[str, NDArray[Any]], k: int, skeleton: Skeleton, picture: Uint8Array, mask: Uint8Array) -> Crop:
@@ -138,7 +131,7 @@ def _encode(suffix: str, image: Uint8Array, setting: int, value: int) -> bytes:
 
 
 def _decode(data: Uint8Array, flags: int) -> Uint8Array:
-    image = cv2.imdecode(data, flags)
+    image = cv2.imdecode(data, flags) if len(data) else None
     if image is None:
         raise ValueError("a picture in it is damaged")
     return np.asarray(image, np.uint8)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from animegen.identity.colours import apart, dominant, looks_like_skin, near
+from animegen.identity.colours import Lab, apart, dominant
 from animegen.identity.natural import draw_palette, stable_seed
 from animegen.identity.options import PaletteOptions
 from animegen.identity.regions import View, view_of
+from animegen.identity.skin import bare_skin, face_colour, hair_gamut, skin_gamut, without_face
 from animegen.identity.traits import measure_traits
 from animegen.protocols import IdentityPreserver, PluginContext
 from animegen.types import PARTS, Crop, Float32Array, Identity, Palette, Part, PartColour, Track
@@ -17,7 +19,7 @@ from animegen.types import PARTS, Crop, Float32Array, Identity, Palette, Part, P
 _LEAST_PIXELS = 6
 _SHOWN, _LEAST_SHOWN = 0.25, 0.1
 """Share of the views that must show a part for it to be fully believed, and at all: a bad pose finds legs on tables."""
-_LIT: Mapping[Part, float] = {"hair": 0.55, "skin": 0.8, "eyes": 0.5, "upper": 0.8, "lower": 0.8, "shoes": 0.8}
+_LIT: Mapping[Part, float] = {"hair": 0.55, "skin": 0.7, "eyes": 0.5, "upper": 0.8, "lower": 0.8, "shoes": 0.8}
 """How far to the lit side a part's colour is taken; hair shines and eyes reflect."""
 _LEAST_CONFIDENCE = 0.15
 """Under this a measured colour is no better than a drawn one."""
@@ -25,7 +27,8 @@ _ENOUGH_PIXELS: Mapping[Part, float] = {
     "hair": 300.0, "skin": 150.0, "eyes": 80.0, "upper": 600.0, "lower": 400.0, "shoes": 120.0,
 }  # fmt: skip
 """Pixels over all crops from which their number no longer limits the confidence."""
-_SKIN_NEAR = 9.0
+_TINT = 20.0
+"""Distance in CIELAB between skin as it is pictured and as it can be at which its colour is half as sure."""
 
 
 class PalettePreserver:
@@ -69,9 +72,10 @@ def palette_distance(a: Palette, b: Palette) -> float:
 def _measure(views: Sequence[View]) -> dict[Part, PartColour]:
     """The colours that the views show surely enough."""
     found: dict[Part, PartColour | None] = {}
-    skin = _skin(views)
-    found["skin"] = skin
-    found["hair"] = _pooled("hair", [_without_skin(view.pixels("hair"), skin) for view in views])
+    face = face_colour(views)
+    found["skin"] = None if face is None else _skin(views, face)
+    hair = _pooled("hair", [without_face(view, view.pixels("hair")) for view in views])
+    found["hair"] = None if hair is None else replace(hair, lab=hair_gamut(hair.lab))
     found["eyes"] = _pooled("eyes", [_iris(view.pixels("eyes")) for view in views])
     found["upper"] = _pooled("upper", [view.pixels("upper") for view in views])
     lower = [view.pixels("lower") for view in views]
@@ -82,22 +86,20 @@ def _measure(views: Sequence[View]) -> dict[Part, PartColour]:
     return {part: c for part, c in found.items() if c is not None and c.confidence >= _LEAST_CONFIDENCE}
 
 
-def _skin(views: Sequence[View]) -> PartColour | None:
-    """The face's colour, from its pixels that can be skin at all; a face seen at a slant counts less."""
-    face = []
-    for view in views:
-        pixels = view.pixels("skin")
-        face.append(pixels[looks_like_skin(pixels)])
-    return _pooled("skin", face, [_facing(view) for view in views])
+def _skin(views: Sequence[View], face: Lab) -> PartColour | None:
+    """The colour of all bare skin; a face seen at a slant counts less, as does a light that is not neutral."""
+    seen = [bare_skin(view, face) for view in views]
+    colour = _pooled("skin", [skin_gamut(pixels) for pixels in seen], [_facing(view) for view in views])
+    if colour is None:
+        return None
+    pixels = np.concatenate(seen)
+    tinted = float(np.linalg.norm(pixels - skin_gamut(pixels), axis=1).mean())
+    return PartColour(colour.lab, round(colour.confidence * _TINT / (_TINT + tinted), 3))
 
 
 def _facing(view: View) -> float:
     head = view.body.head
     return 0.0 if head is None else 0.2 + 0.8 * max(0.0, head.facing)
-
-
-def _without_skin(pixels: Float32Array, skin: PartColour | None) -> Float32Array:
-    return pixels if skin is None else pixels[~near(pixels, skin.lab, _SKIN_NEAR)]
 
 
 def _iris(pixels: Float32Array) -> Float32Array:

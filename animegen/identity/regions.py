@@ -10,25 +10,27 @@ from numpy.typing import NDArray
 
 from animegen.colour import rgb_to_lab
 from animegen.identity.body import Body, Head, between, capsule, inside, polygon
-from animegen.types import Crop, Float32Array
+from animegen.types import Crop, Float32Array, Float64Array
 
 Region = NDArray[np.bool_]
 
 _LEAST_HEAD = 10.0
 """Height of a head in pixels under which hair and face cannot be told apart."""
 _LEAST_HEAD_FOR_EYES = 60.0
-
-
 _PIXELS_PER_CROP = 400
+_HAIRLINE = 0.22
+"""How far the hair above a brow reaches down from the crown, in heights of the head."""
+_LEAST_TOP, _HIGHEST_HAIR = 0.48, 0.8
+"""How far above the eyes hair reaches, in heights of the head; higher up it is an arm or another person."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """One crop taken apart: CIELAB f32 [h, w, 3], the silhouette and the parts as bool [h, w].
 
-    A part that cannot be there is absent. Beside the six parts there are ``forearm``, ``upper_arm`` and ``shin`` for
-    the traits, ``beside`` (beside the neck) and ``back`` (below the shoulders) for the hair's length, and ``before``:
-    the forearms and hands with some room, which may hide what lies behind them.
+    A part that cannot be there is absent. Beside the six parts there are ``upper_arm``, ``forearm`` and ``shin`` for
+    bare skin and sleeves, ``beside`` (beside the neck) and ``back`` (below the shoulders) for the hair's
+    length, and ``before``: the forearms and hands with some room, which may hide what lies behind them.
     """
 
     lab: Float32Array
@@ -51,18 +53,19 @@ def view_of(crop: Crop) -> View:
     parts: dict[str, Region] = {}
     head = body.head
     if head is not None and head.height >= _LEAST_HEAD:
-        parts |= _head_parts(body, head)
+        parts |= _head_parts(body, head, silhouette)
     arms = _arms(body)
     parts |= arms | _torso(body, arms) | _legs(body, arms)
     return View(rgb_to_lab(crop.image), body, silhouette, {name: part & silhouette for name, part in parts.items()})
 
 
-def _head_parts(body: Body, head: Head) -> dict[str, Region]:
+def _head_parts(body: Body, head: Head, silhouette: Region) -> dict[str, Region]:
     rows, columns = np.mgrid[: body.shape[0], : body.shape[1]]
     dx, dy = columns - head.eyes[0], rows - head.eyes[1]
     up = (dx * head.up[0] + dy * head.up[1]) / head.height
     side = np.abs(dx * head.across[0] + dy * head.across[1]) / head.height
-    crown = (up > 0.24) & (up < 0.55) & (side < 0.3)
+    top = _top(up[(side < 0.12) & silhouette])
+    crown = (up > max(0.24, top - _HAIRLINE)) & (up < top) & (side < 0.3)
     temples = (up > -0.35) & (up <= 0.3) & (side > 0.33) & (side < 0.5)
     parts = {"hair": crown | temples, "beside": (up < -0.55) & (up > -0.95) & (side > 0.22) & (side < 0.55)}
     if head.facing < -0.25:
@@ -76,6 +79,12 @@ def _head_parts(body: Body, head: Head) -> dict[str, Region]:
         discs = [capsule(body.shape, (eye, eye), 0.026 * head.height) for eye in eyes]
         parts["eyes"] = discs[0] | discs[1]
     return parts
+
+
+def _top(up: Float64Array) -> float:
+    """Where the head ends, from the silhouette's heights above the eyes: hair stands up, children are all brow."""
+    above = up[(up > 0.2) & (up < _HIGHEST_HAIR)]
+    return max(_LEAST_TOP, float(np.quantile(above, 0.95))) if len(above) else _LEAST_TOP
 
 
 def _arms(body: Body) -> dict[str, Region]:
