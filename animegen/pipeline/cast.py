@@ -23,6 +23,7 @@ from animegen.pipeline.analyse import crop_interval
 from animegen.pipeline.run import Run
 from animegen.pose.clip import PoseClip
 from animegen.pose.files import load_npz
+from animegen.pose.sides import repair_sides
 from animegen.pose.smooth import fill_gaps, smooth_track
 from animegen.tracking import keep_longest, track_clip
 from animegen.types import Crop, Float32Array, Identity, Pose, Prepared, Track
@@ -85,9 +86,9 @@ def cast(run: Run) -> Cast:
 
 
 def _smoothed(run: Run, track: Track) -> Track:
-    """A track without short gaps and without jitter, by the true times of its frames."""
+    """A track with left and right put right, without short gaps and jitter, by the true times of its frames."""
     rate = run.video.info.rate
-    whole = fill_gaps(track, round(rate * GAP_SECONDS))
+    whole = fill_gaps(repair_sides(track), round(rate * GAP_SECONDS))
     return smooth_track(whole, rate, [run.video.timeline.time(index) for index in whole.frame_indices])
 
 

@@ -17,9 +17,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from animegen.types import Float64Array, Pose, Track
+from animegen.types import Float64Array, Skeleton, Track
 
-_HEAD = frozenset({"eye", "ear", "mouth", "face"})
+_HEAD = frozenset({"nose", "eye", "ear", "mouth", "face"})
 _TRUNK = frozenset({"shoulder", "hip"})
 _LEGS = frozenset({"knee", "ankle", "heel", "toe", "foot"})
 _DISTANCE = 0.5
@@ -40,58 +40,61 @@ _Flags = NDArray[np.bool_]
 def repair_sides(track: Track) -> Track:
     """The track with left and right exchanged in those frames in which the detector had mistaken them.
 
-    The person as a whole is decided first, then the legs and the head alone. Points change places with their scores
-    and depths; boxes, masks and expressions stay. Poses that are right are handed on as they are, and so is a track
-    of nothing but such. Takes time in proportion to the number of frames.
+    The person as a whole is decided first, then the legs and the head alone. Points change places with their scores.
+    Depth is drawn from the frames around, since a detector that takes one side for the other takes front for back.
+    Boxes, masks and expressions stay. Poses that are right are handed on as they are, and so is a track of nothing but
+    such. Takes time in proportion to the number of frames.
     """
     if len(track.poses) < 3:
         return track
     skeleton = track.poses[0].skeleton
-    pairs = _left_first(skeleton.points, skeleton.flip_pairs)
+    pairs = _left_first(skeleton)
+    head, trunk, legs = (_named(skeleton, words) for words in (_HEAD, _TRUNK, _LEGS))
+    inner = ~(head | legs)
     body = _Body.observed(track)
-    trunk = _named(skeleton.points, pairs, _TRUNK)
-    limbs = _named(skeleton.points, pairs, _HEAD | _LEGS)
-    body.exchange(pairs, body.mistaken(pairs[~np.isin(pairs[:, 0], limbs)]))
-    for words in (_LEGS, _HEAD):
-        part = _named(skeleton.points, pairs, words)
-        body.exchange(part, body.mistaken(part, trunk))
-    poses = tuple(_reordered(pose, order) for pose, order in zip(track.poses, body.order, strict=True))
-    return track if poses == track.poses else Track(track.id, track.frame_indices, poses)
+    body.exchange(pairs, body.mistaken(_within(pairs, inner)), np.ones_like(inner))
+    for part in (legs, head):
+        sides = _within(pairs, part)
+        body.exchange(sides, body.mistaken(sides, _within(pairs, trunk)), part)
+    return _repaired(track, body) if body.mended.any() else track
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Body:
     """A track's points as they stand after the exchanges so far.
 
-    ``gaps`` f64 [T - 1] frames from each pose to the next, ``size`` f64 [T] of the person in pixels, ``points`` f64
-    [T, K, D] pixels (with depth where every pose has it), ``score`` f64 [T, K], ``order`` [T, K] the place that every
-    point had in its pose.
+    ``time`` f64 [T] in frames, ``size`` f64 [T] of the person in pixels, ``points`` f64 [T, K, D] pixels (with depth
+    where every pose has it), ``score`` f64 [T, K], ``order`` [T, K] the place that every point had in its pose,
+    ``mended`` bool [T, K] points of a part that was exchanged.
     """
 
-    gaps: Float64Array
+    time: Float64Array
     size: Float64Array
     points: Float64Array
     score: Float64Array
     order: _Indices
+    mended: _Flags
 
     @classmethod
     def observed(cls, track: Track) -> _Body:
         poses = track.poses
         boxes = np.array([pose.bbox for pose in poses], np.float64)
         points = np.array([pose.xy for pose in poses], np.float64)
-        depth = [pose.z for pose in poses if pose.z is not None]
-        if len(depth) == len(poses):
-            points = np.concatenate([points, _DEPTH * np.array(depth, np.float64)[..., None]], axis=2)
+        depth = _depth(track)
+        if depth is not None:
+            points = np.concatenate([points, _DEPTH * depth[..., None]], axis=2)
         return cls(
-            np.diff(np.array(track.frame_indices, np.float64)),
+            np.array(track.frame_indices, np.float64),
             np.maximum(np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]), 1.0),
             points,
             np.array([pose.score for pose in poses], np.float64),
             np.tile(np.arange(points.shape[1]), (len(poses), 1)),
+            np.zeros(points.shape[:2], np.bool_),
         )
 
-    def exchange(self, pairs: _Indices, frames: _Flags) -> None:
-        """Let the two points of every pair change places in these frames."""
+    def exchange(self, pairs: _Indices, frames: _Flags, part: _Flags) -> None:
+        """Let the two points of every pair change places in these frames: those of the points in ``part``."""
+        self.mended[np.ix_(frames, part)] = True
         rows = np.flatnonzero(frames)[:, None]
         for array in (self.points, self.score, self.order):
             array[rows, pairs.ravel()] = array[rows, pairs[:, ::-1].ravel()]
@@ -108,7 +111,7 @@ class _Body:
         if trunk is not None:
             same = _OPPOSED * (self._width(pairs) * self._width(trunk)).sum(axis=1)
             alone += np.maximum(np.stack([-same, same], axis=1), 0)
-        return _cheapest(alone, _EXCHANGE / self.gaps, self._strain(self._across(pairs), score))
+        return _cheapest(alone, _EXCHANGE / np.diff(self.time), self._strain(self._across(pairs), score))
 
     def _across(self, pairs: _Indices) -> Float64Array:
         """f64 [T, P, D] the way from the right to the left point of each pair in sizes of the person."""
@@ -126,9 +129,10 @@ class _Body:
         The second axis tells whether the pose before is exchanged as against this one, the third whether the pose
         after is; an exchange turns a way round. ``score`` [T, P]. The longer a gap, the less is to be expected of it.
         """
-        before, after = (gap[:, None, None] for gap in (self.gaps[:-1], self.gaps[1:]))
+        gaps = np.diff(self.time)[:, None, None]
+        before, after = gaps[:-1], gaps[1:]
         weight = np.minimum(np.minimum(score[:-2], score[1:-1]), score[2:]) / score.sum(axis=1).mean()
-        weight *= np.minimum(self.gaps[:-1], self.gaps[1:])[:, None]
+        weight *= np.minimum(before, after)[:, 0]
         strain = np.empty((len(weight), 2, 2))
         for i, j in product((0, 1), repeat=2):
             came = (across[1:-1] - (1 - 2 * i) * across[:-2]) / before
@@ -162,19 +166,38 @@ def _cheapest(alone: Float64Array, switch: Float64Array, strain: Float64Array) -
     return np.array(path[::-1], np.bool_)
 
 
-def _left_first(names: tuple[str, ...], flip_pairs: tuple[tuple[int, int], ...]) -> _Indices:
+def _left_first(skeleton: Skeleton) -> _Indices:
     """[P, 2] the pairs of a skeleton, the left point first where its name tells."""
-    ordered = [(b, a) if "left" in names[b].split("_") else (a, b) for a, b in flip_pairs]
+    ordered = [(b, a) if "left" in skeleton.points[b].split("_") else (a, b) for a, b in skeleton.flip_pairs]
     return np.array(ordered, np.intp).reshape(-1, 2)
 
 
-def _named(names: tuple[str, ...], pairs: _Indices, words: Set[str]) -> _Indices:
-    """Those pairs whose names hold one of the words."""
-    return pairs[[not words.isdisjoint(names[a].split("_")) for a, _ in pairs]]
+def _named(skeleton: Skeleton, words: Set[str]) -> _Flags:
+    """bool [K] those points whose names hold one of the words."""
+    return np.array([not words.isdisjoint(name.split("_")) for name in skeleton.points], np.bool_)
 
 
-def _reordered(pose: Pose, order: _Indices) -> Pose:
-    """The pose with its points in another order; the same object where the order is its own."""
-    if (order == np.arange(len(order))).all():
-        return pose
-    return replace(pose, xy=pose.xy[order], score=pose.score[order], z=None if pose.z is None else pose.z[order])
+def _within(pairs: _Indices, part: _Flags) -> _Indices:
+    """Those pairs whose points are in the part."""
+    return pairs[part[pairs].all(axis=1)]
+
+
+def _depth(track: Track) -> Float64Array | None:
+    """f64 [T, K], or None unless every pose has depth."""
+    depth = [pose.z for pose in track.poses if pose.z is not None]
+    return np.array(depth, np.float64) if len(depth) == len(track.poses) else None
+
+
+def _repaired(track: Track, body: _Body) -> Track:
+    """The track with its points in their places, and the depth of those that were mended as before and after."""
+    depth = _depth(track)
+    if depth is not None:
+        for values, mended in zip(depth.T, body.mended.T, strict=True):
+            if not mended.all():
+                values[mended] = np.interp(body.time[mended], body.time[~mended], values[~mended])
+    poses = list(track.poses)
+    for i in np.flatnonzero(body.mended.any(axis=1)):
+        pose, order = poses[i], body.order[i]
+        z = None if depth is None else depth[i].astype(np.float32)
+        poses[i] = replace(pose, xy=pose.xy[order], score=pose.score[order], z=z)
+    return Track(track.id, track.frame_indices, tuple(poses))
