@@ -99,7 +99,7 @@ def test_a_damaged_file_of_crops_is_named(tmp_path: Path) -> None:
     for size in (0, 10, path.stat().st_size // 2):
         broken = tmp_path / "broken.npz"
         broken.write_bytes(path.read_bytes()[:size])
-        with pytest.raises(InputError, match=r"broken\.npz is no whole file of crops"):
+        with pytest.raises(InputError, match=r"broken\.npz is damaged"):
             load_crops(broken)
 
 

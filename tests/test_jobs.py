@@ -5,13 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from animegen.config import ConvertConfig, EncodeConfig
-from animegen.errors import JobError, OutputError
-from animegen.jobs import JobFolder, artefact, write_text
+from animegen.errors import InputError, JobError, OutputError
+from animegen.jobs import JobFolder, artefact, load_arrays, reading, save_arrays, write_text
 
 
 def test_an_artefact_stands_only_when_whole(tmp_path: Path) -> None:
@@ -77,3 +78,37 @@ def test_a_request_is_read_back_as_it_was(
     job = JobFolder(tmp_path_factory.mktemp("job") / "out.job")
     job.claim({"request": config.to_plain()}, restart=False)
     assert ConvertConfig.from_plain(job.section("request")) == config
+
+
+def test_arrays_are_read_back_and_their_file_has_the_same_bytes_again(tmp_path: Path) -> None:
+    arrays = {"points": np.arange(6.0).reshape(2, 3), "text": np.array("word"), "none": np.zeros((0, 4), np.uint8)}
+    for name in ("one.part", "two.npz"):
+        save_arrays(tmp_path / name, arrays, deflated={"points"})
+    assert (tmp_path / "one.part").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    with reading(tmp_path / "two.npz", "way out"):
+        found = load_arrays(tmp_path / "two.npz")
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
+
+
+def test_arrays_of_objects_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="allow_pickle"):
+        save_arrays(tmp_path / "objects.npz", {"objects": np.array([{}])})
+
+
+@pytest.mark.parametrize("keep", [0, 3, 200])
+def test_damaged_arrays_are_named_with_a_way_out(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "arrays.npz"
+    save_arrays(path, {"points": np.arange(100.0)})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"arrays\.npz is damaged") as caught, reading(path, "way out"):
+        load_arrays(path)
+    assert caught.value.hint == "way out"
+
+
+def test_absent_arrays_are_named_with_a_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "nothing.npz"
+    with pytest.raises(InputError, match=r"cannot read .*nothing\.npz") as caught, reading(path, "way out"):
+        load_arrays(path)
+    assert caught.value.hint == "way out"

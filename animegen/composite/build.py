@@ -16,11 +16,14 @@ from animegen.composite.mosaic import UNSEEN, Plate, is_identity, mosaic, warp
 from animegen.composite.observe import decode, has_people
 from animegen.composite.windows import Layout, Window, chosen, frame_corners, lay, map_points, windows
 from animegen.errors import InvalidValue
-from animegen.jobs.artefacts import artefact
+from animegen.jobs import artefact, load_arrays, reading, save_arrays
 from animegen.types import Float64Array
 
 _INVENTED = UNSEEN - 1
 """Age of a pixel that was inpainted: any that was ever seen is younger."""
+
+_ARRAYS = ("frames", "plate", "to_plate", "second")
+"""The fields of :class:`PlateTable` in their order, as they are named in its file."""
 
 _FADE_SAMPLES = 2
 """Samples at each end of a window over which its plate and its neighbour's give way to each other."""
@@ -56,14 +59,15 @@ class PlateTable:
 
     def save(self, path: Path) -> None:
         """Write the table as npz, whole or not at all."""
-        with artefact(path) as part, part.open("wb") as file:
-            np.savez(file, frames=self.frames, plate=self.plate, to_plate=self.to_plate, second=self.second)
+        with artefact(path) as part:
+            save_arrays(part, {name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def load(cls, path: Path) -> PlateTable:
-        """Read what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as data:
-            return cls(data["frames"], data["plate"], data["to_plate"], data["second"])
+        """Read what :meth:`save` wrote; raises InputError naming the file where it is damaged or absent."""
+        with reading(path, f"remove the folder {path.parent}; the next run makes it anew"):
+            data = load_arrays(path)
+            return cls(*(data[name] for name in _ARRAYS))
 
 
 def build_table(observations: Iterable[Path], size: tuple[int, int], folder: Path) -> PlateTable:
@@ -92,8 +96,7 @@ def build_table(observations: Iterable[Path], size: tuple[int, int], folder: Pat
         _write(folder / f"age-{number:05d}.png", plate.age)
         previous = window, layout, plate
     _complete(folder, steps)
-    fields = ("frames", "plate", "to_plate", "second")
-    return PlateTable(*(np.concatenate([getattr(t, name) for t in tables]) for name in fields))
+    return PlateTable(*(np.concatenate([getattr(t, name) for t in tables]) for name in _ARRAYS))
 
 
 def _complete(folder: Path, steps: list[Float64Array | None]) -> None:

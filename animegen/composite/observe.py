@@ -6,20 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from animegen.composite.align import Aligner, View, small_grey, small_size
 from animegen.composite.fill import as_mask
 from animegen.composite.matte import frame_matte
 from animegen.errors import InvalidValue
+from animegen.jobs import load_arrays, reading, save_arrays
 from animegen.types import Float32Array, Float64Array, Frame, Pose, Uint8Array
 
 SAMPLE_SECONDS = 0.5
 """How far apart the kept frames lie."""
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+
+_ARRAYS = ("frames", "crowd", "sample", "to_sample", "shift", "link", "people", "tail")
+_HINT = "remove it; the next run makes it anew"
 
 CUT: Float64Array = np.full((3, 3), np.nan)
 """In place of a homography: the frame could not be aligned with the one before it."""
@@ -49,35 +55,23 @@ class Observation:
 
     def save(self, path: Path) -> None:
         """Write everything as one npz, the same bytes for the same observation."""
-        with path.open("wb") as file:
-            np.savez(
-                file,
-                size=np.array(self.size),
-                frames=self.frames,
-                crowd=self.crowd,
-                sample=self.sample,
-                to_sample=self.to_sample,
-                shift=self.shift,
-                link=self.link,
-                lengths=np.array([len(p) for p in self.pictures], np.int64),
-                pictures=np.frombuffer(b"".join(self.pictures), np.uint8),
-                people=self.people,
-                tail=self.tail,
-            )
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _ARRAYS}
+        arrays["size"] = np.array(self.size)
+        arrays["lengths"] = np.array([len(p) for p in self.pictures], np.int64)
+        arrays["pictures"] = np.frombuffer(b"".join(self.pictures), np.uint8)
+        save_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> Observation:
-        """Read what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as data:
+        """Read what :meth:`save` wrote; raises InputError naming the file where it is damaged or absent."""
+        with reading(path, _HINT):
+            data = load_arrays(path)
             ends = np.cumsum(data["lengths"]).tolist()
             blob = data["pictures"].tobytes()
             return cls(
                 size=(int(data["size"][0]), int(data["size"][1])),
                 pictures=tuple(blob[a:b] for a, b in zip([0, *ends], ends, strict=False)),
-                **{
-                    name: data[name]
-                    for name in ("frames", "crowd", "sample", "to_sample", "shift", "link", "people", "tail")
-                },
+                **{name: data[name] for name in _ARRAYS},
             )
 
 
@@ -167,7 +161,7 @@ def decode(picture: bytes) -> Uint8Array:
 
 def has_people(path: Path) -> bool:
     """Whether anybody is in a saved observation."""
-    with np.load(path, allow_pickle=False) as data:
+    with reading(path, _HINT), path.open("rb") as file, np.load(file, allow_pickle=False) as data:
         return bool(data["crowd"].any())
 
 

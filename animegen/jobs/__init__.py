@@ -1,5 +1,8 @@
 """The job folder: artefacts that stand under their names only when whole."""
 
+from animegen.jobs.arrays import load_arrays as load_arrays
+from animegen.jobs.arrays import reading as reading
+from animegen.jobs.arrays import save_arrays as save_arrays
 from animegen.jobs.artefacts import artefact as artefact
 from animegen.jobs.artefacts import write_text as write_text
 from animegen.jobs.folder import JobFolder as JobFolder

@@ -6,9 +6,7 @@ People are listed frame after frame; ``people_per_frame`` says where a frame end
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 import zlib
 from dataclasses import astuple
 from fractions import Fraction
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.errors import InputError
+from animegen.jobs.arrays import load_arrays, reading, save_arrays
 from animegen.pose.clip import PoseClip
 from animegen.types import Expression, Mask, Pose, Skeleton
 
@@ -26,12 +25,6 @@ VERSION = 1
 _MASK_LEVEL = 3
 _NO_TRACK = -1
 _EXPRESSION_FIELDS = len(astuple(Expression()))
-_DAMAGE = (
-    OSError, EOFError, ValueError, TypeError, IndexError, ArithmeticError, RuntimeError, MemoryError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What NumPy, zipfile and our own checks raise over a damaged file."""
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save_npz(clip: PoseClip, path: Path) -> None:
@@ -49,28 +42,17 @@ def save_npz(clip: PoseClip, path: Path) -> None:
         **_people_arrays(people, len(clip.skeleton)),
         **_mask_arrays([pose.mask for pose in people]),
     }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
-            member.compress_type = zipfile.ZIP_STORED if name == "mask_bytes" else zipfile.ZIP_DEFLATED
-            content = io.BytesIO()
-            np.lib.format.write_array(content, array, allow_pickle=False)
-            archive.writestr(member, content.getvalue())
+    save_arrays(path, arrays, deflated=arrays.keys() - {"mask_bytes"})
 
 
 def load_npz(path: Path) -> PoseClip:
     """Read a clip back exactly; raises InputError naming the file and what is wrong with it."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+    with reading(path, "remove it and run again the command that wrote it, such as `animegen pose extract`"):
+        arrays = load_arrays(path)
         version = int(arrays["version"])
         if version != VERSION:
             raise InputError(f"{path}: poses of version {version}, this animegen reads version {VERSION}")
         return _clip(arrays)
-    except KeyError as error:
-        raise InputError(f"{path}: no poses of ours: array {error} is missing") from None
-    except _DAMAGE as error:
-        raise InputError(f"{path}: damaged pose file: {error}", "write it anew with animegen pose extract") from error
 
 
 def _people_arrays(people: list[Pose], count: int) -> dict[str, NDArray[Any]]:
