@@ -30,7 +30,7 @@ def animegen_pose_backends() -> Iterable[PoseBackendSpec]:
         summary="BlazePose for several people: 33 points, depth and a mask for each",
         factory="animegen.pose.blazepose:make_blazepose",
         options=BlazePoseOptions,
-        weights=("blazepose-detector", "blazepose-landmark-full"),
+        weights=("blazepose-detector", "blazepose-landmark-full", "selfie-segmentation"),
     )
 
 

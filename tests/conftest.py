@@ -21,12 +21,13 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def blazepose_weights() -> dict[str, Path]:
-    """The two BlazePose model files by name, fetched once and cached."""
+    """The model files of the BlazePose backend by name, fetched once and cached."""
     from animegen.errors import WeightsError
     from animegen.weights import fetch
 
+    names = ("blazepose-detector", "blazepose-landmark-full", "selfie-segmentation")
     try:
-        return {name: fetch(name) for name in ("blazepose-detector", "blazepose-landmark-full")}
+        return {name: fetch(name) for name in names}
     except WeightsError as error:
         pytest.skip(f"the BlazePose weights cannot be had here: {error}")
 

@@ -379,10 +379,10 @@ def test_the_command_line_pulls_verifies_and_tells_the_path(
 def test_the_pose_model_comes_from_the_package_index(places: Path) -> None:
     """The one test with a network: the pinned wheel holds the files that the manifest tells."""
     try:
-        paths = [fetch(name) for name in ("blazepose-detector", "blazepose-landmark-full")]
+        paths = [fetch(name) for name in ("blazepose-detector", "blazepose-landmark-full", "selfie-segmentation")]
     except WeightsError as error:
         if "cannot be reached" in str(error) or "neither pip nor uv" in str(error):
             pytest.skip(f"no package index here: {error}")
         raise
-    assert [path.stat().st_size for path in paths] == [known()[name].bytes for name in known()][:2]
+    assert [path.stat().st_size for path in paths] == [known()[name].bytes for name in known()][:3]
     assert all(path.read_bytes()[4:8] == b"TFL3" for path in paths)

@@ -9,7 +9,7 @@ __all__ = ["BlazePoseOptions", "make_blazepose"]
 
 
 def make_blazepose(options: BlazePoseOptions, context: PluginContext) -> PoseBackend:
-    """The backend over the files ``blazepose-detector`` and ``blazepose-landmark-full`` of ``context.weights``.
+    """The backend over the files that its spec names in ``context.weights``.
 
     Raises WeightsError when a file is missing or is not such a model.
     """

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from animegen.errors import WeightsError
 from animegen.pose.blazepose.detector import Detector
 from animegen.pose.blazepose.landmarks import LandmarkModel, Landmarks
 from animegen.pose.blazepose.options import BlazePoseOptions
 from animegen.pose.blazepose.regions import Region, tiles
+from animegen.pose.blazepose.segmenter import Segmenter
 from animegen.pose.skeletons import BLAZEPOSE33
 from animegen.protocols import PluginContext
 from animegen.types import Frame, Pose, Uint8Array
@@ -28,7 +32,7 @@ _AGREE = 0.8
 """A newcomer's points in two looks are at least this alike: those of a thing taken for a person jump about."""
 
 _PATIENCE = 24
-"""Frames for which a lost person is looked for around the last place."""
+"""Frames for which a person of whom nothing shows is looked for around the last place."""
 
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
@@ -36,14 +40,15 @@ _SEEN = 0.3
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """A person out of view: where to look, and the frame of the segment in which they were missed."""
+    """A person out of view: where to look, and the frames of the segment when they were missed and last showed."""
 
     region: Region
     since: int
+    shown: int
 
 
 def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose:
-    """The backend with its two models loaded; raises WeightsError when one is missing or no such model."""
+    """The backend with its models loaded; raises WeightsError when one is missing or no such model."""
 
     def path(name: str) -> Path:
         try:
@@ -52,7 +57,8 @@ def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose
             raise WeightsError(f"the weights '{name}' were not given", "fetch them: `animegen weights pull`") from None
 
     detector = Detector(path("blazepose-detector"), context.threads)
-    return BlazePose(detector, LandmarkModel(path("blazepose-landmark-full"), context.threads), options)
+    landmarks = LandmarkModel(path("blazepose-landmark-full"), context.threads)
+    return BlazePose(detector, landmarks, Segmenter(path("selfie-segmentation"), context.threads), options)
 
 
 class BlazePose:
@@ -61,13 +67,17 @@ class BlazePose:
     The first frame of a segment is searched in all tiles. Each later frame is searched in one square, the next tile
     or the surroundings of somebody, so that newcomers are found at an even cost. People are looked at from the
     best seen to the worst, each without those before: so someone half hidden is not mistaken for the one in front.
+    What shows of somebody lost beside the person in front of them belongs to that person's mask.
     """
 
     skeleton = BLAZEPOSE33
 
-    def __init__(self, detector: Detector, landmarks: LandmarkModel, options: BlazePoseOptions) -> None:
+    def __init__(
+        self, detector: Detector, landmarks: LandmarkModel, segmenter: Segmenter, options: BlazePoseOptions
+    ) -> None:
         self._detector = detector
         self._landmarks = landmarks
+        self._segmenter = segmenter
         self._options = options
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[list[Pose]]:
@@ -76,11 +86,13 @@ class BlazePose:
         lost: list[_Lost] = []
         for i, frame in enumerate(frames):
             people, gone = self._follow(frame.image, people)
-            lost = [_Lost(region, i) for region in gone] + [one for one in lost if i - one.since < _PATIENCE]
+            lost = [_Lost(region, i, i) for region in gone] + [one for one in lost if i - one.shown < _PATIENCE]
             found = self._find(frame.image, self._squares(i, frame.size, people, lost), people)
             lost = [one for one in lost if not any(one.region.near(look.next) for look in found)]
             people = (people + found)[: self._options.max_people]
-            yield [person.pose(*frame.size) for person in people]
+            traces = self._traces(frame.image, people, lost)
+            lost = [_shown(one, i, people, traces) for one in lost]
+            yield [person.pose(*frame.size, traces.get(k)) for k, person in enumerate(people)]
 
     def _squares(
         self, i: int, size: tuple[int, int], people: Sequence[Landmarks], lost: Sequence[_Lost]
@@ -109,6 +121,12 @@ class BlazePose:
             if look is not None:
                 seen[k] = look
         return [seen[k] for k in sorted(seen)], [people[k].next for k in range(len(people)) if k not in seen]
+
+    def _traces(self, image: Uint8Array, people: Sequence[Landmarks], lost: Sequence[_Lost]) -> dict[int, Uint8Array]:
+        """What shows of lost people, by the position of the person in front of them (see ``Segmenter.beside``)."""
+        known = [person.silhouette for person in people]
+        fronts = {k for k in (_front(one, people) for one in lost) if k is not None}
+        return {k: self._segmenter.beside(image, known[k], known) for k in sorted(fronts)}
 
     def _find(self, image: Uint8Array, squares: Sequence[Region], known: Sequence[Landmarks]) -> list[Landmarks]:
         """People seen in the squares who are not among the known ones, best seen first.
@@ -148,3 +166,19 @@ class BlazePose:
 def _evidence(look: Landmarks) -> float:
     """How much of the picture a look explains, and how well: a whole person comes before a limb taken for one."""
     return look.quality**2 * look.silhouette.area
+
+
+def _front(lost: _Lost, people: Sequence[Landmarks]) -> int | None:
+    """Position of the person behind whom a lost one may be: the nearest whose region holds the lost one's place."""
+    away = [math.hypot(one.next.x - lost.region.x, one.next.y - lost.region.y) / one.next.side for one in people]
+    nearest = min(range(len(people)), key=away.__getitem__, default=None)
+    return nearest if nearest is not None and away[nearest] < 0.5 else None
+
+
+def _shown(lost: _Lost, i: int, people: Sequence[Landmarks], traces: Mapping[int, Uint8Array]) -> _Lost:
+    """A lost person whose place moves along with what shows of them in frame ``i``."""
+    front = _front(lost, people)
+    if front is None or not traces[front].any():
+        return lost
+    x, y = people[front].silhouette.to_frame() @ [*np.argwhere(traces[front]).mean(axis=0)[::-1], 1]
+    return replace(lost, region=replace(lost.region, x=float(x), y=float(y)), shown=i)

@@ -54,15 +54,20 @@ class Landmarks:
         distance = np.linalg.norm(self.xy - other.xy, axis=1) / side
         return float((weight * np.exp(-0.5 * (distance / _NEAR) ** 2)).sum() / max(float(weight.sum()), 1e-6))
 
-    def pose(self, width: int, height: int) -> Pose:
-        """The person in a picture of the given size."""
+    def pose(self, width: int, height: int, behind: Uint8Array | None = None) -> Pose:
+        """The person in a picture of the given size.
+
+        ``behind`` uint8 0 or 1 in the silhouette's pixels, is united with the mask, but not with the box.
+        """
         alpha = np.rint(255 * sigmoid(self.silhouette.logits)).astype(np.uint8)
         mask = Mask(alpha, self.silhouette.to_frame())
         extent = np.concatenate([self.xy[self.score >= _SURE], _outline(mask)])
         if not extent.size:
             extent = self.xy.astype(np.float64)
         limit = np.array([width - 1, height - 1])
-        low, high = np.clip(extent.min(axis=0), 0, limit), np.clip(extent.max(axis=0), 0, limit)
+        low, high = (np.clip(extent.min(axis=0), 0, limit), np.clip(extent.max(axis=0), 0, limit))
+        if behind is not None:
+            mask = Mask(np.maximum(alpha, 255 * behind), mask.affine)
         return Pose(BLAZEPOSE33, self.xy, self.score, np.concatenate([low, high]).astype(np.float32), self.z, mask)
 
 
