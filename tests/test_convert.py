@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from fractions import Fraction
@@ -17,6 +18,7 @@ from animegen.composite import PlateSet
 from animegen.config import ConvertConfig, EncodeConfig
 from animegen.errors import Cancelled, InputError, JobError, OutputError, PluginError, UsageError, WeightsError
 from animegen.events import Event, Finished, Progress, StageFinished, StageStarted, Warned
+from animegen.jobs import JobFolder
 from animegen.pipeline import run as run_module
 from animegen.pipeline.convert import analyse_only, render_job
 from animegen.pipeline.demo import RATE, backdrop, demo_frames
@@ -134,6 +136,17 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
         assert not list(tmp_path.rglob("*.part"))
     result = animegen.convert(two_people, output, SKELETON)
     assert result.output.read_bytes() == converted[0].output.read_bytes()
+
+
+@pytest.mark.parametrize("gone", ["poses", "crops", "plates", "prepared-*"])
+def test_what_is_removed_from_a_job_is_made_anew(
+    two_people: Path, converted: tuple[animegen.Result, list[Event]], tmp_path: Path, gone: str
+) -> None:
+    output = tmp_path / "out.mp4"
+    shutil.copytree(converted[0].job, JobFolder.beside(output).root)
+    JobFolder.beside(output).drop(gone)
+    animegen.convert(two_people, output, SKELETON)
+    assert output.read_bytes() == converted[0].output.read_bytes()
 
 
 def test_analyse_then_render_follows_an_edited_cast(two_people: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def analyse(run: Run) -> None:
     every = crop_interval(run.video.info.rate)
     with run.stage("analyse", run.frame_count) as advance, ThreadPoolExecutor(1, "animegen-write") as writer:
         writing = writer.submit(lambda: None)
-        for todo in unfinished(run.segments, lambda s: run.job.segment("poses", s.index).exists(), advance):
+        for todo in unfinished(run.segments, lambda segment: _is_done(run, segment), advance):
             with closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), run.queue)) as frames:
                 for segment in todo:
                     observer = PlateObserver(run.size, run.video.info.rate) if run.needs_clean else None
@@ -96,6 +96,12 @@ def analyse(run: Run) -> None:
         writing.result()
 
 
+def _is_done(run: Run, segment: Segment) -> bool:
+    """Whether everything of a segment that the later passes read stands; a plate stands for what it was made from."""
+    kinds = ["poses", "crops", *(["scene"] if run.needs_clean and not run.job.plates.exists() else [])]
+    return all(run.job.segment(kind, segment.index).exists() for kind in kinds)
+
+
 def crop_interval(rate: Fraction) -> int:
     """Every how many frames the people are photographed."""
     return max(1, round(rate / CROPS_PER_SECOND))
@@ -104,7 +110,7 @@ def crop_interval(rate: Fraction) -> int:
 def _write(
     job: JobFolder, segment: Segment, clip: PoseClip, crops: Sequence[Crop], observer: PlateObserver | None
 ) -> None:
-    """Write one segment's artefacts; the poses last, since their file says that the segment is done."""
+    """Write one segment's artefacts."""
     if observer is not None:
         with artefact(job.segment("scene", segment.index)) as part:
             observer.finish().save(part)

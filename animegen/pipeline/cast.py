@@ -18,7 +18,7 @@ from animegen.composite import PlateSet, build_plates, depth_order
 from animegen.errors import UsageError
 from animegen.events import Warned
 from animegen.identity import describe, distance, load_crops, person_key, read_cast, write_cast
-from animegen.jobs import artefact, digest
+from animegen.jobs import artefact, digest, load_arrays, reading, save_arrays
 from animegen.pipeline.analyse import crop_interval
 from animegen.pipeline.run import Run
 from animegen.pose.clip import PoseClip
@@ -190,14 +190,14 @@ def _prepare(
         path = run.job.prepared(identity.key, made)
         if not path.exists():
             arrays = style.prepare(identity, track, pictures)
-            with artefact(path) as part, part.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+            with artefact(path) as part:
+                save_arrays(part, arrays, deflated=arrays.keys())
     return [_load_arrays(run.job.prepared(identity.key, made)) for identity in identities]
 
 
 def _load_arrays(path: Path) -> Prepared:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    with reading(path, "remove it; the next run makes it anew"):
+        return load_arrays(path)
 
 
 def _places(track: Track, slots: Mapping[int, int]) -> tuple[int | None, ...]:
