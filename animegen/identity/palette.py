@@ -11,7 +11,7 @@ from animegen.identity.colours import Lab, apart, dominant
 from animegen.identity.natural import draw_palette, stable_seed
 from animegen.identity.options import PaletteOptions
 from animegen.identity.regions import View, view_of
-from animegen.identity.skin import bare_skin, face_colour, hair_gamut, skin_gamut, without_face
+from animegen.identity.skin import bare_skin, face_colour, hair_gamut, in_even_light, skin_gamut, without_face
 from animegen.identity.traits import measure_traits
 from animegen.protocols import IdentityPreserver, PluginContext
 from animegen.types import PARTS, Crop, Float32Array, Identity, Palette, Part, PartColour, Track
@@ -19,7 +19,7 @@ from animegen.types import PARTS, Crop, Float32Array, Identity, Palette, Part, P
 _LEAST_PIXELS = 6
 _SHOWN, _LEAST_SHOWN = 0.25, 0.1
 """Share of the views that must show a part for it to be fully believed, and at all: a bad pose finds legs on tables."""
-_LIT: Mapping[Part, float] = {"hair": 0.55, "skin": 0.7, "eyes": 0.5, "upper": 0.8, "lower": 0.8, "shoes": 0.8}
+_LIT: Mapping[Part, float] = {"hair": 0.55, "skin": 0.8, "eyes": 0.5, "upper": 0.8, "lower": 0.8, "shoes": 0.8}
 """How far to the lit side a part's colour is taken; hair shines and eyes reflect."""
 _LEAST_CONFIDENCE = 0.15
 """Under this a measured colour is no better than a drawn one."""
@@ -94,7 +94,7 @@ def _skin(views: Sequence[View], face: Lab) -> PartColour | None:
         return None
     pixels = np.concatenate(seen)
     tinted = float(np.linalg.norm(pixels - skin_gamut(pixels), axis=1).mean())
-    return PartColour(colour.lab, round(colour.confidence * _TINT / (_TINT + tinted), 3))
+    return PartColour(in_even_light(colour.lab, pixels), round(colour.confidence * _TINT / (_TINT + tinted), 3))
 
 
 def _facing(view: View) -> float:

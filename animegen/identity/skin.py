@@ -24,6 +24,8 @@ _HUE = (45.0, 72.0)
 _LIGHTNESS = (0.0, 20.0, 35.0, 50.0, 65.0, 80.0, 100.0)
 _MOST_CHROMA = (6.0, 16.0, 25.0, 29.0, 27.0, 21.0, 8.0)
 _MOST_RED = 16.0
+_MOST_STEP = 6.0
+"""Most that saturation may change the lightness of skin: as much as the light on it differs from place to place."""
 _HAIR_HUE = (25.0, 52.0)
 """Hues in degrees of hair that skin or reddish light has mixed with, up to the reddest of hair itself."""
 _MOST_HAIR_CHROMA = 28.0
@@ -43,6 +45,21 @@ def skin_gamut(lab: Float32Array) -> Float32Array:
     most = np.minimum(np.interp(lab[..., 0], _LIGHTNESS, _MOST_CHROMA), _MOST_RED / np.cos(hue))
     chroma = np.clip(np.hypot(lab[..., 1], lab[..., 2]), _PALEST * most, most)
     return np.stack([lab[..., 0], chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1).astype(np.float32)
+
+
+def in_even_light(colour: Lab, pictured: Float32Array) -> Lab:
+    """A skin colour moved towards the lightness that the saturation of its pixels [n, 3] tells, then into the gamut.
+
+    How much light falls on skin changes lightness and chroma alike and leaves their ratio, which falls steadily from
+    dark to fair skin: so fair skin against a window is told from dark skin in the sun. Light that is not white, haze
+    and cameras change it too, hence the small steps.
+    """
+    saturation = float(np.median(np.hypot(pictured[:, 1], pictured[:, 2]) / np.maximum(pictured[:, 0], 1.0)))
+    lightness, most = np.array(_LIGHTNESS[:0:-1]), np.array(_MOST_CHROMA[:0:-1])
+    told = float(np.interp(saturation, most / lightness, lightness))
+    step = float(np.clip(0.5 * (told - colour[0]), -_MOST_STEP, _MOST_STEP))
+    moved = skin_gamut(np.array([colour[0] + step, colour[1], colour[2]], np.float32))
+    return float(moved[0]), float(moved[1]), float(moved[2])
 
 
 def hair_gamut(colour: Lab) -> Lab:
