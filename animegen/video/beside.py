@@ -13,7 +13,7 @@ from animegen.config import EncodeConfig
 from animegen.errors import OutputError
 from animegen.video.containers import Container, carries, first_to_carry
 
-Action: TypeAlias = Literal["copy", "reencode", "convert", "drop"]
+Action: TypeAlias = Literal["copy", "attach", "reencode", "convert", "drop"]
 
 TEXT_SUBTITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
 
@@ -55,10 +55,12 @@ def plan_streams(
         elif stream.type in {"audio", "subtitle"}:
             if not carries(container, stream):
                 plan = _rescue(plan, media, container, codec, encode)
-        elif not carries(container, stream) or not (stream.type == "attachment" or is_cover(stream)):
+        elif not carries(container, stream) or not (stream.type == "attachment" or _takes_cover(container, stream)):
             plan = replace(plan, action="drop")
             if stream.discard is not Discard.all:  # a chapter track says again what the chapters say
                 warnings.append(f"{plan.label} is left out: it is not carried over to {container.name}")
+        elif container.name == "mkv" and is_cover(stream):
+            plan = replace(plan, action="attach")  # Matroska keeps pictures among its attached files
         plans.append(plan)
     return plans, warnings
 
@@ -71,6 +73,11 @@ def sound_and_text(media: InputContainer) -> list[Stream]:
 def is_cover(stream: Stream) -> bool:
     """Whether a video stream is one attached picture, such as cover art."""
     return Disposition.attached_pic in stream.disposition
+
+
+def _takes_cover(container: Container, stream: Stream) -> bool:
+    """Whether a stream is a cover and stays one: QuickTime's form of mp4 has no place for it."""
+    return is_cover(stream) and container.name in {"mp4", "mkv"}
 
 
 def _rescue(

@@ -15,6 +15,7 @@ from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
 from animegen.video.beside import StreamPlan, is_cover
+from animegen.video.decoding import open_container
 from animegen.video.plan import OutputPlan
 from animegen.video.segments import AnyPacket
 from animegen.video.ticks import nearest_tick
@@ -48,7 +49,7 @@ def _is_volatile(key: str) -> bool:
 
 def add_streams(out: OutputContainer, media: InputContainer, plan: OutputPlan) -> dict[int, Carrier]:
     """Add every stream of the plan to ``out``; the carrier of each by its index in the source."""
-    makers = {"copy": _copy, "reencode": _reencode, "convert": _convert}
+    makers = {"copy": _copy, "attach": _attach, "reencode": _reencode, "convert": _convert}
     carriers: dict[int, Carrier] = {}
     for item in plan.streams:
         if item.action == "drop":
@@ -56,7 +57,8 @@ def add_streams(out: OutputContainer, media: InputContainer, plan: OutputPlan) -
         source = media.streams[item.index]
         target, carrier = makers[item.action](out, source, item, plan)
         target.metadata.update(lasting_tags(source.metadata))
-        target.disposition = source.disposition
+        if item.action != "attach":
+            target.disposition = source.disposition
         carriers[item.index] = carrier
     return carriers
 
@@ -68,7 +70,8 @@ def carried_packets(media: InputContainer, carriers: dict[int, Carrier]) -> Iter
         return
     for packet in _until_damage(media.demux(*streams)):
         if packet.size:
-            packet.pts = packet.dts if packet.pts is None else packet.pts
+            if packet.pts is None:
+                packet.pts = 0 if is_cover(media.streams[packet.stream_index]) else packet.dts
             yield from carriers[packet.stream_index](packet)
     for stream in streams:
         yield from carriers[stream.index](None)
@@ -126,7 +129,9 @@ def _copy(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPl
             return
         if item.codec == "mov_text" and bytes(packet)[:2] == b"\0\0":
             return  # an empty text fills the time between two lines; the muxer writes its own
-        if not cover:
+        if cover:
+            packet.dts = packet.pts
+        else:
             is_text = item.type == "subtitle"
             whole = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
             kept = _within(plan, *whole, cut=is_text)
@@ -144,6 +149,14 @@ def _copy(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPl
         yield packet
 
     return target, carry
+
+
+def _attach(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPlan) -> tuple[Stream, Carrier]:
+    kind = {"mjpeg": "jpeg"}.get(item.codec, item.codec)
+    with open_container(plan.source) as media:
+        picture = bytes(next(media.demux(media.streams[item.index])))
+    target = out.add_attachment(source.metadata.get("filename", f"cover.{kind}"), f"image/{kind}", picture)
+    return target, lambda _packet: iter(())
 
 
 def _convert(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPlan) -> tuple[Stream, Carrier]:

@@ -211,14 +211,21 @@ def _default_output(source: VideoFile, media: InputContainer | None, encode: Enc
     """Beside the source: in its container if that carries all of it, else in the first of the table that does."""
     path, asked = source.path, source.path.suffix.lower()
     if media is None and encode.codec is None:
-        kind = ".gif" if len(source.timeline) > 1 and not encode.alpha else ".png"
-        return path.with_name(f"{path.stem}{suffix}{'' if kind == '.png' and len(source.timeline) > 1 else kind}")
+        return path.with_name(f"{path.stem}{suffix}{_image_suffix(source, alpha=encode.alpha)}")
     own = next((c for c in CONTAINERS if c.kind == "film" and asked in c.suffixes), container_named("mp4"))
     codec = encoder_for(encode.codec).codec if encode.codec else ("prores" if encode.alpha else "h264")
     beside = [] if media is None or encode.alpha else sound_and_text(media)
     if codec not in own.codecs or not all(carries(own, stream) for stream in beside):
         own = first_to_carry(beside, codec) or first_to_carry((), codec) or own
     return path.with_name(f"{path.stem}{suffix}{path.suffix if asked in own.suffixes else own.suffixes[0]}")
+
+
+def _image_suffix(source: VideoFile, *, alpha: bool) -> str:
+    """What an image becomes: an animated one a GIF (transparent: a folder), a JPEG again a JPEG, any other a PNG."""
+    if len(source.timeline) > 1:
+        return "" if alpha else ".gif"
+    is_jpeg = source.path.suffix.lower() in container_named("jpeg").suffixes
+    return source.path.suffix if is_jpeg and not alpha else ".png"
 
 
 def _choose_encoder(container: Container, encode: EncodeConfig, size: tuple[int, int]) -> Encoder:
