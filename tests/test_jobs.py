@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from animegen.config import ConvertConfig, EncodeConfig
 from animegen.errors import InputError, JobError, OutputError
-from animegen.jobs import JobFolder, artefact, load_arrays, reading, save_arrays, write_text
+from animegen.jobs import JobFolder, artefact, artefact_folder, load_arrays, reading, save_arrays, write_text
 
 
 def test_an_artefact_stands_only_when_whole(tmp_path: Path) -> None:
@@ -26,6 +26,21 @@ def test_an_artefact_stands_only_when_whole(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_bytes() == b"whole"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_stands_only_when_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "things"
+    with pytest.raises(RuntimeError), artefact_folder(path) as part:
+        (part / "half").write_bytes(b"half")
+        raise RuntimeError
+    assert list(path.parent.iterdir()) == []
+    with artefact_folder(path) as part:
+        (part / "whole").write_bytes(b"whole")
+        assert not path.exists()
+    assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(OutputError, match="cannot write"), artefact_folder(path):
+        pass
+    assert (path / "whole").read_bytes() == b"whole"
 
 
 def test_a_refusing_disk_is_an_error_with_a_way_out(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,24 @@ def artefact(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the error that matters is the one on its way
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def artefact_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to write into (``NAME.part``); on leaving, rename it to ``path``, where nothing may stand.
+
+    When the block raises, the part is removed. Raises OutputError naming the folder where the disk refuses it.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}", write_hint(error)) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

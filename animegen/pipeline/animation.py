@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -12,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from animegen.errors import InputError, OutputError, UsageError
-from animegen.jobs.artefacts import write_hint
+from animegen.jobs import artefact_folder
 from animegen.pose.clip import PoseClip
 from animegen.pose.draw import draw_pose
 from animegen.types import Frame
@@ -94,14 +93,6 @@ def _drawn(ground: Frame, clip: PoseClip, position: int) -> Frame:
 
 
 def _write_pictures(folder: Path, frames: Iterable[Frame]) -> None:
-    part = folder.with_name(folder.name + ".part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+    with artefact_folder(folder) as part:
         for frame in frames:
             Image.fromarray(frame.image).save(part / f"{frame.index:06d}.png")
-        part.replace(folder)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}", write_hint(error)) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

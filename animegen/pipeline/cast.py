@@ -18,7 +18,7 @@ from animegen.composite import PlateSet, build_plates, depth_order
 from animegen.errors import UsageError
 from animegen.events import Warned
 from animegen.identity import describe, distance, load_crops, person_key, read_cast, write_cast
-from animegen.jobs import artefact, digest, load_arrays, reading, save_arrays
+from animegen.jobs import artefact, artefact_folder, digest, load_arrays, reading, save_arrays
 from animegen.pipeline.analyse import crop_interval
 from animegen.pipeline.run import Run
 from animegen.pose.clip import PoseClip
@@ -212,7 +212,6 @@ def _smooth_order(track: Track, rate: Fraction) -> tuple[float, ...]:
 def _plates(run: Run) -> PlateSet:
     """The plates of the clip, built once from what the first pass observed."""
     if not run.job.plates.exists():
-        building = run.job.plates.with_name("plates.part")
-        build_plates((run.job.segment("scene", segment.index) for segment in run.segments), run.size, building)
-        building.rename(run.job.plates)
+        with artefact_folder(run.job.plates) as part:
+            build_plates((run.job.segment("scene", segment.index) for segment in run.segments), run.size, part)
     return PlateSet.load(run.job.plates)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias, cast, get_args
 
 from animegen.errors import InputError, OutputError, UsageError
-from animegen.jobs.artefacts import artefact
+from animegen.jobs import artefact
 from animegen.pose.clip import PoseClip
 from animegen.pose.files.coco import load_coco, save_coco
 from animegen.pose.files.npz import load_npz, save_npz

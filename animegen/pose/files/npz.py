@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.errors import InputError
-from animegen.jobs.arrays import load_arrays, reading, save_arrays
+from animegen.jobs import load_arrays, reading, save_arrays
 from animegen.pose.clip import PoseClip
 from animegen.types import Expression, Mask, Pose, Skeleton
 

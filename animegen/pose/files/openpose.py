@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from animegen.errors import InputError, OutputError
-from animegen.jobs.artefacts import write_hint
+from animegen.errors import InputError
+from animegen.jobs import artefact_folder
 from animegen.pose.clip import NOMINAL_RATE, PoseClip
 from animegen.pose.convert import convert_clip
 from animegen.pose.files.reading import naming, read_json
@@ -33,10 +32,7 @@ _BOX_MARGIN = 0.1
 def save_openpose(clip: PoseClip, folder: Path) -> None:
     """Write a clip as a new folder of files, all or none; raises OutputError where that cannot be done."""
     clip = convert_clip(clip, BODY25)
-    part = folder.with_name(folder.name + ".part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+    with artefact_folder(folder) as part:
         for frame, time, poses, ids in zip(clip.frame_indices, clip.times, clip.poses, clip.track_ids, strict=True):
             people = [_person(pose, track_id) for pose, track_id in zip(poses, ids, strict=True)]
             entry = {
@@ -48,11 +44,6 @@ def save_openpose(clip: PoseClip, folder: Path) -> None:
             }
             name = f"{folder.name}_{frame:012d}_keypoints.json"
             (part / name).write_text(json.dumps(entry) + "\n", encoding="utf-8", newline="\n")
-        part.replace(folder)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}", write_hint(error)) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def load_openpose(path: Path) -> PoseClip:
