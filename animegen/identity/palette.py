@@ -21,6 +21,8 @@ _SHOWN, _LEAST_SHOWN = 0.25, 0.1
 """Share of the views that must show a part for it to be fully believed, and at all: a bad pose finds legs on tables."""
 _LIT: Mapping[Part, float] = {"hair": 0.55, "skin": 0.8, "eyes": 0.5, "upper": 0.8, "lower": 0.8, "shoes": 0.8}
 """How far to the lit side a part's colour is taken; hair shines and eyes reflect."""
+_DARK_HAIR = 25.0
+"""Lightness under which hair is black or dark brown; eyes are then brown almost always."""
 _LEAST_CONFIDENCE = 0.15
 """Under this a measured colour is no better than a drawn one."""
 _ENOUGH_PIXELS: Mapping[Part, float] = {
@@ -44,7 +46,8 @@ class PalettePreserver:
         seed = stable_seed(self._seed, key)
         views = [view_of(crop) for crop in crops]
         measured = _measure(views)
-        drawn = draw_palette(seed)
+        hair = measured.get("hair")
+        drawn = draw_palette(seed, dark_haired=hair is not None and hair.lab[0] < _DARK_HAIR)
         palette = Palette(**{part: measured.get(part, drawn.part(part)) for part in PARTS})
         return Identity(key, palette, measure_traits(views, palette), style="", seed=seed)
 
