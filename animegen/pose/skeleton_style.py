@@ -94,8 +94,8 @@ def _colours(identity: Identity) -> Uint8Array:
     hue = identity.seed * _GOLDEN_ANGLE
     own = (72.0, _CHROMA * np.cos(hue), _CHROMA * np.sin(hue))
     upper = _readable(palette.upper) or own
-    lower = _readable(palette.lower) or (max(upper[0] - 18, 35.0), upper[1], upper[2])
-    head = _readable(palette.skin) or (86.0, 10.0, 16.0)
+    lower = _readable(palette.lower, (22.0, 80.0)) or (max(upper[0] - 18, 35.0), upper[1], upper[2])
+    head = _readable(palette.skin, (25.0, 90.0)) or (86.0, 10.0, 16.0)
     hair = _readable(palette.hair, (22.0, 85.0)) or (40.0, upper[1] * 0.6, upper[2] * 0.6)
     shoes = _readable(palette.shoes, (22.0, 90.0)) or (26.0, upper[1] * 0.3, upper[2] * 0.3)
     line = (16.0, upper[1] * 0.3, upper[2] * 0.3)
