@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import animegen
 from animegen.config import ConvertConfig
-from animegen.errors import UsageError
+from animegen.errors import Cancelled, UsageError
 from animegen.types import Frame
 from animegen.video import open_video
 from animegen.video.drawing import write_film
@@ -65,6 +66,18 @@ def test_a_plugin_source_goes_to_a_plugin_sink(
     samples = np.frombuffer(output.read_bytes(), np.uint8).reshape(4, 48, 64, 3).astype(int)
     assert abs(samples - np.array([60, 80, 100, 120])[:, None, None, None]).max() <= GREY_ERROR
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.rgb", "out.rgb.film.mov.job", "site"]
+
+
+def test_the_film_of_a_stopped_run_serves_no_other_source(
+    blazepose_weights: dict[str, Path], install: Callable[..., Path], tmp_path: Path
+) -> None:
+    del blazepose_weights
+    install("ramp-plugin", "1.0", {"ramp": "ramp_plugin"}, {"ramp_plugin": PLUGIN})
+    output, config, stop = tmp_path / "out.mp4", ConvertConfig(style="skeleton", restart=True), threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        animegen.convert(Path("ramp:4"), output, config, cancel=stop)
+    assert animegen.convert(Path("ramp:6"), output, config).frames == 6
 
 
 def test_a_lossless_film_keeps_every_sample_and_time(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from animegen.config import ConvertConfig
 from animegen.errors import InputError, OutputError, UsageError
+from animegen.jobs import digest
 from animegen.plugins import PluginHost
 from animegen.protocols import PluginContext, VideoSinkSpec, VideoSourceSpec
 from animegen.video import open_video
@@ -43,7 +44,8 @@ def sink_spec(host: PluginHost, output: Path | None) -> VideoSinkSpec | None:
 def filmed_source(host: PluginHost, source: Path, output: Path | None) -> Iterator[Path]:
     """The source as a file that FFmpeg reads: itself, or a lossless film of a plugin's frames beside the output.
 
-    The film is removed when the conversion succeeds, and serves again when a stopped one goes on.
+    The film bears a digest of the source's name. It is removed when the conversion succeeds, and serves again when a
+    stopped one goes on.
     """
     spec = source_spec(host, str(source))
     if spec is None:
@@ -51,7 +53,7 @@ def filmed_source(host: PluginHost, source: Path, output: Path | None) -> Iterat
         return
     if output is None:
         raise UsageError(f"{source} is read by the plugin source '{spec.name}'", "name the output with -o")
-    film = output.with_name(f"{output.name}.source.mp4")
+    film = output.with_name(f"{output.name}.{digest(str(source))}.source.mp4")
     if not film.exists():
         frames = iter(host.create(spec, None, PluginContext())(str(source)))
         first = list(islice(frames, 2))
