@@ -130,10 +130,10 @@ def extract_poses(source: Path, *, pose: str = "blazepose", on_event: Listener =
         with stage("poses", count, on_event) as advance:
             for segment in segments_of(0, count):
                 found = _Found([], [], [], [])
-                frames = ahead(video.frames(segment.start, segment.stop), QUEUE_FRAMES)
-                for frame, poses in estimate(backend, frames):
-                    found.add(frame, [replace(pose, mask=None) for pose in poses], photograph=False)
-                    advance(1)
+                with closing(ahead(video.frames(segment.start, segment.stop), QUEUE_FRAMES)) as frames:
+                    for frame, poses in estimate(backend, frames):
+                        found.add(frame, [replace(pose, mask=None) for pose in poses], photograph=False)
+                        advance(1)
                 clips.append(found.clip(size, backend))
     clip = join_clips(clips)
     tracks = track_clip(zip(clip.frame_indices, clip.poses, strict=True), stages.tracker(), width=clip.size[0])
