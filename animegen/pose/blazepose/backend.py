@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from animegen.errors import WeightsError
+from animegen.pose.blazepose.crops import Silhouette
 from animegen.pose.blazepose.detector import Detector
 from animegen.pose.blazepose.landmarks import LandmarkModel, Landmarks
 from animegen.pose.blazepose.options import BlazePoseOptions
@@ -34,17 +33,32 @@ _AGREE = 0.8
 _PATIENCE = 24
 """Frames for which a person of whom nothing shows is looked for around the last place."""
 
+_LINGER = 5
+"""Frames for which what showed of a hidden person is taken away: the segmentation misses parts of them at times."""
+
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """A person out of view: where to look, and the frames of the segment when they were missed and last showed."""
+    """A person out of view: where to look, the frames of the segment when they were missed and last showed, and
+    what showed of them lately beside somebody in front of them."""
 
     region: Region
     since: int
     shown: int
+    traces: tuple[Silhouette, ...] = ()
+
+    def after(self, i: int, trace: Silhouette | None) -> _Lost:
+        """The same person after frame ``i``: the place moves along with the trace, if anything shows in it."""
+        if trace is None:
+            return replace(self, traces=())
+        traces = (trace, *self.traces[: _LINGER - 1])
+        if trace.area == 0:
+            return replace(self, traces=traces)
+        x, y = trace.middle
+        return replace(self, region=replace(self.region, x=x, y=y), shown=i, traces=traces)
 
 
 def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose:
@@ -90,9 +104,8 @@ class BlazePose:
             found = self._find(frame.image, self._squares(i, frame.size, people, lost), people)
             lost = [one for one in lost if not any(one.region.near(look.next) for look in found)]
             people = (people + found)[: self._options.max_people]
-            traces = self._traces(frame.image, people, lost)
-            lost = [_shown(one, i, people, traces) for one in lost]
-            yield [person.pose(*frame.size, traces.get(k)) for k, person in enumerate(people)]
+            lost = self._trace(frame.image, lost, i, people)
+            yield [person.pose(*frame.size, _behind(k, people, lost)) for k, person in enumerate(people)]
 
     def _squares(
         self, i: int, size: tuple[int, int], people: Sequence[Landmarks], lost: Sequence[_Lost]
@@ -122,11 +135,12 @@ class BlazePose:
                 seen[k] = look
         return [seen[k] for k in sorted(seen)], [people[k].next for k in range(len(people)) if k not in seen]
 
-    def _traces(self, image: Uint8Array, people: Sequence[Landmarks], lost: Sequence[_Lost]) -> dict[int, Uint8Array]:
-        """What shows of lost people, by the position of the person in front of them (see ``Segmenter.beside``)."""
+    def _trace(self, image: Uint8Array, lost: Sequence[_Lost], i: int, people: Sequence[Landmarks]) -> list[_Lost]:
+        """The lost people with what shows of them in frame ``i``."""
         known = [person.silhouette for person in people]
-        fronts = {k for k in (_front(one, people) for one in lost) if k is not None}
-        return {k: self._segmenter.beside(image, known[k], known) for k in sorted(fronts)}
+        fronts = [_front(one, people) for one in lost]
+        traces = {k: self._segmenter.beside(image, known[k], known) for k in fronts if k is not None}
+        return [one.after(i, None if k is None else traces[k]) for one, k in zip(lost, fronts, strict=True)]
 
     def _find(self, image: Uint8Array, squares: Sequence[Region], known: Sequence[Landmarks]) -> list[Landmarks]:
         """People seen in the squares who are not among the known ones, best seen first.
@@ -170,15 +184,11 @@ def _evidence(look: Landmarks) -> float:
 
 def _front(lost: _Lost, people: Sequence[Landmarks]) -> int | None:
     """Position of the person behind whom a lost one may be: the nearest whose region holds the lost one's place."""
-    away = [math.hypot(one.next.x - lost.region.x, one.next.y - lost.region.y) / one.next.side for one in people]
-    nearest = min(range(len(people)), key=away.__getitem__, default=None)
-    return nearest if nearest is not None and away[nearest] < 0.5 else None
+    near = [(one.next.distance(lost.region) / one.next.side, k) for k, one in enumerate(people)]
+    away, nearest = min(near, default=(math.inf, 0))
+    return nearest if away < 0.5 else None
 
 
-def _shown(lost: _Lost, i: int, people: Sequence[Landmarks], traces: Mapping[int, Uint8Array]) -> _Lost:
-    """A lost person whose place moves along with what shows of them in frame ``i``."""
-    front = _front(lost, people)
-    if front is None or not traces[front].any():
-        return lost
-    x, y = people[front].silhouette.to_frame() @ [*np.argwhere(traces[front]).mean(axis=0)[::-1], 1]
-    return replace(lost, region=replace(lost.region, x=float(x), y=float(y)), shown=i)
+def _behind(k: int, people: Sequence[Landmarks], lost: Sequence[_Lost]) -> list[Silhouette]:
+    """What shows of lost people behind the person at position ``k``."""
+    return [trace for one in lost if one.traces and _front(one, people) == k for trace in one.traces]

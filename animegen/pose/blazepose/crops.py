@@ -34,6 +34,13 @@ class Silhouette:
         """Square pixels of the frame."""
         return float((self.logits > 0).mean()) * self.region.side**2
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Mean place, in frame pixels, of a silhouette that is not empty."""
+        rows, columns = np.nonzero(self.logits > 0)
+        x, y = self.to_frame() @ [columns.mean(), rows.mean(), 1.0]
+        return float(x), float(y)
+
     def seen_from(self, crop_to_frame: Float64Array, size: int) -> Uint8Array:
         """uint8 [size, size]: 1 where the person is in a crop of the frame."""
         crop_to_own = cv2.invertAffineTransform(self.to_frame()) @ np.vstack([crop_to_frame, [0, 0, 1]])

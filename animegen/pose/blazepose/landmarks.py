@@ -54,10 +54,10 @@ class Landmarks:
         distance = np.linalg.norm(self.xy - other.xy, axis=1) / side
         return float((weight * np.exp(-0.5 * (distance / _NEAR) ** 2)).sum() / max(float(weight.sum()), 1e-6))
 
-    def pose(self, width: int, height: int, behind: Uint8Array | None = None) -> Pose:
+    def pose(self, width: int, height: int, behind: Sequence[Silhouette] = ()) -> Pose:
         """The person in a picture of the given size.
 
-        ``behind`` uint8 0 or 1 in the silhouette's pixels, is united with the mask, but not with the box.
+        What shows of people ``behind`` this one is united with the mask, but not with the box.
         """
         alpha = np.rint(255 * sigmoid(self.silhouette.logits)).astype(np.uint8)
         mask = Mask(alpha, self.silhouette.to_frame())
@@ -66,9 +66,10 @@ class Landmarks:
             extent = self.xy.astype(np.float64)
         limit = np.array([width - 1, height - 1])
         low, high = (np.clip(extent.min(axis=0), 0, limit), np.clip(extent.max(axis=0), 0, limit))
-        if behind is not None:
-            mask = Mask(np.maximum(alpha, 255 * behind), mask.affine)
-        return Pose(BLAZEPOSE33, self.xy, self.score, np.concatenate([low, high]).astype(np.float32), self.z, mask)
+        for trace in behind:
+            alpha = np.maximum(alpha, 255 * trace.seen_from(mask.affine, SIZE))
+        united = Mask(alpha, mask.affine)
+        return Pose(BLAZEPOSE33, self.xy, self.score, np.concatenate([low, high]).astype(np.float32), self.z, united)
 
 
 def _outline(mask: Mask) -> Float64Array:

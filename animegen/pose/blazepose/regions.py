@@ -49,9 +49,13 @@ class Region:
         """The upright square around a person in which somebody else may come into view."""
         return Region(self.x, self.y, _AROUND * self.side)
 
+    def distance(self, other: Region) -> float:
+        """Pixels from the middle of one region to the other's."""
+        return math.hypot(self.x - other.x, self.y - other.y)
+
     def near(self, other: Region) -> bool:
         """Whether the middles of two regions lie within a quarter of the smaller one's side."""
-        return math.hypot(self.x - other.x, self.y - other.y) < 0.25 * min(self.side, other.side)
+        return self.distance(other) < 0.25 * min(self.side, other.side)
 
 
 def tiles(width: int, height: int, scale: float) -> list[Region]:

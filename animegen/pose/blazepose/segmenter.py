@@ -34,10 +34,10 @@ class Segmenter:
     def __init__(self, path: Path, threads: int) -> None:
         self._model = PictureModel(path, SIZE, ((1, SIZE, SIZE, 1),), threads)
 
-    def beside(self, image: Uint8Array, front: Silhouette, known: Sequence[Silhouette]) -> Uint8Array:
+    def beside(self, image: Uint8Array, front: Silhouette, known: Sequence[Silhouette]) -> Silhouette:
         """What shows, at the edges of a person in a uint8 [H, W, 3] RGB image, of people who are not known.
 
-        uint8 0 or 1 in the pixels of ``front.logits``. ``known`` has the silhouettes of all people in view.
+        A silhouette in the pixels of ``front``, which may be empty. ``known`` has the silhouettes of all in view.
         """
         size = len(front.logits)
         to_frame = front.to_frame()
@@ -53,7 +53,7 @@ class Segmenter:
         left = np.asarray(cv2.morphologyEx(left, cv2.MORPH_OPEN, _window(size, _EDGE)), np.uint8)
         _, parts = cv2.connectedComponents(left)
         touching = np.unique(parts[_grown(own, 1.5 * _EDGE) > 0])
-        return (np.isin(parts, touching) & (left > 0)).astype(np.uint8)
+        return Silhouette((np.isin(parts, touching) & (left > 0)).astype(np.float32), front.region)
 
 
 def _parts(region: Region) -> Iterator[Region]:
