@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+from animegen.measure.cores import usable_cores
 
 OLDEST_PYTHON = (3, 11)
 ENOUGH_DISK = 2 * 1024**3
@@ -23,7 +24,7 @@ def check_python() -> tuple[bool, str]:
 
 def check_machine() -> tuple[bool, str]:
     """The system and the cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return True, f"{platform.system()} {platform.release()} on {platform.machine()}, {cores} cores"
 
 

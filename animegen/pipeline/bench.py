@@ -20,13 +20,13 @@ from pathlib import Path
 from animegen.composite import PlateObserver
 from animegen.config import ConvertConfig
 from animegen.errors import AnimegenError
+from animegen.measure.cores import usable_cores
 from animegen.measure.machine import MachineRates, machine_rates
 from animegen.pipeline.analyse import analyse, estimate
 from animegen.pipeline.cast import Cast, cast
 from animegen.pipeline.convert import prepare
 from animegen.pipeline.render import scene_of
 from animegen.pipeline.run import Run
-from animegen.pipeline.stages import usable_cores
 from animegen.pose.files import load_npz
 from animegen.types import Frame, Pose
 from animegen.video import SegmentWriter, open_video

@@ -17,14 +17,18 @@ from animegen.composite import compose, compose_alpha, one_thread_per_call
 from animegen.errors import InvalidValue
 from animegen.identity import take_crop
 from animegen.jobs import digest
+from animegen.measure.cores import usable_cores
 from animegen.pipeline.cast import Cast, Person
 from animegen.pipeline.flow import ahead, batched, ordered_map
 from animegen.pipeline.run import BATCH_FRAMES, Run, unfinished
-from animegen.pipeline.stages import Stages, usable_cores
+from animegen.pipeline.stages import Stages
 from animegen.pose.files import load_npz
 from animegen.protocols import Background, BackgroundRequest, Style
 from animegen.types import Frame, Pose, RenderRequest, Sprite, Uint8Array
 from animegen.video import SegmentWriter
+
+MOST_COMPOSERS = 16
+"""Threads that compose at most: each holds a few frames, and one encoder takes no more than these can give."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +129,7 @@ def _encode(scene: Scene, drawn: Iterator[Drawn], writer: SegmentWriter, *, alph
             writer.write_rgba(compose_alpha(item.frame.size, item.sprites))
             yield
         return
-    workers = usable_cores()
+    workers = min(usable_cores(), MOST_COMPOSERS)
     with closing(ordered_map(scene.compose, drawn, workers, workers + 2)) as pictures:
         for picture in pictures:
             writer.write(picture)

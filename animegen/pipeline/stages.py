@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from animegen.config import ConvertConfig
 from animegen.errors import UsageError, WeightsError
 from animegen.events import Listener, Warned
+from animegen.measure.cores import usable_cores
 from animegen.plugins import PluginHost, Spec
 from animegen.protocols import (
     Background,
@@ -27,11 +27,6 @@ from animegen.weights.manifest import known
 
 THREADS = 4
 """Most threads one model uses: small networks gain nothing from more."""
-
-
-def usable_cores() -> int:
-    """Processor cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
