@@ -30,8 +30,8 @@ _EXCHANGE = 0.04
 """Cost of beginning or ending an exchange, in sizes of the person: noise and points that hardly part lie below."""
 _DOUBT = 0.002
 """Cost of every exchanged frame: the detector is right more often than wrong, so the lesser part is exchanged."""
-_OPPOSED = 2.0
-"""Cost of head or legs that face the other way than the trunk, by the product of their widths in sizes."""
+_TURNED = 4.0
+"""Cost of exchanging head or legs that face as the trunk does, by the product of their widths in sizes."""
 
 _Indices = NDArray[np.intp]
 _Flags = NDArray[np.bool_]
@@ -102,15 +102,15 @@ class _Body:
     def mistaken(self, pairs: _Indices, trunk: _Indices | None = None) -> _Flags:
         """bool [T] where these pairs are exchanged on the cheapest way through the track.
 
-        They stay near the side of ``trunk``, where that is given.
+        Exchanging them costs more where they lie on the same sides as ``trunk`` does.
         """
         score = self.score[:, pairs].min(axis=2)
         if not score.any():
             return np.zeros(len(self.size), np.bool_)
         alone = np.tile([0.0, _DOUBT], (len(self.size), 1))
         if trunk is not None:
-            same = _OPPOSED * (self._width(pairs) * self._width(trunk)).sum(axis=1)
-            alone += np.maximum(np.stack([-same, same], axis=1), 0)
+            alike = (self._width(pairs) * self._width(trunk)).sum(axis=1)
+            alone[:, 1] += _TURNED * np.maximum(alike, 0)
         return _cheapest(alone, _EXCHANGE / np.diff(self.time), self._strain(self._across(pairs), score))
 
     def _across(self, pairs: _Indices) -> Float64Array:
