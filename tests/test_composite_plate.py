@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from animegen.composite import Observation, PlateObserver, PlateSet, build_plates, frame_matte, person_matte
-from animegen.errors import InvalidValue
+from animegen.errors import InputError, InvalidValue
 from animegen.pose.skeletons import COCO17
 from animegen.types import Float64Array, Frame, Mask, Pose, Uint8Array
 
@@ -189,6 +189,18 @@ def test_wrong_use_is_named(tmp_path: Path) -> None:
     plates = plates_of(film, tmp_path)
     with pytest.raises(InvalidValue, match="frame 99"):
         plates.clean(Frame(99, Fraction(0), film[0][0].image), film[0][1])
+
+
+def test_a_damaged_plate_is_named_with_a_way_out(tmp_path: Path) -> None:
+    folder = tmp_path / "Küche 雪"
+    folder.mkdir()
+    film = filmed(lambda i: texture(*SIZE), walking, 6)
+    plates_of(film, folder)
+    for path in sorted((folder / "plates").glob("plate-*.png")):
+        path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(InputError, match=r"plate-00000\.png is damaged") as caught:
+        PlateSet.load(folder / "plates").clean(film[0][0], film[0][1])
+    assert str(folder / "plates") in caught.value.hint
 
 
 def test_a_matte_covers_the_silhouette_and_ends_at_the_frame() -> None:

@@ -17,7 +17,7 @@ from animegen.composite.observe import decode, has_people
 from animegen.composite.windows import Layout, Window, chosen, frame_corners, lay, map_points, windows
 from animegen.errors import InvalidValue
 from animegen.jobs import artefact, load_arrays, reading, save_arrays
-from animegen.types import Float64Array
+from animegen.types import Float64Array, Uint8Array
 
 _INVENTED = UNSEEN - 1
 """Age of a pixel that was inpainted: any that was ever seen is younger."""
@@ -104,11 +104,7 @@ def _complete(folder: Path, steps: list[Float64Array | None]) -> None:
     later: Plate | None = None
     for number in reversed(range(len(steps))):
         picture, ages = folder / f"plate-{number:05d}.png", folder / f"age-{number:05d}.png"
-        image = cv2.imread(str(picture), cv2.IMREAD_COLOR_RGB)
-        age = cv2.imread(str(ages), cv2.IMREAD_UNCHANGED)
-        if image is None or age is None:
-            raise InvalidValue(f"{picture} vanished while the plates were built")
-        plate = Plate(np.asarray(image, np.uint8), np.asarray(age, np.uint16))
+        plate = Plate(read_plate(picture), np.asarray(_read(ages, cv2.IMREAD_UNCHANGED), np.uint16))
         step = steps[number + 1] if number + 1 < len(steps) else None
         if later is not None and step is not None:
             plate = _carry(later, plate, step)
@@ -200,6 +196,21 @@ def _faded(
 def _lead(step: Float64Array, homographies: Float64Array) -> Float64Array:
     led = step @ homographies
     return np.asarray(led / led[:, 2:, 2:])
+
+
+def read_plate(path: Path) -> Uint8Array:
+    """A plate uint8 [h, w, 3] RGB; raises InputError naming the file where it is damaged or absent."""
+    return np.asarray(_read(path, cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def _read(path: Path, flags: int) -> cv2.typing.MatLike:
+    """What :func:`_write` wrote. Python opens the file, because OpenCV finds no names beyond ASCII on Windows."""
+    with reading(path, f"remove the folder {path.parent}; the next run makes it anew"):
+        data = path.read_bytes()
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        if picture is None:
+            raise ValueError("it is no picture")
+        return picture
 
 
 def _write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16] | cv2.typing.MatLike) -> None:

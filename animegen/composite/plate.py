@@ -10,11 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from animegen.composite.build import PlateTable, build_table
+from animegen.composite.build import PlateTable, build_table, read_plate
 from animegen.composite.fill import as_mask, match
 from animegen.composite.matte import Matte, person_matte
 from animegen.composite.mosaic import is_identity
-from animegen.errors import InvalidValue
 from animegen.types import Float64Array, Frame, Pose, Uint8Array
 
 _CACHED_PLATES = 4
@@ -95,11 +94,7 @@ class PlateSet:
             return self._read(number)
 
     def _decode(self, number: int) -> Uint8Array:
-        path = self._folder / f"plate-{number:05d}.png"
-        decoded = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-        if decoded is None:
-            raise InvalidValue(f"{path} is not a plate", "remove the folder; it is built again")
-        return np.asarray(decoded, np.uint8)
+        return read_plate(self._folder / f"plate-{number:05d}.png")
 
 
 def united(mattes: Sequence[Matte], size: tuple[int, int]) -> list[Matte]:
