@@ -52,4 +52,5 @@ def new(name: str, kind: Literal["style", "background"], output: Path | None) ->
     from animegen.scaffold import write_package
 
     folder = write_package(name, kind, output)
-    click.echo(f"{folder}: try  pip install -e {folder}  and then  animegen plugins")
+    click.echo(folder)
+    click.echo(f"next: pip install -e {folder} && animegen convert CLIP --{kind} {name}", err=True)
