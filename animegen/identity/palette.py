@@ -19,7 +19,7 @@ from animegen.types import PARTS, Crop, Float32Array, Identity, Palette, Part, P
 _LEAST_PIXELS = 6
 _SHOWN, _LEAST_SHOWN = 0.25, 0.1
 """Share of the views that must show a part for it to be fully believed, and at all: a bad pose finds legs on tables."""
-_LIT: Mapping[Part, float] = {"hair": 0.55, "skin": 0.8, "eyes": 0.5, "upper": 0.8, "lower": 0.8, "shoes": 0.8}
+_LIT: Mapping[Part, float] = {"hair": 0.55, "skin": 0.8, "eyes": 0.5, "upper": 0.9, "lower": 0.9, "shoes": 0.8}
 """How far to the lit side a part's colour is taken; hair shines and eyes reflect."""
 _DARK_HAIR = 25.0
 """Lightness under which hair is black or dark brown; eyes are then brown almost always."""
