@@ -54,7 +54,9 @@ def in_even_light(colour: Lab, pictured: Float32Array) -> Lab:
     dark to fair skin: so fair skin against a window is told from dark skin in the sun. Light that is not white, haze
     and cameras change it too, hence the small steps.
     """
-    saturation = float(np.median(np.hypot(pictured[:, 1], pictured[:, 2]) / np.maximum(pictured[:, 0], 1.0)))
+    # Blood and pink walls redden skin of any lightness, so red counts up to the yellow only.
+    chroma = np.hypot(np.minimum(pictured[:, 1], pictured[:, 2]), pictured[:, 2])
+    saturation = float(np.median(chroma / np.maximum(pictured[:, 0], 1.0)))
     lightness, most = np.array(_LIGHTNESS[:0:-1]), np.array(_MOST_CHROMA[:0:-1])
     told = float(np.interp(saturation, most / lightness, lightness))
     step = float(np.clip(0.5 * (told - colour[0]), -_MOST_STEP, _MOST_STEP))
