@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.errors import InvalidValue
-from animegen.jobs import load_arrays, reading, save_arrays
+from animegen.jobs import load_arrays, reading, save_arrays, skeleton_array, skeleton_of
 from animegen.types import Crop, Float64Array, Frame, Mask, Pose, Skeleton, Uint8Array
 
 _MARGIN = 0.12
@@ -84,7 +83,7 @@ def save_crops(path: Path, crops: Sequence[Crop]) -> None:
         raise InvalidValue(f"crops of one file have one skeleton, got {' and '.join(skeletons)}")
     poses = [crop.pose for crop in crops]
     arrays: dict[str, NDArray[Any]] = {
-        "skeleton": np.array(_skeleton_text(poses[0].skeleton) if poses else ""),
+        "skeleton": skeleton_array(poses[0].skeleton) if poses else np.zeros(0, np.uint8),
         "frame_index": np.array([crop.frame_index for crop in crops], np.int64),
         "xy": np.array([pose.xy for pose in poses], np.float32),
         "score": np.array([pose.score for pose in poses], np.float32),
@@ -108,7 +107,7 @@ def load_crops(path: Path) -> list[Crop]:
         count = len(data["frame_index"])
         if count == 0:
             return []
-        skeleton = _skeleton(str(data["skeleton"]))
+        skeleton = skeleton_of(data["skeleton"])
         pictures, masks = _blobs(data, "picture"), _blobs(data, "mask")
         return [_crop(data, k, skeleton, pictures[k], masks[k]) for k in range(count)]
 
@@ -139,12 +138,3 @@ def _decode(data: Uint8Array, flags: int) -> Uint8Array:
 
 def _blobs(data: dict[str, NDArray[Any]], name: str) -> list[Uint8Array]:
     return np.split(data[name], data[f"{name}_end"][:-1])
-
-
-def _skeleton_text(skeleton: Skeleton) -> str:
-    return json.dumps([skeleton.name, skeleton.points, skeleton.edges, skeleton.flip_pairs])
-
-
-def _skeleton(text: str) -> Skeleton:
-    name, points, edges, pairs = json.loads(text)
-    return Skeleton(name, tuple(points), tuple((a, b) for a, b in edges), tuple((a, b) for a, b in pairs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.errors import InputError
+from animegen.types import Skeleton, Uint8Array
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that stands beside every array, whenever it was written: zip files know none before it."""
@@ -41,6 +43,23 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Every array of a file; to be called inside :func:`reading`, since nothing says what a damaged file raises."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+def skeleton_array(skeleton: Skeleton) -> Uint8Array:
+    """A skeleton as uint8 [n]: UTF-8 text of a JSON object."""
+    fields = {name: getattr(skeleton, name) for name in ("name", "points", "edges", "flip_pairs")}
+    return np.frombuffer(json.dumps(fields).encode(), np.uint8)
+
+
+def skeleton_of(array: NDArray[Any]) -> Skeleton:
+    """The skeleton that :func:`skeleton_array` wrote; to be called inside :func:`reading`."""
+    data = json.loads(array.tobytes().decode())
+    return Skeleton(
+        data["name"],
+        tuple(data["points"]),
+        tuple((a, b) for a, b in data["edges"]),
+        tuple((a, b) for a, b in data["flip_pairs"]),
+    )
 
 
 @contextmanager

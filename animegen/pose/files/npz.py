@@ -6,7 +6,6 @@ People are listed frame after frame; ``people_per_frame`` says where a frame end
 
 from __future__ import annotations
 
-import json
 import zlib
 from dataclasses import astuple
 from fractions import Fraction
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.errors import InputError
-from animegen.jobs import load_arrays, reading, save_arrays
+from animegen.jobs import load_arrays, reading, save_arrays, skeleton_array, skeleton_of
 from animegen.pose.clip import PoseClip
 from animegen.types import Expression, Mask, Pose, Skeleton
 
@@ -33,7 +32,7 @@ def save_npz(clip: PoseClip, path: Path) -> None:
     ids = [track_id for frame_ids in clip.track_ids for track_id in frame_ids]
     arrays: dict[str, NDArray[Any]] = {
         "version": np.array(VERSION, np.int32),
-        "skeleton": _text_array(_skeleton_json(clip.skeleton)),
+        "skeleton": skeleton_array(clip.skeleton),
         "size": np.array(clip.size, np.int32),
         "frame_indices": np.array(clip.frame_indices, np.int64),
         "times": np.array([(t.numerator, t.denominator) for t in clip.times], np.int64).reshape(-1, 2),
@@ -83,7 +82,7 @@ def _mask_arrays(masks: list[Mask | None]) -> dict[str, NDArray[Any]]:
 
 
 def _clip(arrays: dict[str, NDArray[Any]]) -> PoseClip:
-    skeleton = _skeleton_from_json(arrays["skeleton"].tobytes().decode())
+    skeleton = skeleton_of(arrays["skeleton"])
     people = _people(arrays, skeleton)
     ids = [None if i == _NO_TRACK else int(i) for i in arrays["track_ids"]]
     ends = np.cumsum(arrays["people_per_frame"], dtype=np.int64).tolist()
@@ -125,28 +124,3 @@ def _people(arrays: dict[str, NDArray[Any]], skeleton: Skeleton) -> list[Pose]:
             )
         )
     return people
-
-
-def _text_array(text: str) -> NDArray[np.uint8]:
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-def _skeleton_json(skeleton: Skeleton) -> str:
-    return json.dumps(
-        {
-            "name": skeleton.name,
-            "points": skeleton.points,
-            "edges": skeleton.edges,
-            "flip_pairs": skeleton.flip_pairs,
-        }
-    )
-
-
-def _skeleton_from_json(text: str) -> Skeleton:
-    data = json.loads(text)
-    return Skeleton(
-        data["name"],
-        tuple(data["points"]),
-        tuple((a, b) for a, b in data["edges"]),
-        tuple((a, b) for a, b in data["flip_pairs"]),
-    )
