@@ -62,7 +62,7 @@ def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:
 
 @hookimpl
 def animegen_styles() -> Iterable[StyleSpec]:
-    """The avatar generator and the bare skeleton."""
+    """The avatar generator and the jointed figure."""
     from animegen.pose.options import SkeletonOptions
 
     yield StyleSpec(
@@ -73,7 +73,7 @@ def animegen_styles() -> Iterable[StyleSpec]:
     )
     yield StyleSpec(
         name="skeleton",
-        summary="the points and limbs of each person, in a colour of their own",
+        summary="a jointed figure in each person's own colours",
         factory="animegen.pose.skeleton_style:make_style",
         options=SkeletonOptions,
     )
