@@ -94,6 +94,16 @@ def test_two_people_differ_and_wear_their_own_colour() -> None:
     assert red > blue + 80
 
 
+def test_dark_trousers_stay_dark() -> None:
+    navy = PartColour((11.0, 3.0, -13.0), 0.9)
+    who = identity()
+    sprite = rendered(style_of(), replace(who, palette=replace(who.palette, lower=navy)), standing())
+    thigh = 0.5 * (np.array(BODY["left_hip"]) + BODY["left_knee"]) + 40
+    red, green, blue, _ = (int(value) for value in at(sprite, *thigh))
+    assert max(red, green) < 70
+    assert blue > red + 15, "navy, not grey"
+
+
 def test_opacity_and_thickness() -> None:
     whole = rendered(style_of(), identity(), standing())
     faint = rendered(style_of(SkeletonOptions(opacity=0.5)), identity(), standing())
