@@ -30,7 +30,7 @@ _EXCHANGE = 0.04
 """Cost of beginning or ending an exchange, in sizes of the person: noise and points that hardly part lie below."""
 _DOUBT = 0.002
 """Cost of every exchanged frame: the detector is right more often than wrong, so the lesser part is exchanged."""
-_TURNED = 4.0
+_TURNED = 12.0
 """Cost of exchanging head or legs that face as the trunk does, by the product of their widths in sizes."""
 
 _Indices = NDArray[np.intp]
