@@ -33,8 +33,11 @@ _AGREE = 0.8
 _PATIENCE = 24
 """Frames for which a person of whom nothing shows is looked for around the last place."""
 
-_LINGER = 5
-"""Frames for which what showed of a hidden person is taken away: the segmentation misses parts of them at times."""
+_HIDDEN = 150
+"""Frames for which a person of whom something shows is looked for."""
+
+_LINGER = 3
+"""Looks in which the same parts of a hidden person are taken away: the segmentation misses some at times."""
 
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
@@ -50,10 +53,12 @@ class _Lost:
     shown: int
     traces: tuple[Silhouette, ...] = ()
 
-    def after(self, i: int, trace: Silhouette | None) -> _Lost:
+    def sought(self, i: int) -> bool:
+        """Whether the person may still come into view again in frame ``i``."""
+        return i - self.shown < _PATIENCE and i - self.since < _HIDDEN
+
+    def after(self, i: int, trace: Silhouette) -> _Lost:
         """The same person after frame ``i``: the place moves along with the trace, if anything shows in it."""
-        if trace is None:
-            return replace(self, traces=())
         traces = (trace, *self.traces[: _LINGER - 1])
         if trace.area == 0:
             return replace(self, traces=traces)
@@ -100,7 +105,7 @@ class BlazePose:
         lost: list[_Lost] = []
         for i, frame in enumerate(frames):
             people, gone = self._follow(frame.image, people)
-            lost = [_Lost(region, i, i) for region in gone] + [one for one in lost if i - one.shown < _PATIENCE]
+            lost = [_Lost(region, i, i) for region in gone] + [one for one in lost if one.sought(i)]
             found = self._find(frame.image, self._squares(i, frame.size, people, lost), people)
             lost = [one for one in lost if not any(one.region.near(look.next) for look in found)]
             people = (people + found)[: self._options.max_people]
@@ -136,11 +141,11 @@ class BlazePose:
         return [seen[k] for k in sorted(seen)], [people[k].next for k in range(len(people)) if k not in seen]
 
     def _trace(self, image: Uint8Array, lost: Sequence[_Lost], i: int, people: Sequence[Landmarks]) -> list[_Lost]:
-        """The lost people with what shows of them in frame ``i``."""
+        """The lost people with what shows of them in frame ``i``; each is looked for in every second frame."""
         known = [person.silhouette for person in people]
-        fronts = [_front(one, people) for one in lost]
+        fronts = [None if (i - one.since) % 2 else _front(one, people) for one in lost]
         traces = {k: self._segmenter.beside(image, known[k], known) for k in fronts if k is not None}
-        return [one.after(i, None if k is None else traces[k]) for one, k in zip(lost, fronts, strict=True)]
+        return [one if k is None else one.after(i, traces[k]) for one, k in zip(lost, fronts, strict=True)]
 
     def _find(self, image: Uint8Array, squares: Sequence[Region], known: Sequence[Landmarks]) -> list[Landmarks]:
         """People seen in the squares who are not among the known ones, best seen first.
