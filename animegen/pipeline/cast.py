@@ -24,12 +24,15 @@ from animegen.pipeline.run import Run
 from animegen.pose.clip import PoseClip
 from animegen.pose.files import load_npz
 from animegen.pose.sides import repair_sides
-from animegen.pose.smooth import fill_gaps, smooth_track
+from animegen.pose.smooth import extend_runs, fill_gaps, smooth_track
 from animegen.tracking import keep_longest, track_clip
 from animegen.types import Crop, Float32Array, Identity, Pose, Prepared, Track
 
 GAP_SECONDS = Fraction(1, 2)
 """A person unseen for no longer than this keeps moving: the poses between are interpolated."""
+
+LEAD_SECONDS = Fraction(1, 5)
+"""How much longer than found a person is drawn at either end: nobody appears or vanishes in full view."""
 
 ORDER_SECONDS = 0.25
 """Time scale over which a person's depth order is smoothed, so that nobody flickers in front of another."""
@@ -86,10 +89,11 @@ def cast(run: Run) -> Cast:
 
 
 def _smoothed(run: Run, track: Track) -> Track:
-    """A track with left and right put right, without short gaps and jitter, by the true times of its frames."""
+    """A track with left and right put right, without short gaps, jitter and late starts, by its frames' true times."""
     rate = run.video.info.rate
     whole = fill_gaps(repair_sides(track), round(rate * GAP_SECONDS))
-    return smooth_track(whole, rate, [run.video.timeline.time(index) for index in whole.frame_indices])
+    smooth = smooth_track(whole, rate, [run.video.timeline.time(index) for index in whole.frame_indices])
+    return extend_runs(smooth, max(1, round(rate * LEAD_SECONDS)), run.segments[0].start, run.segments[-1].stop)
 
 
 def _without_masks(clip: PoseClip) -> Iterator[tuple[int, list[Pose]]]:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,6 +37,8 @@ _LEAST_NOISE = 5e-4
 _AGREE, _DISAGREE = 0.8, 2.0
 """Distance of wide and narrow fit in units of the noise: up to the first noise explains it, from the second motion."""
 _CHUNK_FRAMES = 512
+_END_FRAMES = 4
+"""Poses at an end of a run by which its pace is told."""
 
 
 def smooth_track(track: Track, rate: Fraction | float, times: Sequence[Fraction] | None = None) -> Track:
@@ -89,6 +92,36 @@ def fill_gaps(track: Track, max_gap_frames: int) -> Track:
         indices.append(index)
         poses.append(pose)
     return Track(track.id, tuple(indices), tuple(poses))
+
+
+def extend_runs(track: Track, most: int, start: int, stop: int) -> Track:
+    """The track with up to ``most`` poses put before and after every run of consecutive frames.
+
+    A person is there a little before being found and after being lost: the body keeps its shape and goes on as it
+    moved at that end. Frames stay within ``start`` .. ``stop - 1``, and two runs share the gap between them.
+    """
+    indices = list(track.frame_indices)
+    cuts = [0, *(i for i in range(1, len(indices)) if indices[i] > indices[i - 1] + 1), len(indices)]
+    whole: list[tuple[int, Pose]] = []
+    for first, last in pairwise(cuts):
+        run = list(zip(indices[first:last], track.poses[first:last], strict=True))
+        before = start if first == 0 else (indices[first - 1] + indices[first]) // 2 + 1
+        after = stop - 1 if last == len(indices) else (indices[last - 1] + indices[last]) // 2
+        lead = range(max(before, run[0][0] - most), run[0][0])
+        tail = range(run[-1][0] + 1, min(after, run[-1][0] + most) + 1)
+        whole += [(index, _carried(run[:_END_FRAMES], 0, index)) for index in lead]
+        whole += run
+        whole += [(index, _carried(run[-_END_FRAMES:], -1, index)) for index in tail]
+    return Track(track.id, tuple(index for index, _ in whole), tuple(pose for _, pose in whole))
+
+
+def _carried(run: Sequence[tuple[int, Pose]], end: int, index: int) -> Pose:
+    """The pose at an end of a run, moved on to frame ``index`` at the run's pace. It has no mask."""
+    (first, before), (last, after) = run[0], run[-1]
+    pose, at = run[end][1], run[end][0]
+    pace = np.median(after.xy - before.xy, axis=0) / max(1, last - first)
+    shift = (pace * (index - at)).astype(np.float32)
+    return replace(pose, xy=pose.xy + shift, bbox=pose.bbox + np.tile(shift, 2), mask=None)
 
 
 def local_quadratic(seconds: Float64Array, values: Float64Array, weight: Float64Array, half: float) -> Float64Array:
