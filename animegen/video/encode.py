@@ -58,6 +58,8 @@ def opens(encoder: str, pixel_format: str, size: tuple[int, int], options: dict[
         context.thread_count = ENCODER_THREADS
         frame = av.VideoFrame(*size, pixel_format)
         frame.pts = 0
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))  # else it holds whatever stood in memory
         return bool([*context.encode(frame), *context.encode(None)])
     except (ValueError, av.FFmpegError):
         return False
