@@ -103,37 +103,41 @@ class _Footage:
         self._lock = threading.Lock()
         self._capture = _open_footage(path)
         self._rate = Fraction(self._capture.get(cv2.CAP_PROP_FPS) or 25.0).limit_denominator(1001)
-        self._recent: OrderedDict[int, Uint8Array] = OrderedDict()
-        self._next = 0
+        if not self._capture.grab():
+            raise InputError(f"{self._path} holds no picture", "give an image or a video")
         self._count: int | None = None
-        self._read()
+        self._start_over((0, 0))
+
+    def _start_over(self, size: tuple[int, int]) -> None:
+        self._capture.release()
+        self._capture = _open_footage(self._path)
+        self._size = size
+        self._next = 0
+        self._recent: OrderedDict[int, Uint8Array] = OrderedDict()
 
     def render(self, request: BackgroundRequest) -> Uint8Array:
         with self._lock:
-            image = self._at(int(request.frame.pts * self._rate))
-        return cover(image, request.frame.size)
+            return self._at(int(request.frame.pts * self._rate), request.frame.size)
 
-    def _at(self, wanted: int) -> Uint8Array:
-        """Picture ``wanted`` of the endless loop."""
+    def _at(self, wanted: int, size: tuple[int, int]) -> Uint8Array:
+        """Picture ``wanted`` of the endless loop, covering a frame of ``size``."""
+        if size != self._size:
+            self._start_over(size)
         while True:
             number = wanted if self._count is None else wanted % self._count
             if number in self._recent:
                 return self._recent[number]
             if number < self._next:
-                self._capture.release()
-                self._capture = _open_footage(self._path)
-                self._next = 0
+                self._start_over(size)
             self._read()
 
     def _read(self) -> None:
         """Take in one more picture; at the end of the file its length is known."""
         found, picture = self._capture.read()
         if not found:
-            if self._next == 0:
-                raise InputError(f"{self._path} holds no picture", "give an image or a video")
             self._count = self._next
             return
-        self._recent[self._next] = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+        self._recent[self._next] = cover(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8), self._size)
         self._next += 1
         while len(self._recent) > _RECENT:
             self._recent.popitem(last=False)

@@ -58,9 +58,14 @@ def filmed_source(host: PluginHost, source: Path, output: Path | None) -> Iterat
         frames = iter(host.create(spec, None, PluginContext())(str(source)))
         first = list(islice(frames, 2))
         if not first:
-            raise InputError(f"the plugin source '{spec.name}' gave no frame for {source}")
-        rate = Fraction(25) if len(first) < 2 else 1 / (first[1].pts - first[0].pts)
-        write_film(film, chain(first, frames), rate, lossless=True)
+            raise InputError(f"the plugin source '{spec.name}' gave no frame for {source}", "check the name")
+        step = first[1].pts - first[0].pts if len(first) == 2 else Fraction(1, 25)
+        if step <= 0:
+            raise InputError(
+                f"the plugin source '{spec.name}' gave two frames for one time, {float(first[0].pts)} s",
+                "a source's frames must follow each other in time",
+            )
+        write_film(film, chain(first, frames), 1 / step, lossless=True)
     yield film
     film.unlink()
 

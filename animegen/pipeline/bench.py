@@ -190,6 +190,8 @@ def _time_whole(source: Path, output: Path, config: ConvertConfig, count: int) -
     command = [sys.executable, "-m", "animegen", "convert", str(source), "-o", str(output), "--quiet"]
     command += ["--style", config.style, "--pose", config.pose, "--background", config.background]
     command += [word for key, value in config.settings.items() for word in ("--set", f"{key}={value}")]
+    if not hasattr(os, "wait4"):
+        raise AnimegenError("this system does not tell a child's processor time and memory", "run it on Linux or macOS")
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

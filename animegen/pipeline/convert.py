@@ -38,11 +38,13 @@ def prepare(
     config: ConvertConfig,
     on_event: Listener = ignore,
     cancel: threading.Event | None = None,
+    *,
+    host: PluginHost | None = None,
 ) -> Run:
     """Check everything that can be refused, claim the job folder, and return the run."""
     start, stop = video.timeline.index_range(config.start, config.end)
     plan = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=config.overwrite)
-    stages = resolve(config, on_event)
+    stages = resolve(config, on_event, host=host)
     if video.info.colour.is_hdr:
         on_event(Warned(f"{video.path.name} is HDR ({video.info.colour.transfer}): it is tone-mapped to BT.709"))
     for warning in plan.warnings:
@@ -93,7 +95,7 @@ def convert(
         filmed_source(host, Path(source), target) as film,
         open_video(film, salvage=config.salvage) as video,
     ):
-        run = prepare(video, target, wanted, on_event or ignore, cancel)
+        run = prepare(video, target, wanted, on_event or ignore, cancel, host=host)
         result = finish(run, find_people(run))
     return replace(result, output=output or result.output)
 

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from animegen.composite import compose, compose_alpha, one_thread_per_call
-from animegen.errors import InvalidValue
+from animegen.errors import PluginError
 from animegen.identity import take_crop
 from animegen.jobs import digest
 from animegen.measure.cores import usable_cores
@@ -61,7 +61,10 @@ class Scene:
             for frame, people in zip(batch, requests, strict=True):
                 drawn = tuple(islice(sprites, len(people)))
                 if len(drawn) != len(people):
-                    raise InvalidValue(f"the style drew {len(drawn)} of {len(people)} people in frame {frame.index}")
+                    raise PluginError(
+                        f"the style drew {len(drawn)} of {len(people)} people in frame {frame.index}",
+                        "a style returns one sprite per request; animegen.testing.check_style tells",
+                    )
                 yield Drawn(frame, tuple(request.pose for request in people), drawn)
 
     def _requests(self, frame: Frame, raw: Sequence[Pose]) -> list[RenderRequest]:

@@ -78,13 +78,16 @@ class Stages:
         }
 
 
-def resolve(config: ConvertConfig, on_event: Listener, *, kinds: tuple[str, ...] = ()) -> Stages:
+def resolve(
+    config: ConvertConfig, on_event: Listener, *, kinds: tuple[str, ...] = (), host: PluginHost | None = None
+) -> Stages:
     """Find, check and fetch everything a request needs.
 
-    ``kinds`` limits it to some of pose, tracker, identity, style and background. Raises PluginError, UsageError or
+    ``kinds`` limits it to some of pose, tracker, identity, style and background; ``host`` are the plugins where they
+    are loaded already. Raises PluginError, UsageError or
     WeightsError before any work is done.
     """
-    host = PluginHost.load()
+    host = host or PluginHost.load()
     for failure in host.failures:
         on_event(Warned(str(failure)))
     names, settings = _names(config, host)
