@@ -66,6 +66,7 @@ CLIPS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "late start": ("a.mp4", "mp4", {"start_offset": 12, "audio": True}),
     "late start in Matroska": ("a.mkv", "mkv", {"start_offset": 12, "audio": True}),
     "avi": ("a.avi", "mp4", {"audio": True}),
+    "avi with pcm": ("a.avi", "mov", {"codec": "mjpeg", "pix_fmt": "yuvj420p", "audio": "pcm_s16le"}),
     "transport stream": ("a.ts", "mp4", {"audio": "aac"}),
     "transport stream with mp2": ("a.ts", "mp4", {"audio": "mp2"}),
     "gif": ("a.gif", "gif", {"pix_fmt": "rgb8", "rate": Fraction(10)}),

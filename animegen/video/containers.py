@@ -178,6 +178,12 @@ def carries(container: Container, stream: Stream) -> bool:
     """Whether the installed FFmpeg can copy ``stream`` into the container, found out by trying."""
     if container.kind != "film" or (stream.codec_context is None and stream.type in {"audio", "subtitle"}):
         return False
+    if (
+        container.name == "mp4"
+        and stream.codec_context
+        and stream.codec_context.codec.canonical_name.startswith("pcm_")
+    ):
+        return False  # hardly a player knows raw sound in mp4, and the muxer fails at its first packet
     try:
         with av.open(io.BytesIO(), "w", format=container.muxer) as trial:
             trial.add_stream_from_template(stream, opaque=True)
