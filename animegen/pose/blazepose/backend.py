@@ -39,6 +39,10 @@ _HIDDEN = 150
 _LINGER = 3
 """Looks in which the same parts of a hidden person are taken away: the segmentation misses some at times."""
 
+_UPRIGHT = 1.0
+"""Radians by which a newcomer beside somebody may be turned: parts of people and cushions are taken for people who lie
+or stand on their heads, and somebody half hidden who does so cannot be told from them."""
+
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
 
@@ -107,6 +111,7 @@ class BlazePose:
             people, gone = self._follow(frame.image, people)
             lost = [_Lost(region, i, i) for region in gone] + [one for one in lost if one.sought(i)]
             found = self._find(frame.image, self._squares(i, frame.size, people, lost), people)
+            found = [look for look in found if not _doubtful(look, people)]
             lost = [one for one in lost if not any(one.region.near(look.next) for look in found)]
             people = (people + found)[: self._options.max_people]
             lost = self._trace(frame.image, lost, i, people)
@@ -192,6 +197,12 @@ def _front(lost: _Lost, people: Sequence[Landmarks]) -> int | None:
     near = [(one.next.distance(lost.region) / one.next.side, k) for k, one in enumerate(people)]
     away, nearest = min(near, default=(math.inf, 0))
     return nearest if away < 0.5 else None
+
+
+def _doubtful(look: Landmarks, people: Sequence[Landmarks]) -> bool:
+    """Whether a newcomer is beside or behind somebody in view, but not upright."""
+    beside = any(one.next.distance(look.next) < one.next.side / 2 for one in people)
+    return beside and abs(look.next.angle) > _UPRIGHT
 
 
 def _behind(k: int, people: Sequence[Landmarks], lost: Sequence[_Lost]) -> list[Silhouette]:
