@@ -130,6 +130,22 @@ def test_a_child_is_found_as_it_comes_forth_from_behind_the_other(backend: PoseB
     assert max(counts) == 2 and counts[9:14].count(2) >= 4, counts
 
 
+def test_who_is_lost_behind_somebody_belongs_to_the_mask_in_front(backend: PoseBackend, shared: Path) -> None:
+    shirt = {24: (240, 260), 32: (240, 380)}
+    clip = footage(shared / "video" / "sam2_bedroom_2kids.mp4", 12, 33)
+    for i, poses in enumerate(backend.estimate(clip), start=12):
+        if i in shirt:
+            x, y = shirt[i]
+            masks = [cv2.warpAffine(pose.mask.alpha, pose.mask.affine, (960, 540)) for pose in poses if pose.mask]
+            assert max(mask[y, x] for mask in masks) > 128, f"the boy shows in frame {i}"
+            assert max(mask[200, 700] for mask in masks) < 128, f"the wall is a person in frame {i}"
+
+
+def test_cushions_are_no_people(backend: PoseBackend, shared: Path) -> None:
+    clip = footage(shared / "video" / "sam2_bedroom_2kids.mp4", 72, 92)
+    assert all(len(poses) == 1 for poses in backend.estimate(clip))
+
+
 def test_an_empty_room_holds_nobody(backend: PoseBackend, shared: Path) -> None:
     clip = footage(shared / "video" / "intel_one_by_one_person.mp4", 0, 24)
     assert not any(backend.estimate(clip))

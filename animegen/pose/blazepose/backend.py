@@ -43,6 +43,10 @@ _UPRIGHT = 1.0
 """Radians by which a newcomer beside somebody may be turned: parts of people and cushions are taken for people who lie
 or stand on their heads, and somebody half hidden who does so cannot be told from them."""
 
+_NEW = 12
+"""Frames for which a newcomer belongs to the mask of whoever is in front as well: a track as short as this is dropped
+later on, and the person would show."""
+
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
 
@@ -106,16 +110,21 @@ class BlazePose:
     def estimate(self, frames: Iterable[Frame]) -> Iterator[list[Pose]]:
         """Yield the poses of each frame of one segment, those longest in view first."""
         people: list[Landmarks] = []
+        since: list[int] = []
         lost: list[_Lost] = []
         for i, frame in enumerate(frames):
-            people, gone = self._follow(frame.image, people)
+            seen = self._follow(frame.image, people)
+            gone = [person.next for k, person in enumerate(people) if k not in seen]
+            people, since = [seen[k] for k in sorted(seen)], [since[k] for k in sorted(seen)]
             lost = [_Lost(region, i, i) for region in gone] + [one for one in lost if one.sought(i)]
             found = self._find(frame.image, self._squares(i, frame.size, people, lost), people)
             found = [look for look in found if not _doubtful(look, people)]
             lost = [one for one in lost if not any(one.region.near(look.next) for look in found)]
             people = (people + found)[: self._options.max_people]
+            since = (since + [i] * len(found))[: len(people)]
+            new = [k for k, first in enumerate(since) if first and i - first < _NEW]
             lost = self._trace(frame.image, lost, i, people)
-            yield [person.pose(*frame.size, _behind(k, people, lost)) for k, person in enumerate(people)]
+            yield [person.pose(*frame.size, _behind(k, people, lost, new)) for k, person in enumerate(people)]
 
     def _squares(
         self, i: int, size: tuple[int, int], people: Sequence[Landmarks], lost: Sequence[_Lost]
@@ -136,14 +145,14 @@ class BlazePose:
         every = [tile for scale in _SCALES for tile in tiles(*size, scale)]
         return [every[(half if around else turn) % len(every)]] if turn else every
 
-    def _follow(self, image: Uint8Array, people: Sequence[Landmarks]) -> tuple[list[Landmarks], list[Region]]:
-        """The people still in view, and the regions of those who are not."""
+    def _follow(self, image: Uint8Array, people: Sequence[Landmarks]) -> dict[int, Landmarks]:
+        """The people still in view by their position."""
         seen: dict[int, Landmarks] = {}
         for k in sorted(range(len(people)), key=lambda k: -people[k].quality):
             look = self._look(image, people[k].next, list(seen.values()))
             if look is not None:
                 seen[k] = look
-        return [seen[k] for k in sorted(seen)], [people[k].next for k in range(len(people)) if k not in seen]
+        return seen
 
     def _trace(self, image: Uint8Array, lost: Sequence[_Lost], i: int, people: Sequence[Landmarks]) -> list[_Lost]:
         """The lost people with what shows of them in frame ``i``; each is looked for in every second frame."""
@@ -205,6 +214,9 @@ def _doubtful(look: Landmarks, people: Sequence[Landmarks]) -> bool:
     return beside and abs(look.next.angle) > _UPRIGHT
 
 
-def _behind(k: int, people: Sequence[Landmarks], lost: Sequence[_Lost]) -> list[Silhouette]:
-    """What shows of lost people behind the person at position ``k``."""
-    return [trace for one in lost if one.traces and _front(one, people) == k for trace in one.traces]
+def _behind(k: int, people: Sequence[Landmarks], lost: Sequence[_Lost], new: Sequence[int]) -> list[Silhouette]:
+    """What shows behind the person at position ``k``: lost people, and new ones who may soon be lost again."""
+    traces = [trace for one in lost if one.traces and _front(one, people) == k for trace in one.traces]
+    front = people[k].next
+    beside = [people[j] for j in new if j != k and front.distance(people[j].next) < front.side / 2]
+    return traces + [person.silhouette for person in beside]
