@@ -43,6 +43,9 @@ _UPRIGHT = 1.0
 """Radians by which a newcomer beside somebody may be turned: parts of people and cushions are taken for people who lie
 or stand on their heads, and somebody half hidden who does so cannot be told from them."""
 
+_TINY = 0.4
+"""Size of a newcomer, over that of somebody beside, below which it is the gap between legs rather than a person."""
+
 _NEW = 12
 """Frames for which a newcomer belongs to the mask of whoever is in front as well: a track as short as this is dropped
 later on, and the person would show."""
@@ -209,9 +212,9 @@ def _front(lost: _Lost, people: Sequence[Landmarks]) -> int | None:
 
 
 def _doubtful(look: Landmarks, people: Sequence[Landmarks]) -> bool:
-    """Whether a newcomer is beside or behind somebody in view, but not upright."""
-    beside = any(one.next.distance(look.next) < one.next.side / 2 for one in people)
-    return beside and abs(look.next.angle) > _UPRIGHT
+    """Whether a newcomer is beside or behind somebody in view, but not upright, or tiny against them."""
+    beside = [one.next.side for one in people if one.next.distance(look.next) < one.next.side / 2]
+    return bool(beside) and (abs(look.next.angle) > _UPRIGHT or look.next.side < _TINY * max(beside))
 
 
 def _behind(k: int, people: Sequence[Landmarks], lost: Sequence[_Lost], new: Sequence[int]) -> list[Silhouette]:
