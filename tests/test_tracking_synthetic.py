@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from animegen.pose.skeletons import BLAZEPOSE33, COCO17
 from animegen.protocols import PluginContext, Tracker
 from animegen.testing import check_tracker
 from animegen.tracking import join_tracks, keep_longest, track_clip
+from animegen.tracking.clip import follow, make_track
+from animegen.tracking.crossings import undo_swaps
 from animegen.tracking.oks import make_tracker
 from animegen.tracking.options import OksTrackerOptions
 from animegen.types import Pose, Track
@@ -30,6 +33,8 @@ HEIGHT = 300.0
 EXAMPLES = 15
 LEFT_OUT = 2
 """Poses that may belong to no track: one who reappears far from where expected is a stranger for a moment."""
+AT_CROSSING = 8
+"""Poses at the middle of a crossing that may stay with the other: there nobody can say who is who."""
 SHADOW = 0.15
 """Nearer than this share of the height, the one behind cannot be seen: a body is about as wide."""
 
@@ -87,6 +92,67 @@ def test_two_who_cross_keep_their_tracks(seed: int, speed: float, apart: float, 
     assert sorted(map(sorted, owners(tracks, truth))) == [["behind"], ["front"]]
     held = Counter(truth[id(pose)] for track in tracks for pose in track.poses)
     assert (Counter(truth.values()) - held).total() <= LEFT_OUT
+
+
+class Leftmost:
+    """A tracker that counts from the left, and so takes everybody who crosses for the other."""
+
+    def update(self, frame_index: int, poses: Sequence[Pose]) -> list[int | None]:
+        ranks = sorted(range(len(poses)), key=lambda i: float(poses[i].bbox[0]))
+        return [ranks.index(i) for i in range(len(poses))]
+
+
+def crossing(truth: dict[int, str], hidden: range) -> list[tuple[int, list[Pose]]]:
+    """Two walkers who cross at frame 30; the one behind is not found in the frames of ``hidden``."""
+    frames = []
+    for index in range(60):
+        t = index - 30
+        both = {"front": walker(500 + 9 * t, 400, 0.5 * index), "behind": walker(500 - 9 * t, 390, 0.4 * index)}
+        if index in hidden:
+            del both["behind"]
+        truth.update({id(pose): name for name, pose in both.items()})
+        frames.append((index, list(both.values())))
+    return frames
+
+
+def look_of(truth: dict[int, str]) -> Callable[[Track, Track], float]:
+    """How different two tracks look: the share of the second's poses that are not of who is most of the first."""
+
+    def look(a: Track, b: Track) -> float:
+        ((who, _),) = Counter(truth[id(pose)] for pose in a.poses).most_common(1)
+        return float(np.mean([truth[id(pose)] != who for pose in b.poses]))
+
+    return look
+
+
+def strangers(tracks: list[Track], truth: dict[int, str]) -> list[int]:
+    """How many poses of each track are not of the person who is most of it."""
+    counts = [Counter(truth[id(pose)] for pose in track.poses) for track in tracks]
+    return [count.total() - max(count.values()) for count in counts]
+
+
+@pytest.mark.parametrize("hidden", [range(0), range(28, 34)])
+def test_looks_undo_a_swap(hidden: range) -> None:
+    truth: dict[int, str] = {}
+    followed = follow(crossing(truth, hidden), Leftmost())
+    assert max(strangers(followed, truth)) > 20
+    undone = undo_swaps(followed, look_of(truth))
+    assert sum(len(track.poses) for track in undone) == sum(len(track.poses) for track in followed)
+    assert max(strangers(undone, truth)) <= AT_CROSSING
+    assert undo_swaps(followed, lambda a, b: 0.3) == followed  # looks that tell nothing change nothing
+
+
+def test_a_tail_goes_to_whom_it_looks_like() -> None:
+    """The one in front was lost at the crossing, and the other's track went on upon that body."""
+    truth: dict[int, str] = {}
+    frames = dict(crossing(truth, range(0)))
+    front = {i: poses[0] for i, poses in frames.items()}
+    behind = {i: poses[1] for i, poses in frames.items()}
+    lost = make_track(0, [(i, front[i]) for i in range(29)])
+    mixed = make_track(1, [(i, behind[i] if i < 29 else front[i]) for i in range(60)])
+    undone = undo_swaps([lost, mixed], look_of(truth))
+    assert strangers(undone, truth) == [0, 0]
+    assert [len(track.poses) for track in undone] == [60, 29]
 
 
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True)

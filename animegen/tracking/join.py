@@ -8,6 +8,7 @@ import numpy as np
 
 from animegen.protocols import Tracker
 from animegen.tracking.clip import Appearance, follow, make_track, renumber
+from animegen.tracking.crossings import undo_swaps
 from animegen.tracking.similarity import box_area
 from animegen.types import Float64Array, Pose, Track
 
@@ -16,6 +17,8 @@ _MOTION_GAP = 150
 _REACH_START, _REACH_PER_FRAME, _REACH_CAP = 1.0, 0.05, 2.0
 """How far a person may have got, in body sizes: at once, per unseen frame, and at most."""
 _SIZE_RATIO = 0.25
+_END_FRAMES = 12
+"""Poses at a piece's end by which the person's size is told."""
 _SIDE_MARGIN = 0.02
 _LOOK_SAME, _LOOK_DIFFERENT = 0.09, 0.5
 """Distances of look up to which pieces far apart are joined, and from which near ones are not."""
@@ -33,7 +36,10 @@ def track_clip(
     ``frames`` gives (frame index, poses) with rising indices; ``width`` is the picture's, in pixels. Ids are 0, 1,
     ... by first appearance. The tracker may be any; see :func:`join_tracks` for the rest.
     """
-    return join_tracks(follow(frames, tracker), width=width, appearance=appearance)
+    tracks = follow(frames, tracker)
+    if appearance is not None:
+        tracks = undo_swaps(tracks, appearance)
+    return join_tracks(tracks, width=width, appearance=appearance)
 
 
 def join_tracks(
@@ -86,7 +92,7 @@ def _way(a: Track, b: Track, width: int | None) -> float | None:
         return None
     gap = b.frame_indices[0] - a.frame_indices[-1]
     before, after = a.poses[-1], b.poses[0]
-    sizes = sorted((box_area(before.bbox), box_area(after.bbox)))
+    sizes = sorted((_size(a.poses[-_END_FRAMES:]), _size(b.poses[:_END_FRAMES])))
     if gap > _MOTION_GAP or sizes[0] < _SIZE_RATIO * sizes[1]:
         return None
     if width is not None and _sides(before, width) and not _sides(before, width) & _sides(after, width):
@@ -98,6 +104,11 @@ def _way(a: Track, b: Track, width: int | None) -> float | None:
     expected = _velocity(a) * min(gap, 15)
     used = min(float(np.linalg.norm(went)), float(np.linalg.norm(went - expected))) / reach
     return used if used <= 1.0 else None
+
+
+def _size(poses: Sequence[Pose]) -> float:
+    """Area of a person's box in square pixels, whatever one pose at the edge of being seen says."""
+    return float(np.median([box_area(pose.bbox) for pose in poses]))
 
 
 def _sides(pose: Pose, width: int) -> set[str]:
