@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.composite.fill import as_mask, match
+from animegen.composite.threads import in_threads
 from animegen.types import Float64Array, Uint8Array
 
 UNSEEN = 65535
@@ -52,12 +53,15 @@ def mosaic(
     height, width = size[1], size[0]
     image = np.empty((height, width, 3), np.uint8)
     seen = np.zeros((height, width), np.uint8)
-    for top in range(0, height, _BAND):
+
+    def sort_band(top: int) -> None:
         band = slice(top, min(top + _BAND, height))
         stack = [np.maximum(layer[band], b[band][..., None]) for layer, b in zip(layers, blocked, strict=True)]
         count = sum((b[band] == 0).astype(np.uint8) for b in blocked)
         image[band] = _lower_median(stack, np.asarray(count, np.uint8))
         seen[band] = count
+
+    in_threads(sort_band, range(0, height, _BAND))
     return Plate(image, np.where(seen > 0, 0, UNSEEN).astype(np.uint16))
 
 
@@ -96,9 +100,13 @@ def _blocked(people: Uint8Array, size: tuple[int, int], homography: Float64Array
 def _equalise(layers: list[Uint8Array], blocked: Sequence[Uint8Array]) -> None:
     """Bring every layer into the light of the middle one, so that a place seen once does not stand out."""
     middle = len(layers) // 2
-    for i, layer in enumerate(layers):
-        if i != middle:
-            layers[i] = match(layer, layers[middle], as_mask((blocked[i] | blocked[middle]) == 0))
+
+    def equal(i: int) -> Uint8Array:
+        if i == middle:
+            return layers[i]
+        return match(layers[i], layers[middle], as_mask((blocked[i] | blocked[middle]) == 0))
+
+    layers[:] = in_threads(equal, range(len(layers)))
 
 
 def _lower_median(stack: list[Uint8Array], count: Uint8Array) -> Uint8Array:

@@ -1,11 +1,25 @@
-"""How many threads OpenCV takes for one call."""
+"""Threads: OpenCV's own, and ours over independent pieces of one picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import cv2
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_THREADS = 4
+"""More gain nothing: the pieces are bound by memory."""
+
+
+def in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """``[function(item) for item in items]``, computed in a few threads; for work that releases the interpreter."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="animegen-composite") as pool:
+        return list(pool.map(function, items))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from animegen.video.local import local_url
 if TYPE_CHECKING:
     from animegen.video.plan import OutputPlan
 
-ENCODER_THREADS = 2
+ENCODER_THREADS = 3
 """Threads of every encoder: a constant, because the bytes depend on it."""
 
 BITEXACT = 0x0400
