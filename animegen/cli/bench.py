@@ -56,6 +56,8 @@ def _print(result: ConvertBench) -> None:
             f"({whole.core_ms / total:.2f} of the stages' sum), cores {whole.busy:.0%} busy, "
             f"peak {whole.peak_mb:.0f} MB"
         )
+        rates = (f"{name} {whole.frames / whole.passes[name]:.1f} fps" for name in ("analyse", "cast", "render"))
+        click.echo(f"  its passes: {', '.join(rates)}")
     first, last = result.wholes[0], result.wholes[-1]
     if first is not last:
         click.echo(f"peak memory, {last.frames} over {first.frames} frames: {last.peak_mb / first.peak_mb:.3f}")

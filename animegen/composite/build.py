@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from animegen.composite.fill import as_mask, match
 from animegen.composite.inpaint import inpaint
 from animegen.composite.mosaic import UNSEEN, Plate, is_identity, mosaic, warp
-from animegen.composite.observe import decode, has_people
-from animegen.composite.threads import in_threads
+from animegen.composite.observe import has_people
 from animegen.composite.windows import Layout, Window, chosen, frame_corners, lay, map_points, windows
 from animegen.errors import InvalidValue
 from animegen.jobs import artefact, load_arrays, reading, save_arrays
@@ -122,9 +121,10 @@ def _window_plate(window: Window, size: tuple[int, int]) -> tuple[Layout, Plate]
     layout = lay(window, size)
     keep = chosen(window, layout.size)
     plate = mosaic(
-        in_threads(decode, [window.pictures[i] for i in keep]),
+        [window.pictures[i] for i in keep],
         [window.people[i] for i in keep],
         [layout.samples[i] for i in keep],
+        size,
         layout.size,
     )
     return layout, plate

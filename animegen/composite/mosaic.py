@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.composite.fill import as_mask, match
+from animegen.composite.observe import decode
 from animegen.composite.threads import in_threads
 from animegen.types import Float64Array, Uint8Array
 
@@ -18,8 +19,8 @@ UNSEEN = 65535
 """Age of a pixel that nothing has shown yet."""
 
 _SAMPLE_BYTES = 160_000_000
-_MIN_SAMPLES = 6
-"""At most this many bytes of pictures are held at once, but never fewer than so many pictures."""
+_MIN_SAMPLES, _MAX_SAMPLES = 6, 16
+"""At most this many bytes of pictures are held at once, but never fewer pictures than six, and no more than serve."""
 
 _BAND = 64
 """Rows sorted at once: small enough to stay in the processor's cache."""
@@ -34,21 +35,19 @@ class Plate:
 
 
 def mosaic(
-    pictures: Sequence[Uint8Array],
+    pictures: Sequence[bytes],
     people: Sequence[Uint8Array],
     to_plate: Sequence[Float64Array],
+    frame: tuple[int, int],
     size: tuple[int, int],
 ) -> Plate:
-    """The masked temporal median of pictures laid onto a plate of ``size`` (width, height).
+    """The masked temporal median of encoded pictures of ``frame`` (width, height), laid onto a plate of ``size``.
 
     ``people`` are small mattes (not 0 on people), ``to_plate`` f64 [3, 3] the homographies from picture to plate
     pixels; an exact identity is not resampled. Age is 0 where any picture shows the place, else ``UNSEEN``.
     """
-    layers = [warp(p, h, size) for p, h in zip(pictures, to_plate, strict=True)]
-    blocked = [
-        _blocked(matte, picture.shape[1::-1], h, size)
-        for matte, picture, h in zip(people, pictures, to_plate, strict=True)
-    ]
+    layers = in_threads(lambda i: warp(decode(pictures[i]), to_plate[i], size), range(len(pictures)))
+    blocked = in_threads(lambda i: _blocked(people[i], frame, to_plate[i], size), range(len(pictures)))
     _equalise(layers, blocked)
     height, width = size[1], size[0]
     image = np.empty((height, width, 3), np.uint8)
@@ -67,7 +66,7 @@ def mosaic(
 
 def sample_limit(size: tuple[int, int]) -> int:
     """How many pictures of (width, height) a plate may be made from at once."""
-    return max(_MIN_SAMPLES, _SAMPLE_BYTES // (size[0] * size[1] * 4))
+    return min(_MAX_SAMPLES, max(_MIN_SAMPLES, _SAMPLE_BYTES // (size[0] * size[1] * 4)))
 
 
 def warp(
@@ -101,12 +100,11 @@ def _equalise(layers: list[Uint8Array], blocked: Sequence[Uint8Array]) -> None:
     """Bring every layer into the light of the middle one, so that a place seen once does not stand out."""
     middle = len(layers) // 2
 
-    def equal(i: int) -> Uint8Array:
-        if i == middle:
-            return layers[i]
-        return match(layers[i], layers[middle], as_mask((blocked[i] | blocked[middle]) == 0))
+    def equal(i: int) -> None:
+        if i != middle:
+            layers[i] = match(layers[i], layers[middle], as_mask((blocked[i] | blocked[middle]) == 0))
 
-    layers[:] = in_threads(equal, range(len(layers)))
+    in_threads(equal, range(len(layers)))
 
 
 def _lower_median(stack: list[Uint8Array], count: Uint8Array) -> Uint8Array:

@@ -104,6 +104,11 @@ class JobFolder:
         return self.root / "cast.toml"
 
     @property
+    def log(self) -> Path:
+        """What happened: one event a line."""
+        return self.root / "log.jsonl"
+
+    @property
     def plates(self) -> Path:
         """The folder of background plates."""
         return self.root / "plates"

@@ -6,12 +6,11 @@ a process of its own, so that its processor time and peak memory are its own.
 
 from __future__ import annotations
 
-import os
-import subprocess
+import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -19,7 +18,8 @@ from pathlib import Path
 
 from animegen.composite import PlateObserver
 from animegen.config import ConvertConfig
-from animegen.errors import AnimegenError
+from animegen.jobs import JobFolder
+from animegen.measure.child import measured
 from animegen.measure.cores import usable_cores
 from animegen.measure.machine import MachineRates, machine_rates
 from animegen.pipeline.analyse import analyse, estimate
@@ -52,12 +52,16 @@ class StageTime:
 
 @dataclass(frozen=True, slots=True)
 class WholeTime:
-    """A conversion in a process of its own. ``core_ms`` is per frame, ``peak_mb`` its largest resident memory."""
+    """A conversion in a process of its own.
+
+    ``core_ms`` is per frame, ``peak_mb`` its largest resident memory, ``passes`` the seconds of each pass by name.
+    """
 
     frames: int
     seconds: float
     core_ms: float
     peak_mb: float
+    passes: Mapping[str, float]
 
     @property
     def fps(self) -> float:
@@ -190,17 +194,12 @@ def _time_whole(source: Path, output: Path, config: ConvertConfig, count: int) -
     command = [sys.executable, "-m", "animegen", "convert", str(source), "-o", str(output), "--quiet"]
     command += ["--style", config.style, "--pose", config.pose, "--background", config.background]
     command += [word for key, value in config.settings.items() for word in ("--set", f"{key}={value}")]
-    if not hasattr(os, "wait4"):
-        raise AnimegenError("this system does not tell a child's processor time and memory", "run it on Linux or macOS")
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise AnimegenError(f"the conversion of {source.name} failed with exit code {process.returncode}")
-    core = usage.ru_utime + usage.ru_stime
-    return WholeTime(count, seconds, 1e3 * core / count, usage.ru_maxrss / _MAXRSS_PER_MB)
+    taken = measured(command)
+    passes = _passes(JobFolder.beside(output))
+    return WholeTime(count, taken.seconds, 1e3 * taken.core_seconds / count, taken.peak_mb, passes)
 
 
-_MAXRSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
+def _passes(job: JobFolder) -> dict[str, float]:
+    """Seconds of each pass, as the job's log tells."""
+    events = map(json.loads, job.log.read_text(encoding="utf-8").splitlines())
+    return {event["stage"]: event["seconds"] for event in events if event["event"] == "StageFinished"}

@@ -149,11 +149,10 @@ def _fingerprint(
 
 def _logged(job: JobFolder, on_event: Listener) -> Listener:
     """A listener that also writes everything but progress to the job's log."""
-    log = job.root / "log.jsonl"
 
     def listen(event: Event) -> None:
         if not isinstance(event, Progress):
-            with log.open("a", encoding="utf-8") as file:
+            with job.log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(as_dict(event)) + "\n")
         on_event(event)
 
