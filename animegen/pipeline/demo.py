@@ -52,7 +52,7 @@ def demo_frames(backend: PoseBackend) -> Iterator[Frame]:
         time = index / float(RATE)
         picture = wall.copy()
         _lay(picture, person, x=330 + 40 * math.sin(1.3 * time), sway=3.0 * math.sin(2.6 * time), scale=0.92)
-        _lay(picture, other, x=1010 - 320 * time, sway=4.0 * math.sin(4.4 * time + 1.0), scale=1.0)
+        _lay(picture, other, x=1010 - 245 * time, sway=4.0 * math.sin(4.4 * time + 1.0), scale=1.0)
         yield Frame(index, index / RATE, np.asarray(picture))
 
 
