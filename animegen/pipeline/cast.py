@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -65,27 +66,35 @@ class Cast:
 
 
 def cast(run: Run) -> Cast:
-    """Find the people of the clip, write ``cast.toml`` where there is none, and build the plates."""
-    rate = run.video.info.rate
-    with run.stage("cast") as advance:
-        tracks, slots = _tracks(run)
-        advance(1)
-        run.check()
-        crops = _crops_of(run, tracks, slots)
-        identities = _identities(run, tracks, crops)
-        advance(1)
-        run.check()
-        smooth = [_smoothed(run, track) for track in tracks]
-        prepared = _prepare(run, identities, smooth, [crops[track.id] for track in tracks])
-        people = tuple(
-            Person(identity, ready, track, _smooth_order(track, rate), _places(track, slots[track.id]))
-            for identity, ready, track in zip(identities, prepared, smooth, strict=True)
-        )
+    """Find the people of the clip, write ``cast.toml`` where there is none, and build the plates.
+
+    The plates need nothing of the people but the raw masks, so they are built at the same time.
+    """
+    with run.stage("cast") as advance, ThreadPoolExecutor(1, "animegen-plates") as beside:
+        plates = beside.submit(_plates, run) if run.needs_clean else None
+        people = _people(run)
         if not people:
             run.on_event(Warned("nobody was found in this clip: the picture is left as it is"))
-        plates = _plates(run) if run.needs_clean and people else None
         advance(1)
-    return Cast(people, plates)
+        built = plates.result() if plates is not None else None
+        run.check()
+        advance(1)
+    return Cast(people, built if people else None)
+
+
+def _people(run: Run) -> tuple[Person, ...]:
+    """Everyone of the clip: tracked, measured, smoothed, and prepared by the style."""
+    tracks, slots = _tracks(run)
+    run.check()
+    crops = _crops_of(run, tracks, slots)
+    identities = _identities(run, tracks, crops)
+    run.check()
+    smooth = [_smoothed(run, track) for track in tracks]
+    prepared = _prepare(run, identities, smooth, [crops[track.id] for track in tracks])
+    return tuple(
+        Person(identity, ready, track, _smooth_order(track, run.video.info.rate), _places(track, slots[track.id]))
+        for identity, ready, track in zip(identities, prepared, smooth, strict=True)
+    )
 
 
 def _smoothed(run: Run, track: Track) -> Track:
