@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from animegen.events import Listener, Progress, StageFinished, StageStarted
+from animegen.pipeline.memory import give_back_memory
 
 
 @contextmanager
@@ -23,3 +24,4 @@ def stage(name: str, total: int | None, on_event: Listener) -> Iterator[Callable
     on_event(StageStarted(name, total))
     yield advance
     on_event(StageFinished(name, done, time.perf_counter() - started))
+    give_back_memory()

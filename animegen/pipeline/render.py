@@ -20,6 +20,7 @@ from animegen.jobs import digest
 from animegen.measure.cores import usable_cores
 from animegen.pipeline.cast import Cast, Person
 from animegen.pipeline.flow import ahead, batched, ordered_map
+from animegen.pipeline.memory import give_back_memory
 from animegen.pipeline.run import BATCH_FRAMES, Run, unfinished
 from animegen.pipeline.stages import Stages
 from animegen.pose.files import load_npz
@@ -122,6 +123,7 @@ def render(run: Run, cast: Cast) -> list[Path]:
                         for _ in _encode(scene, drawn, writer, alpha=run.plan.alpha):
                             run.check()
                             advance(1)
+                    give_back_memory()
     return files
 
 
