@@ -129,9 +129,15 @@ def test_what_is_unknown_is_not_drawn() -> None:
 
 def test_figures_outside_the_picture_and_twisted_ones_are_drawn_or_empty() -> None:
     pose = standing()
+    picture = np.array([0.0, 0.0, 1000.0, 1000.0])
     for shift in (-1000, 5000):
-        rendered(style_of(), identity(), replace(pose, xy=pose.xy + np.float32(shift), bbox=pose.bbox + shift))
-    rendered(style_of(), identity(), replace(pose, xy=np.full((17, 2), 50, np.float32)))
+        away = rendered(style_of(), identity(), replace(pose, xy=pose.xy + np.float32(shift), bbox=pose.bbox + shift))
+        rows, columns = np.nonzero(away.rgba[..., 3])
+        shown = np.array([columns, rows]).T + away.affine[:, 2]
+        assert not ((shown > picture[:2]) & (shown < picture[2:])).all(axis=1).any()
+    twisted = rendered(style_of(), identity(), replace(pose, xy=np.full((17, 2), 50, np.float32)))
+    assert np.isfinite(twisted.affine).all()
+    assert (twisted.rgba[..., :3] <= twisted.rgba[..., 3:]).all()
 
 
 def test_real_poses_are_covered_by_their_figures(shared: Path) -> None:
