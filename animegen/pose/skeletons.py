@@ -42,6 +42,16 @@ _WHOLEBODY_POINTS = (
     *(f"right_hand_{i}" for i in range(21)),
 )  # fmt: skip
 
+_HAND_POINTS = tuple(f"{side}_{point}" for point in ("index", "pinky", "thumb") for side in ("left", "right"))
+
+_AVATAR_POINTS = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder",
+    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", *_HAND_POINTS, "left_hip", "right_hip",
+    "left_knee", "right_knee", "left_ankle", "right_ankle", "left_heel", "right_heel", "left_foot_index",
+    "right_foot_index", "left_thumb_tip", "right_thumb_tip", "left_index_tip", "right_index_tip", "left_pinky_tip",
+    "right_pinky_tip",
+)  # fmt: skip
+
 
 def _skeleton(name: str, points: tuple[str, ...], limbs: str, mirrors: Iterable[tuple[str, str]] = ()) -> Skeleton:
     """Build a skeleton from "a-b c-d" limb names.
@@ -84,6 +94,24 @@ BLAZEPOSE33 = _skeleton(
     + "right_ankle-right_heel right_heel-right_foot_index right_ankle-right_foot_index",
 )
 """The 33 points of BlazePose (Bazarevsky et al. 2020, arXiv 2006.10204), in its order."""
+
+AVATAR35 = _skeleton(
+    "avatar35",
+    _AVATAR_POINTS,
+    _BODY_LIMBS
+    + "left_eye-right_eye nose-left_eye nose-right_eye left_eye-left_ear right_eye-right_ear mouth_left-mouth_right "
+    + "nose-mouth_left nose-mouth_right left_shoulder-left_ear right_shoulder-right_ear "
+    + " ".join(
+        f"{side}_{limb}"
+        for side in ("left", "right")
+        for limb in (
+            f"wrist-{side}_index", f"wrist-{side}_pinky", f"wrist-{side}_thumb", f"thumb-{side}_thumb_tip",
+            f"index-{side}_index_tip", f"pinky-{side}_pinky_tip", f"ankle-{side}_heel", f"heel-{side}_foot_index",
+        )
+    ),
+)  # fmt: skip
+"""What drives an avatar: BlazePose's points without the corners of the eyes (the hand's are the knuckles), and the
+tips of thumb, index and little finger."""
 
 
 _FEET_LIMBS = "".join(

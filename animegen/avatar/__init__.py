@@ -1,0 +1,1 @@
+"""The pose-conditioned generator of avatars: conditioning, networks, data, training and evaluation."""

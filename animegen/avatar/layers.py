@@ -1,0 +1,52 @@
+"""Shade layers: a picture of an avatar that any palette can colour.
+
+A picture is ten planes of premultiplied coverage: alpha, a shade for each of the six parts of a palette, and red, green
+and blue of what no palette colours (the white of an eye, an outline, a buckle). Its colour under a palette is linear in
+them::
+
+    rgb = sum over parts of shade[part] * palette[part] + fixed
+
+so one render serves every palette, and a network that draws these planes keeps any palette's colours exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from animegen.types import Float32Array, Uint8Array
+
+PARTS = ("hair", "skin", "eyes", "upper", "lower", "shoes")
+"""The parts of :class:`animegen.types.Palette`, in its order."""
+
+ALPHA, SHADES, FIXED = 0, slice(1, 7), slice(7, 10)
+LAYERS = 10
+
+SHADE_LIMIT = 1.25
+"""A shade of 1 is the palette's own colour; highlights reach this. A stored shade of 255 stands for it."""
+
+
+def colour_layers(layers: Uint8Array, palette: Float32Array) -> Uint8Array:
+    """Colour shade layers.
+
+    ``layers`` uint8 [..., H, W, 10] as stored, ``palette`` f32 [6, 3] sRGB 0..1 in the order of ``PARTS``. Returns
+    uint8 [..., H, W, 4] RGBA with premultiplied alpha.
+    """
+    mix = np.zeros((LAYERS, 4), np.float32)
+    mix[SHADES, :3] = palette * SHADE_LIMIT
+    mix[FIXED, :3] = np.eye(3)
+    mix[ALPHA, 3] = 1.0
+    rgba = layers.astype(np.float32) @ mix
+    np.minimum(rgba[..., :3], rgba[..., 3:], out=rgba[..., :3])
+    return np.rint(rgba).astype(np.uint8)
+
+
+def part_masks(layers: Uint8Array) -> Uint8Array:
+    """Which part each pixel shows mostly: uint8 [..., H, W], 0 nothing, 1..6 the parts in order, 7 what is fixed.
+
+    A pixel belongs to the avatar from half coverage on.
+    """
+    shades = layers[..., SHADES]
+    fixed = layers[..., FIXED].max(axis=-1)
+    strongest = shades.max(axis=-1)
+    part = np.where(strongest * SHADE_LIMIT >= fixed, shades.argmax(axis=-1) + 1, 7)
+    return np.where(layers[..., ALPHA] >= 128, part, 0).astype(np.uint8)
