@@ -1,4 +1,4 @@
-"""A VRM avatar in memory, the same for VRM 0.x and 1.0: metres, Y up, facing +Z, bones and expressions by VRM 1.0's names."""
+"""A VRM avatar in memory, the same for VRM 0.x and 1.0: metres, Y up, facing +Z, names of VRM 1.0."""
 
 from __future__ import annotations
 
