@@ -56,6 +56,8 @@ class Material:
     outline_width: float = 0.0  # metres in the world; 0: none
     outline_colour: tuple[float, float, float] = (0.0, 0.0, 0.0)
     order: int = 0  # blended materials are drawn from the smallest on
+    outline_mix: float = 0.0  # 0: plain outline_colour; 1: outline_colour times the surface's own shaded colour
+    outline_texture: TextureRef | None = None  # its green channel scales outline_width
     part: Part | None = None  # whose colour of a palette it takes; None: keeps its own
 
 
