@@ -15,9 +15,14 @@ IDENTITY: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
 def multiply(a: ArrayLike, b: ArrayLike) -> Float64Array:
     """The rotation ``b`` followed by ``a``; leading axes broadcast."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    vector = a[..., 3:] * b[..., :3] + b[..., 3:] * a[..., :3] + np.cross(a[..., :3], b[..., :3])
-    scalar = a[..., 3:] * b[..., 3:] - (a[..., :3] * b[..., :3]).sum(axis=-1, keepdims=True)
-    return np.concatenate([vector, scalar], axis=-1)
+    ax, ay, az, aw = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
+    bx, by, bz, bw = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
+    product = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    product[..., 0] = aw * bx + ax * bw + ay * bz - az * by
+    product[..., 1] = aw * by - ax * bz + ay * bw + az * bx
+    product[..., 2] = aw * bz + ax * by - ay * bx + az * bw
+    product[..., 3] = aw * bw - ax * bx - ay * by - az * bz
+    return product
 
 
 def inverse(q: ArrayLike) -> Float64Array:

@@ -8,6 +8,7 @@ bends, and forearms share the twist of their hands, so that skin is wrung nowher
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ import numpy as np
 from animegen.types import Float64Array
 from animegen_vrm import quaternions as q
 from animegen_vrm.motion.clip import Motion
+from animegen_vrm.motion.hands import relaxed_hand
 from animegen_vrm.rig import BONES, SUPPORT_RADII
 
 UP = np.array((0.0, 1.0, 0.0))
@@ -28,6 +30,8 @@ _LARGEST_TURN = np.radians(70.0)
 """How far a single frame's plane may turn a limb away from the clip's: what lies beyond is noise of a capture."""
 _PRONATION_SHARE = 0.5
 """How much of the hand's twist its forearm takes."""
+_STILL = 0.01
+"""A finger whose quaternion changes less than this through a clip was not captured."""
 _FLOOR_QUANTILE = 0.03
 _CONTACT = 0.02
 """What is less high than this over the floor, in hip heights, stands on it."""
@@ -61,12 +65,13 @@ def retarget(take: Take) -> Motion:
     hips = (take.hips - take.hips[0] * (1.0, 0.0, 1.0) - (0.0, floor + height, 0.0)) / height
     straight = q.inverse(_heading(turns["hips"][0]))
     turns = {bone: q.multiply(straight, turn) for bone, turn in turns.items()}
-    bones = tuple(bone for bone in BONES if bone in turns)
+    local = {bone: _local(turns, bone) for bone in BONES if bone in turns}
+    local |= _still_hands(take.name, local)
     return Motion(
         take.name,
         take.rate,
-        bones,
-        np.stack([_local(turns, bone) for bone in bones], axis=1).astype(np.float32),
+        tuple(local),
+        np.stack(list(local.values()), axis=1).astype(np.float32),
         q.rotate(straight, hips).astype(np.float32),
         clearance.astype(np.float32),
     )
@@ -80,6 +85,18 @@ def _local(turns: Mapping[str, Float64Array], bone: str) -> Float64Array:
     local = turns[bone] if not parent else q.multiply(q.inverse(turns[parent]), turns[bone])
     flips = np.cumprod(np.where((local[1:] * local[:-1]).sum(axis=-1) < 0.0, -1.0, 1.0))
     return q.normalise(local * np.concatenate([[1.0], flips])[:, None])
+
+
+def _still_hands(name: str, local: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
+    """Fingers at ease, the same through the clip, for each hand whose fingers the source does not move."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    hands: dict[str, Float64Array] = {}
+    for side in _SIDES:
+        still = relaxed_hand(side, rng)
+        if all(np.ptp(local[bone], axis=0).max() < _STILL for bone in still if bone in local):
+            frames = len(next(iter(local.values())))
+            hands |= {bone: np.broadcast_to(turn, (frames, 4)) for bone, turn in still.items()}
+    return hands
 
 
 def _heading(turn: Float64Array) -> Float64Array:
