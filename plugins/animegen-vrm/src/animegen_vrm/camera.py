@@ -35,7 +35,7 @@ class Camera:
             raise InvalidValue(f"Camera.size must be at least (1, 1), got {self.size}")
 
     def project(self, points: ArrayLike) -> tuple[Float32Array, Float32Array]:
-        """Where points [K, 3] (metres) land: pixels f32 [K, 2], and how far they lie before the camera f32 [K] (metres).
+        """Where points [K, 3] land: pixels f32 [K, 2], and how many metres before the camera f32 [K].
 
         The pixel of a point in the camera's own plane or behind it means nothing.
         """

@@ -1,0 +1,172 @@
+"""Renders avatars on a GPU, or without one in software, to premultiplied colours or to shade layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import moderngl
+import numpy as np
+
+from animegen.avatar.layers import ALPHA, FIXED, LAYERS, SHADES
+from animegen.errors import InvalidValue
+from animegen.types import Uint8Array
+from animegen_vrm.camera import Camera
+from animegen_vrm.context import open_context
+from animegen_vrm.model import Avatar, Posed
+from animegen_vrm.shaders import Programs
+from animegen_vrm.upload import Draw, Model
+
+LIGHT = (-0.35, 0.55, 0.75)
+"""Where the light comes from by default, in the camera's axes: above, in front, from the left of the picture."""
+
+OUTLINE = 0.6
+"""Outlines are at least so many pixels wide: thinner ones would break into dots."""
+
+_FRAME = 0  # binding point of the shaders
+_GL_FRAME_BYTES = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Render targets with several samples a pixel, and what they are averaged to."""
+
+    drawn: moderngl.Framebuffer
+    resolved: moderngl.Framebuffer
+
+    @classmethod
+    def make(cls, context: moderngl.Context, size: tuple[int, int], count: int, samples: int) -> _Target:
+        colours = [context.renderbuffer(size, 4, samples=samples) for _ in range(count)]
+        return cls(
+            context.framebuffer(colours, context.depth_renderbuffer(size, samples=samples)),
+            context.framebuffer([context.renderbuffer(size, 4) for _ in range(count)]),
+        )
+
+    def release(self) -> None:
+        for framebuffer in (self.drawn, self.resolved):
+            for attachment in (*framebuffer.color_attachments, framebuffer.depth_attachment):
+                if attachment is not None:
+                    attachment.release()
+            framebuffer.release()
+
+
+class Renderer:
+    """Draws posed avatars. A context manager; what it loaded is gone when it closes."""
+
+    def __init__(self, size: int | tuple[int, int], *, samples: int = 4, device: int | None = None) -> None:
+        """``size``: (width, height) in pixels, or the side of a square. ``samples`` a pixel, where the driver has them.
+
+        ``device``: which of the machine's EGL devices. Raises AnimegenError naming what is missing where there is no
+        OpenGL.
+        """
+        self.context = open_context(device)
+        self._samples = max(1, min(samples, self.context.max_samples))
+        self._programs = Programs(self.context, self._samples)
+        self._frame = self.context.buffer(reserve=_GL_FRAME_BYTES, dynamic=True)
+        self._targets: dict[int, _Target] = {}
+        self.resize(size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the context and everything in it."""
+        self.context.release()
+
+    def resize(self, size: int | tuple[int, int]) -> None:
+        """Draw pictures of another size from now on."""
+        self.size = (size, size) if isinstance(size, int) else size
+        if not all(1 <= side <= 16384 for side in self.size):
+            raise InvalidValue(f"a picture's sides must be 1 to 16384 pixels, got {self.size}")
+        with self.context:
+            for target in self._targets.values():
+                target.release()
+        self._targets = {}
+
+    def load(self, avatar: Avatar) -> Model:
+        """Bring an avatar to the GPU."""
+        with self.context:
+            return Model(self.context, self._programs, avatar)
+
+    def colours(
+        self, model: Model, posed: Posed, camera: Camera, light: tuple[float, float, float] = LIGHT
+    ) -> Uint8Array:
+        """The avatar in its own colours: uint8 [H, W, 4] sRGB with premultiplied alpha.
+
+        ``light``: where it comes from, in the camera's axes (x right, y up, z to the viewer), of any length.
+        """
+        return self._render(model, posed, camera, light, 1)[0][::-1].copy()
+
+    def layers(
+        self, model: Model, posed: Posed, camera: Camera, light: tuple[float, float, float] = LIGHT
+    ) -> Uint8Array:
+        """The avatar as the shade layers of :mod:`animegen.avatar.layers`: uint8 [H, W, 10]. ``light`` as in colours."""
+        fixed, first, second = self._render(model, posed, camera, light, 3)
+        layers = np.empty((*fixed.shape[:2], LAYERS), np.uint8)
+        sources = [(fixed, ALPHA, (3,)), (first, SHADES.start, range(3)), (second, SHADES.start + 3, range(3))]
+        for source, start, channels in (*sources, (fixed, FIXED.start, range(3))):
+            for offset, channel in enumerate(channels):
+                layers[..., start + offset] = source[::-1, :, channel]
+        return layers
+
+    def _render(
+        self, model: Model, posed: Posed, camera: Camera, light: tuple[float, float, float], targets: int
+    ) -> list[Uint8Array]:
+        """Draw, average the samples and read back: uint8 [H, W, 4] per target, bottom row first."""
+        if camera.size != self.size:
+            raise InvalidValue(f"the camera's picture is {camera.size}, the renderer's {self.size}")
+        with self.context:
+            target = self._target(targets)
+            target.drawn.use()
+            target.drawn.depth_mask = True
+            target.drawn.clear()
+            if not model.empty:
+                self._write_frame(camera, light)
+                model.pose(posed)
+                for draw in model.draws:
+                    self._draw(model, draw, layers=targets > 1)
+            self.context.copy_framebuffer(target.resolved, target.drawn)
+            return [self._read(target.resolved, i) for i in range(targets)]
+
+    def _read(self, framebuffer: moderngl.Framebuffer, attachment: int) -> Uint8Array:
+        data = framebuffer.read(components=4, attachment=attachment, alignment=1)
+        return np.frombuffer(data, np.uint8).reshape(self.size[1], self.size[0], 4)
+
+    def _target(self, count: int) -> _Target:
+        if count not in self._targets:
+            self._targets[count] = _Target.make(self.context, self.size, count, self._samples)
+        return self._targets[count]
+
+    def _write_frame(self, camera: Camera, light: tuple[float, float, float]) -> None:
+        block = np.zeros(_GL_FRAME_BYTES // 4, np.float32)
+        block[:16] = (camera.projection @ camera.view).T.ravel()
+        to_light = camera.view[:3, :3].T @ np.asarray(light, np.float64)
+        length = float(np.linalg.norm(to_light))
+        if length == 0.0:
+            raise InvalidValue(f"light must have a direction, got {light}")
+        block[16:19] = to_light / length
+        block[19] = OUTLINE * 2.0 / (camera.size[1] * camera.projection[1, 1])
+        self._frame.write(block)
+        self._frame.bind_to_uniform_block(_FRAME)
+
+    def _draw(self, model: Model, draw: Draw, layers: bool) -> None:
+        """Draw a material's surface, and the hull around it whose inside is its outline."""
+        context = self.context
+        model.use_material(draw.material, layers)
+        part = layers and model.part(draw.material)
+        blend = moderngl.BLEND if draw.alpha == "blend" else 0
+        depth = moderngl.DEPTH_TEST
+        self._targets[3 if layers else 1].drawn.depth_mask = draw.depth_write
+        for outline in (False, True) if draw.outlined else (False,):
+            cull = 0 if draw.double_sided and not outline else moderngl.CULL_FACE
+            context.enable_only(depth | blend | cull)
+            context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
+            context.cull_face = "front" if outline else "back"
+            program = self._programs.surface(layers=layers, part=part, outline=outline, alpha=draw.alpha)
+            model.surface(program).render(moderngl.TRIANGLES, draw.count, draw.first)
