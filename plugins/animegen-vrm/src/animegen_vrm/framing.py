@@ -1,0 +1,145 @@
+"""Random cameras for training pictures: where people film people from, and what of them the picture shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import atan, cos, degrees, radians, sin, tan
+
+import numpy as np
+
+from animegen.avatar.data import FRAMINGS
+from animegen.pose.skeletons import AVATAR35
+from animegen.types import Float32Array, Float64Array
+from animegen_vrm.camera import Camera, look_at
+
+CHANCES = (0.50, 0.25, 0.15, 0.10)
+"""How often each of ``FRAMINGS`` is drawn."""
+
+FRONT, FRONT_CHANCE = 60.0, 0.6
+"""People in videos mostly face the camera: so many are seen from within so many degrees of the front."""
+
+CROWN = 0.75
+"""The top of the head, hair included, lies so far above the ears, in distances from ears to shoulders."""
+
+_UP = np.array([0.0, 1.0, 0.0])
+_LEVEL = 0.2
+"""A body whose left points up or down so much that less than this part of it is level lies on its side."""
+
+_STEPS = 8
+"""Aiming and zooming in turn; each step leaves a few percent of the error, so eight leave far less than a pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A camera as it is drawn, before it knows whom it sees.
+
+    Degrees: ``yaw`` from the person's front (positive: from their left), ``pitch`` from above, ``roll``, and ``fov``,
+    the field of view that the whole body would fill: nearer cameras have a larger one. ``framing`` indexes FRAMINGS.
+    ``margin`` is left free on each side, in sides of the box around what is framed; ``shift`` moves the picture in the
+    same unit. ``knees``: half a figure reaches down to the knees instead of the hips.
+    """
+
+    framing: int
+    yaw: float
+    pitch: float
+    roll: float
+    fov: float
+    margin: float
+    shift: tuple[float, float]
+    knees: bool = False
+
+
+def random_view(rng: np.random.Generator) -> View:
+    """Draw a view."""
+    framing = int(rng.choice(len(FRAMINGS), p=CHANCES))
+    loose = FRAMINGS[framing] == "loose"
+    yaw = rng.uniform(-FRONT, FRONT) if rng.random() < FRONT_CHANCE else rng.uniform(FRONT, 360 - FRONT)
+    margin = rng.uniform(0.15, 0.6) if loose else rng.uniform(0.08, 0.25)
+    reach = margin if loose else 0.3 * margin
+    return View(
+        framing,
+        yaw=float(yaw),
+        pitch=float(rng.uniform(-10, 25)),
+        roll=float(rng.uniform(-10, 10)),
+        fov=float(rng.uniform(15, 40)),
+        margin=float(margin),
+        shift=(float(rng.uniform(-reach, reach)), float(rng.uniform(-reach, reach))),
+        knees=bool(rng.random() < 0.5),
+    )
+
+
+def frame(view: View, points: Float32Array, size: int) -> Camera:
+    """The camera that sees ``points`` f32 [35, 3] (metres) as ``view`` says, in a square picture of ``size`` pixels.
+
+    It stands as far away as the whole body asks for, whatever is framed: a picture of a head is taken by zooming in.
+    """
+    body = points.astype(np.float64)
+    whole = np.concatenate([body, [crown(body)]])
+    centre = (whole.min(axis=0) + whole.max(axis=0)) / 2
+    radius = np.linalg.norm(whole - centre, axis=1).max()
+    toward, up = _directions(view, facing(body))
+    eye = centre + toward * radius / tan(radians(view.fov) / 2)
+    framed = whole[_framed(view)]
+    target, slope = centre, tan(radians(view.fov) / 2)
+    camera = look_at(eye, target, up, view.fov, size)
+    for _ in range(_STEPS):
+        pixels, _ = camera.project(framed)
+        low, high = pixels.min(axis=0), pixels.max(axis=0)
+        box = float((high - low).max())
+        miss = (low + high) / 2 - (size - 1) / 2 - box * np.array(view.shift)
+        forward = target - eye
+        right = _unit(np.cross(forward, up))
+        down = _unit(np.cross(forward, right))
+        pixel = 2 * slope * float(np.linalg.norm(forward)) / size
+        target = target + pixel * (miss[0] * right + miss[1] * down)
+        slope *= box * (1 + 2 * view.margin) / size
+        camera = look_at(eye, target, up, float(degrees(2 * atan(slope))), size)
+    return camera
+
+
+def crown(points: Float64Array) -> Float64Array:
+    """The top of the head f64 [3], hair included, which the skeleton has no point for."""
+    ears = _middle(points, "ear")
+    return ears + CROWN * (ears - _middle(points, "shoulder"))
+
+
+def facing(points: Float64Array) -> Float64Array:
+    """Where a body faces, level with the ground: f64 [3] of length 1; one that lies flat on its side faces +Z."""
+    left = sum((_side(points, joint) for joint in ("shoulder", "hip")), np.zeros(3))
+    front = np.array([-left[2], 0.0, left[0]])
+    return _unit(front) if np.linalg.norm(front) > _LEVEL * np.linalg.norm(left) else np.array([0.0, 0.0, 1.0])
+
+
+def _directions(view: View, front: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """From the body toward the camera, and the camera's up; both of length 1."""
+    yaw, pitch, roll = radians(view.yaw), radians(view.pitch), radians(view.roll)
+    beside = np.array([front[2], 0.0, -front[0]])
+    level = cos(yaw) * front + sin(yaw) * beside
+    toward = cos(pitch) * level + sin(pitch) * _UP
+    right = np.cross(_UP, level)
+    return toward, cos(roll) * np.cross(toward, right) + sin(roll) * right
+
+
+def _framed(view: View) -> list[int]:
+    """Which points the picture is to hold; the crown is the last."""
+    if FRAMINGS[view.framing] in ("full", "loose"):
+        return list(range(len(AVATAR35) + 1))
+    names = ["nose", "ear", "shoulder"]
+    if FRAMINGS[view.framing] == "half":
+        names += ["hip", "knee"] if view.knees else ["hip"]
+    return [i for i, point in enumerate(AVATAR35.points) if point.split("_")[-1] in names] + [len(AVATAR35)]
+
+
+def _middle(points: Float64Array, joint: str) -> Float64Array:
+    middle: Float64Array = (points[AVATAR35.index(f"left_{joint}")] + points[AVATAR35.index(f"right_{joint}")]) / 2
+    return middle
+
+
+def _side(points: Float64Array, joint: str) -> Float64Array:
+    side: Float64Array = points[AVATAR35.index(f"left_{joint}")] - points[AVATAR35.index(f"right_{joint}")]
+    return side
+
+
+def _unit(vector: Float64Array) -> Float64Array:
+    unit: Float64Array = vector / np.linalg.norm(vector)
+    return unit
