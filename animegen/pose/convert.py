@@ -10,7 +10,7 @@ import numpy as np
 
 from animegen.errors import UsageError
 from animegen.pose.clip import PoseClip
-from animegen.pose.skeletons import BLAZEPOSE33, BODY25, COCO17, COCO_WHOLEBODY133, HALPE26
+from animegen.pose.skeletons import AVATAR35, BLAZEPOSE33, BODY25, COCO17, COCO_WHOLEBODY133, HALPE26
 from animegen.types import Pose, Skeleton
 
 _CORE = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
@@ -20,10 +20,14 @@ _CORE = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 def _sided() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for side in ("left", "right"):
-        # A hand's points count from the wrist: 2, 5 and 17 are the knuckles of thumb, index and little finger.
+        # A hand's points count from the wrist: 2, 5 and 17 are the knuckles of thumb, index and little finger, 4, 8
+        # and 20 their tips.
         for finger, number in (("thumb", 2), ("index", 5), ("pinky", 17)):
             found[f"{side}_{finger}"] = (f"{side}_hand_{number}",)
             found[f"{side}_hand_{number}"] = (f"{side}_{finger}",)
+        for finger, number in (("thumb", 4), ("index", 8), ("pinky", 20)):
+            found[f"{side}_{finger}_tip"] = (f"{side}_hand_{number}",)
+            found[f"{side}_hand_{number}"] = (f"{side}_{finger}_tip",)
         found[f"{side}_hand_0"] = (f"{side}_wrist",)
         found[f"{side}_foot_index"] = (f"{side}_big_toe",)
         found[f"{side}_big_toe"] = (f"{side}_foot_index",)
@@ -74,6 +78,11 @@ def to_body25(pose: Pose) -> Pose:
 def to_coco_wholebody133(pose: Pose) -> Pose:
     """The pose as COCO-WholeBody's 133 points, of which a body skeleton knows the body and feet."""
     return convert_pose(pose, COCO_WHOLEBODY133)
+
+
+def to_avatar35(pose: Pose) -> Pose:
+    """The pose as the 35 points that drive an avatar; finger tips only from skeletons with hands."""
+    return convert_pose(pose, AVATAR35)
 
 
 def convert_pose(pose: Pose, skeleton: Skeleton) -> Pose:

@@ -1,0 +1,164 @@
+"""A person's pose on a body of other proportions, limb by limb.
+
+Every limb keeps the direction in which it points and takes the avatar's length. In the picture that is a plain scaling
+of each limb, by what the avatar's is longer than the person's, so it is as steady as what was measured, and depth that
+is guessed wrong bends nothing. The face follows the head's rotation with the avatar's own features. The avatar is as
+tall as the person and stands on the same feet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from animegen.errors import InvalidValue
+from animegen.pose.head import FACE, FACE_POINTS, HUMAN_FACE
+from animegen.pose.lift import Lifted, lift_track
+from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, POINTS, USUAL_LENGTHS
+from animegen.pose.skeletons import AVATAR35
+from animegen.pose.smooth import local_mean
+from animegen.types import Float32Array, Float64Array, Pose, Track
+
+HUMAN_HEAD = 0.13
+"""A usual head's height in standing heights (Drillis and Contini 1966)."""
+
+_FEET = tuple(
+    AVATAR35.index(f"{side}_{name}") for side in ("left", "right") for name in ("ankle", "heel", "foot_index")
+)
+_LEGS_SHOWN = 0.3
+"""Share of the frames that must show feet for a person to count as seen whole."""
+_LIFTED_FOOT = 0.04
+"""Height in standing heights by which a foot is above the other when it bears about a third of the other's weight."""
+_STANCE_FRAMES = 8.0
+"""Half the window in which the weight goes from one foot to the other."""
+_OVERLONG = 1.15
+"""How much longer than it is a limb may be seen: near the camera it is, beyond that a point is mistaken."""
+_AXES = "xyz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proportions:
+    """The build of an avatar, in its standing heights.
+
+    ``parts``: the length of each part of :mod:`animegen.pose.limbs`, shoulders and hips from the middle;
+    ``head_to_height``: the head from chin to crown; ``face`` f64 [7, 3]: FACE_POINTS from the middle between the ears,
+    x to the avatar's left, y down, z to its back. Raises InvalidValue for a part that is missing or not positive.
+    """
+
+    parts: Mapping[str, float] = USUAL_LENGTHS
+    head_to_height: float = HUMAN_HEAD
+    face: Float64Array = HUMAN_FACE
+
+    def __post_init__(self) -> None:
+        for part in USUAL_LENGTHS:
+            if not 0 < self.parts.get(part, 0.0) < 2:
+                raise InvalidValue(f"proportions need a positive length of '{part}', got {self.parts.get(part)}")
+        if self.face.shape != HUMAN_FACE.shape or not np.isfinite(self.face).all():
+            raise InvalidValue(f"the face of proportions must be finite and {HUMAN_FACE.shape}, got {self.face.shape}")
+        if not 0 < self.head_to_height < 1:
+            raise InvalidValue(f"head_to_height must be 0..1, got {self.head_to_height}")
+
+    def to_dict(self) -> dict[str, float]:
+        """As plain numbers by name; the face as ``nose_x`` and so on."""
+        face = {
+            f"{point}_{axis}": float(value)
+            for point, row in zip(FACE_POINTS, self.face, strict=True)
+            for axis, value in zip(_AXES, row, strict=True)
+        }
+        return {
+            **{part: float(self.parts[part]) for part in USUAL_LENGTHS},
+            "head_to_height": self.head_to_height,
+            **face,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, float]) -> Proportions:
+        """Read what :meth:`to_dict` wrote; raises InvalidValue naming what is missing."""
+        try:
+            face = [[float(values[f"{point}_{axis}"]) for axis in _AXES] for point in FACE_POINTS]
+            parts = {part: float(values[part]) for part in USUAL_LENGTHS}
+            return cls(MappingProxyType(parts), float(values["head_to_height"]), np.array(face))
+        except KeyError as error:
+            raise InvalidValue(f"these proportions lack {error}; they have {', '.join(sorted(values))}") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Retargeted:
+    """An avatar through a clip.
+
+    ``xyz`` f32 [T, 35, 3]: AVATAR35's points, x and y in frame pixels, z in pixels from the middle of the hips, smaller
+    is nearer; ``score`` f32 [T, 35] as measured; ``height`` f64 [T] the avatar's standing height in pixels; ``whole``
+    tells whether the clip shows the person's feet.
+    """
+
+    xyz: Float32Array
+    score: Float32Array
+    height: Float64Array
+    whole: bool
+
+
+def retarget(person: Lifted, avatar: Proportions) -> Retargeted:
+    """The pose of an avatar that does what the person does, in every frame."""
+    own = person.lengths
+    feet = person.known[:, _FEET]
+    whole = bool((feet.max(axis=1) >= 0.5).mean() >= _LEGS_SHOWN)
+    height = own.height * (1.0 if whole else _upper_body_ratio(person, avatar))
+    joints = np.zeros((len(height), JOINTS, 3))
+    for limb in LIMBS:
+        way = person.joints[:, limb.child] - person.joints[:, limb.parent]
+        reach = own.parts[limb.part] * own.height
+        seen = np.linalg.norm(way[:, :2], axis=1)
+        scale = avatar.parts[limb.part] * height / np.maximum(reach, seen / _OVERLONG)
+        joints[:, limb.child] = joints[:, limb.parent] + scale[:, None] * way
+    turned = np.einsum("tij,pj->tpi", person.head.rotation, avatar.face)
+    joints[:, FACE] = joints[:, HEAD, None] + turned * height[:, None, None]
+    joints[..., :2] += _shift(person, joints, whole=whole)[:, None]
+    return Retargeted(joints[:, :POINTS].astype(np.float32), person.score.astype(np.float32), height, whole)
+
+
+def retarget_track(track: Track, avatar: Proportions) -> Track:
+    """A track of AVATAR35 poses of an avatar that does what the person does; masks are left out.
+
+    Raises InvalidValue for a track without poses, UsageError for a skeleton without shoulders and hips.
+    """
+    moved = retarget(lift_track(track), avatar)
+    poses = []
+    for pose, xyz, score, height in zip(track.poses, moved.xyz, moved.score, moved.height, strict=True):
+        box = _box(xyz[score > 0, :2], avatar.head_to_height * height) if (score > 0).any() else pose.bbox
+        poses.append(Pose(AVATAR35, xyz[:, :2].copy(), score, box, xyz[:, 2].copy(), None, pose.expression))
+    return Track(track.id, track.frame_indices, tuple(poses))
+
+
+def _box(xy: Float32Array, head: float) -> Float32Array:
+    """f32 [4] around points, with room for the crown above and for flesh around the bones."""
+    room = np.array([-0.4, -0.8, 0.4, 0.3]) * head
+    return (np.concatenate([xy.min(axis=0), xy.max(axis=0)]) + room).astype(np.float32)
+
+
+def _upper_body_ratio(person: Lifted, avatar: Proportions) -> float:
+    """How much larger an avatar's standing height must be for its upper body to be as tall as the person's."""
+    own = person.lengths
+    tall = own.parts["trunk"] + own.parts["neck"] + HUMAN_HEAD * own.face
+    return tall / (avatar.parts["trunk"] + avatar.parts["neck"] + avatar.head_to_height)
+
+
+def _shift(person: Lifted, joints: Float64Array, *, whole: bool) -> Float64Array:
+    """f64 [T, 2] what puts the avatar where the person is: on the same feet, by their height above the ground.
+
+    Of whom no feet are seen in a frame, hips and shoulders stay in place.
+    """
+    feet, trunk = list(_FEET), [MID_HIP, MID_SHOULDER]
+    known = person.known[:, feet] * whole
+    low = person.joints[:, feet, 1] / (_LIFTED_FOOT * person.lengths.height[:, None])
+    bearing = np.exp(low - low.max(axis=1, keepdims=True)) * known
+    bearing /= np.maximum(bearing.sum(axis=1, keepdims=True), 1e-9)
+    seen = known.max(axis=1, keepdims=True)
+    held = np.maximum(person.known[:, trunk], 1e-3)
+    weight = np.concatenate([seen * bearing, (1 - seen) * held / held.sum(axis=1, keepdims=True)], axis=1)
+    weight = local_mean(person.time, weight, np.ones_like(weight), _STANCE_FRAMES)
+    weight /= weight.sum(axis=1, keepdims=True)
+    miss = person.joints[:, feet + trunk, :2] - joints[:, feet + trunk, :2]
+    return np.asarray(np.einsum("tn,tni->ti", weight, miss))
