@@ -48,9 +48,9 @@ class Proportions:
     x to the avatar's left, y down, z to its back. Raises InvalidValue for a part that is missing or not positive.
     """
 
-    parts: Mapping[str, float] = USUAL_LENGTHS
-    head_to_height: float = HUMAN_HEAD
-    face: Float64Array = HUMAN_FACE
+    parts: Mapping[str, float]
+    head_to_height: float
+    face: Float64Array
 
     def __post_init__(self) -> None:
         for part in USUAL_LENGTHS:
