@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from animegen.pipeline.bench import ConvertBench
+    from animegen.pipeline.bench_people import PeopleBench
 
 
 @click.group(name="bench")
@@ -29,10 +30,7 @@ def convert(clip: Path, style: str, pose: str, background: str, frames: str, *, 
     from animegen.config import ConvertConfig
     from animegen.pipeline.bench import bench_convert
 
-    try:
-        counts = tuple(int(count) for count in frames.split(","))
-    except ValueError:
-        raise click.BadParameter(f"'{frames}' is no list of numbers", param_hint="--frames") from None
+    counts = _numbers(frames, "--frames")
     config = ConvertConfig(style=style, pose=pose, background=background)
     result = bench_convert(clip, config, counts, lambda text: click.echo(text, err=True))
     if as_json:
@@ -41,6 +39,55 @@ def convert(clip: Path, style: str, pose: str, background: str, frames: str, *, 
         console.print_json(asdict(result))
     else:
         _print(result)
+
+
+@command.command()
+@click.argument("clip", type=click.Path(path_type=Path))
+@click.option("--copies", default="1,2,3", show_default=True, help="Numbers of copies side by side, by commas.")
+@click.option("--frames", default=120, show_default=True, type=click.IntRange(min=1), help="Length of each film.")
+@click.option("--style", default="skeleton", show_default=True, help="How people are drawn; see `animegen styles`.")
+@click.option("--pose", default="blazepose", show_default=True, help="Pose backend.")
+@click.option("--background", default="clean", show_default=True, help="As in `animegen convert`.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def people(clip: Path, *, copies: str, frames: int, style: str, pose: str, background: str, as_json: bool) -> None:
+    """What n people in one clip cost against n clips of one: CLIP, of one person, n times side by side."""
+    from animegen.cli import console
+    from animegen.config import ConvertConfig
+    from animegen.pipeline.bench_people import bench_people
+
+    counts = _numbers(copies, "--copies")
+    config = ConvertConfig(style=style, pose=pose, background=background)
+    result = bench_people(clip, config, counts, frames, lambda text: click.echo(text, err=True))
+    if as_json:
+        from dataclasses import asdict
+
+        console.print_json(asdict(result))
+    else:
+        _print_people(result)
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    """Whole numbers from 1, by commas."""
+    try:
+        numbers = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is no list of numbers", param_hint=option) from None
+    if min(numbers) < 1:
+        raise click.BadParameter(f"'{text}' has a number below 1", param_hint=option)
+    return numbers
+
+
+def _print_people(result: PeopleBench) -> None:
+    names = [stage.name for stage in result.crowds[0].times.stages]
+    click.echo(f"machine: {result.machine}")
+    click.echo("core-ms a frame" + "".join(f"{name:>9}" for name in [*names, "sum"]) + "   people drawn")
+    for crowd in result.crowds:
+        taken = [stage.core_ms for stage in crowd.times.stages]
+        figures = "".join(f"{figure:>9.2f}" for figure in [*taken, sum(taken)])
+        click.echo(f"{crowd.copies:>15}{figures}{crowd.times.people:>15.2f}")
+    for crowd in result.crowds[1:]:
+        shares = "".join(f"{result.share(crowd, name):>9.2f}" for name in [*names, None])
+        click.echo(f"{crowd.copies:>3} over singles{shares}")
 
 
 def _print(result: ConvertBench) -> None:

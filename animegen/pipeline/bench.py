@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 
+import numpy as np
+
 from animegen.composite import PlateObserver
 from animegen.config import ConvertConfig
 from animegen.jobs import JobFolder
@@ -48,6 +50,14 @@ class StageTime:
     def fps(self) -> float:
         """Frames a second of the stage alone."""
         return 1e3 / self.wall_ms if self.wall_ms else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Every stage of one clip's conversion, and how many people were drawn in a frame of it on average."""
+
+    stages: tuple[StageTime, ...]
+    people: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,31 +118,32 @@ def bench_convert(
     machine = machine_rates()
     with tempfile.TemporaryDirectory(prefix="animegen-bench-") as folder:
         tell("timing the stages one by one")
-        looped = _looped(clip, Path(folder) / "stages.mp4", min(frame_counts))
-        stages = _time_stages(looped, Path(folder) / "stages-out.mp4", config)
+        film = looped(clip, Path(folder) / "stages.mp4", min(frame_counts))
+        stages = time_stages(film, Path(folder) / "stages-out.mp4", config).stages
         wholes = []
         for count in frame_counts:
             tell(f"timing the whole over {count} frames")
-            source = _looped(clip, Path(folder) / f"loop-{count}.mp4", count)
+            source = looped(clip, Path(folder) / f"loop-{count}.mp4", count)
             wholes.append(_time_whole(source, Path(folder) / f"out-{count}.mp4", config, count))
     return ConvertBench(machine, stages, tuple(wholes))
 
 
-def _looped(clip: Path, path: Path, count: int) -> Path:
-    """The clip's frames over and over, ``count`` in all, as a film of constant rate."""
+def looped(clip: Path, path: Path, count: int, copies: int = 1) -> Path:
+    """The clip's frames over and over, ``count`` in all, as a film of constant rate; ``copies`` side by side."""
     with open_video(clip) as video:
         rate = video.info.rate
 
         def frames() -> Iterator[Frame]:
             passes = (frame for _ in cycle([None]) for frame in video.frames())
             for index, frame in enumerate(islice(passes, count)):
-                yield Frame(index, index / rate, frame.image)
+                yield Frame(index, index / rate, np.tile(frame.image, (1, copies, 1)))
 
         write_film(path, frames(), rate)
     return path
 
 
-def _time_stages(source: Path, output: Path, config: ConvertConfig) -> tuple[StageTime, ...]:
+def time_stages(source: Path, output: Path, config: ConvertConfig) -> StageTimes:
+    """Time every stage of the conversion of ``source`` alone; the job folder is left beside ``output``."""
     clock = _Clock()
     with open_video(source) as video:
         run = prepare(video, output, config)
@@ -141,8 +152,8 @@ def _time_stages(source: Path, output: Path, config: ConvertConfig) -> tuple[Sta
         analyse(run)  # once more as a whole, for the artefacts that the other passes read
         with clock.timed("cast"):
             people = cast(run)
-        _time_third_pass(run, people, clock)
-    return clock.stages(count)
+        seen = _time_third_pass(run, people, clock)
+    return StageTimes(clock.stages(count), seen / count)
 
 
 def _chunks(run: Run, clock: _Clock) -> Iterator[list[Frame]]:
@@ -168,7 +179,9 @@ def _time_first_pass(run: Run, clock: _Clock) -> None:
                     observer.observe(frame, poses)
 
 
-def _time_third_pass(run: Run, people: Cast, clock: _Clock) -> None:
+def _time_third_pass(run: Run, people: Cast, clock: _Clock) -> int:
+    """Time drawing, composing and encoding; returns how many avatars were drawn in all."""
+    seen = 0
     scene = scene_of(people, run.stages)
     raw: dict[int, tuple[Pose, ...]] = {}
     for segment in run.segments:
@@ -180,6 +193,7 @@ def _time_third_pass(run: Run, people: Cast, clock: _Clock) -> None:
         for chunk in _chunks(run, clock):
             with clock.timed("draw"):
                 drawn = list(scene.draw(chunk, raw))
+            seen += sum(len(item.poses) for item in drawn)
             with clock.timed("compose"):
                 pictures = [scene.compose(item) for item in drawn]
             with clock.timed("encode"):
@@ -187,6 +201,7 @@ def _time_third_pass(run: Run, people: Cast, clock: _Clock) -> None:
                     writer.write(picture)
         with clock.timed("encode"):
             stack.close()
+    return seen
 
 
 def _time_whole(source: Path, output: Path, config: ConvertConfig, count: int) -> WholeTime:
