@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +15,7 @@ from animegen.types import Uint8Array
 from animegen_vrm.camera import Camera
 from animegen_vrm.context import open_context
 from animegen_vrm.model import Avatar, Posed
-from animegen_vrm.shaders import Programs
+from animegen_vrm.shaders import Look, Programs
 from animegen_vrm.upload import Draw, Model
 
 LIGHT = (-0.35, 0.55, 0.75)
@@ -64,7 +64,8 @@ class Renderer:
         self._samples = max(1, min(samples, self.context.max_samples))
         self._programs = Programs(self.context, self._samples)
         self._frame = self.context.buffer(reserve=_GL_FRAME_BYTES, dynamic=True)
-        self._targets: dict[int, _Target] = {}
+        self._targets: dict[bool, _Target] = {}
+        self.context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
         self.resize(size)
 
     def __enter__(self) -> Self:
@@ -101,13 +102,13 @@ class Renderer:
 
         ``light``: where it comes from, in the camera's axes (x right, y up, z to the viewer), of any length.
         """
-        return self._render(model, posed, camera, light, 1)[0][::-1].copy()
+        return self._render(model, posed, camera, light, layers=False)[0][::-1].copy()
 
     def layers(
         self, model: Model, posed: Posed, camera: Camera, light: tuple[float, float, float] = LIGHT
     ) -> Uint8Array:
-        """The avatar as the shade layers of :mod:`animegen.avatar.layers`: uint8 [H, W, 10]. ``light`` as in colours."""
-        fixed, first, second = self._render(model, posed, camera, light, 3)
+        """The avatar in the shade layers of animegen.avatar: uint8 [H, W, 10]. ``light`` as in colours."""
+        fixed, first, second = self._render(model, posed, camera, light, layers=True)
         layers = np.empty((*fixed.shape[:2], LAYERS), np.uint8)
         sources = [(fixed, ALPHA, (3,)), (first, SHADES.start, range(3)), (second, SHADES.start + 3, range(3))]
         for source, start, channels in (*sources, (fixed, FIXED.start, range(3))):
@@ -116,32 +117,32 @@ class Renderer:
         return layers
 
     def _render(
-        self, model: Model, posed: Posed, camera: Camera, light: tuple[float, float, float], targets: int
+        self, model: Model, posed: Posed, camera: Camera, light: tuple[float, float, float], layers: bool
     ) -> list[Uint8Array]:
         """Draw, average the samples and read back: uint8 [H, W, 4] per target, bottom row first."""
         if camera.size != self.size:
             raise InvalidValue(f"the camera's picture is {camera.size}, the renderer's {self.size}")
         with self.context:
-            target = self._target(targets)
+            target = self._target(layers)
             target.drawn.use()
             target.drawn.depth_mask = True
             target.drawn.clear()
-            if not model.empty:
+            if model.draws:
                 self._write_frame(camera, light)
                 model.pose(posed)
-                for draw in model.draws:
-                    self._draw(model, draw, layers=targets > 1)
+            for draw in model.draws:
+                self._draw(model, draw, layers)
             self.context.copy_framebuffer(target.resolved, target.drawn)
-            return [self._read(target.resolved, i) for i in range(targets)]
+            return [self._read(target.resolved, i) for i in range(3 if layers else 1)]
 
     def _read(self, framebuffer: moderngl.Framebuffer, attachment: int) -> Uint8Array:
         data = framebuffer.read(components=4, attachment=attachment, alignment=1)
         return np.frombuffer(data, np.uint8).reshape(self.size[1], self.size[0], 4)
 
-    def _target(self, count: int) -> _Target:
-        if count not in self._targets:
-            self._targets[count] = _Target.make(self.context, self.size, count, self._samples)
-        return self._targets[count]
+    def _target(self, layers: bool) -> _Target:
+        if layers not in self._targets:
+            self._targets[layers] = _Target.make(self.context, self.size, 3 if layers else 1, self._samples)
+        return self._targets[layers]
 
     def _write_frame(self, camera: Camera, light: tuple[float, float, float]) -> None:
         block = np.zeros(_GL_FRAME_BYTES // 4, np.float32)
@@ -157,16 +158,17 @@ class Renderer:
 
     def _draw(self, model: Model, draw: Draw, layers: bool) -> None:
         """Draw a material's surface, and the hull around it whose inside is its outline."""
-        context = self.context
-        model.use_material(draw.material, layers)
-        part = layers and model.part(draw.material)
-        blend = moderngl.BLEND if draw.alpha == "blend" else 0
-        depth = moderngl.DEPTH_TEST
-        self._targets[3 if layers else 1].drawn.depth_mask = draw.depth_write
-        for outline in (False, True) if draw.outlined else (False,):
-            cull = 0 if draw.double_sided and not outline else moderngl.CULL_FACE
-            context.enable_only(depth | blend | cull)
-            context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
-            context.cull_face = "front" if outline else "back"
-            program = self._programs.surface(layers=layers, part=part, outline=outline, alpha=draw.alpha)
-            model.surface(program).render(moderngl.TRIANGLES, draw.count, draw.first)
+        material = model.avatar.materials[draw.material]
+        look = model.use(draw.material, layers)
+        self._target(layers).drawn.depth_mask = not look.alpha_blend or material.depth_write
+        blend = moderngl.BLEND if look.alpha_blend else 0
+        self.context.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE | blend)
+        # The front of a surface comes before its back, which it mostly hides.
+        for side in ("back", "front") if material.double_sided else ("back",):
+            self._triangles(model, draw, look, side)
+        if material.outline_width > 0.0:
+            self._triangles(model, draw, replace(look, outline=True), "front")
+
+    def _triangles(self, model: Model, draw: Draw, look: Look, cull: str) -> None:
+        self.context.cull_face = cull
+        model.vertices(look, self._programs.surface(look)).render(moderngl.TRIANGLES, draw.count, draw.first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import moderngl
@@ -23,11 +24,7 @@ class ShadeTexture(Protocol):
 
 
 class Textures:
-    """Uploads what materials use, each picture once.
-
-    Every material has four: lit, shade, emissive and outline width; or, to be coloured by a palette, what no palette
-    colours, the part's shade, nothing and outline width. A missing one is white.
-    """
+    """Uploads what materials use, each picture once, by the names of the shaders' samplers. A missing one is white."""
 
     def __init__(self, context: moderngl.Context, avatar: Avatar) -> None:
         self._context = context
@@ -35,34 +32,30 @@ class Textures:
         self._uploaded: dict[tuple[int, bool, bool], moderngl.Texture] = {}
         self._white = self._upload(_WHITE, repeat=True)
 
-    def of_colours(self, material: Material) -> tuple[moderngl.Texture, ...]:
+    def of_colours(self, material: Material) -> Mapping[str, moderngl.Texture]:
         """What a material shows in its own colours."""
-        cut = material.alpha_mode != "opaque"
-        lit = material.lit_texture
-        # The alpha of a shade texture means nothing, unless it is the lit one, whose clear parts are not seen.
-        same = lit is not None and material.shade_texture is not None and lit.image == material.shade_texture.image
-        return (
-            self._picture(lit, premultiply=cut),
-            self._picture(material.shade_texture, premultiply=cut and same),
-            self._picture(material.emissive_texture, premultiply=False),
-            self._picture(material.outline_texture, premultiply=False),
-        )
+        return {
+            "lit_texture": self._picture(material.lit_texture, premultiply=material.alpha_mode != "opaque"),
+            "shade_texture": self._picture(material.shade_texture),
+            "emissive_texture": self._picture(material.emissive_texture),
+            "outline_texture": self._picture(material.outline_texture),
+        }
 
-    def of_layers(self, material: Material, shade: ShadeTexture) -> tuple[moderngl.Texture, ...]:
+    def of_part(self, material: Material, shade: ShadeTexture) -> Mapping[str, moderngl.Texture]:
         """What a material shows as a part of a palette."""
         alpha = np.full((*shade.shade.shape, 1), 255, np.uint8)
         lit = material.lit_texture
         if lit is not None and material.alpha_mode != "opaque":
             alpha = self._avatar.images[lit.image][..., 3:]
         repeat = lit is None or lit.repeat
-        return (
-            self._upload(_premultiplied(np.concatenate([shade.fixed, alpha], axis=-1)), repeat),
-            self._upload(_premultiplied(np.concatenate([shade.shade[..., None], alpha], axis=-1))[..., :1], repeat),
-            self._white,
-            self._picture(material.outline_texture, premultiply=False),
-        )
+        return {
+            "part_texture": self._upload(_premultiplied(np.dstack([shade.shade, alpha])), repeat),
+            "fixed_texture": self._upload(_premultiplied(np.dstack([shade.fixed, alpha])), repeat),
+            "outline_texture": self._picture(material.outline_texture),
+        }
 
-    def _picture(self, reference: TextureRef | None, premultiply: bool) -> moderngl.Texture:
+    def _picture(self, reference: TextureRef | None, premultiply: bool = False) -> moderngl.Texture:
+        """A picture of the avatar; where it is not premultiplied its alpha means nothing and is taken as 1."""
         if reference is None:
             return self._white
         key = (reference.image, premultiply, reference.repeat)
@@ -71,8 +64,7 @@ class Textures:
             if premultiply:
                 image = _premultiplied(image)
             else:
-                image = image.copy()
-                image[..., 3] = 255
+                image = np.dstack([image[..., :3], np.full(image.shape[:2], 255, np.uint8)])
             self._uploaded[key] = self._upload(image, reference.repeat)
         return self._uploaded[key]
 
@@ -88,5 +80,5 @@ class Textures:
 def _premultiplied(image: Uint8Array) -> Uint8Array:
     """Scale all channels but the last by it, rounded."""
     alpha = image[..., -1:].astype(np.uint16)
-    scaled = image[..., :-1] * alpha
-    return np.concatenate([((scaled + 127) // 255).astype(np.uint8), image[..., -1:]], axis=-1)
+    scaled = (image[..., :-1] * alpha + 127) // 255
+    return np.dstack([scaled.astype(np.uint8), image[..., -1:]])

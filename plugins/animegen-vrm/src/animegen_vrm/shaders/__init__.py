@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 
 import moderngl
 
 from animegen_vrm.context import GL_VERSION
-from animegen_vrm.model import AlphaMode
+
+UNITS = {
+    "lit_texture": 0,
+    "shade_texture": 1,
+    "emissive_texture": 2,
+    "outline_texture": 3,
+    "part_texture": 0,
+    "fixed_texture": 1,
+}
+"""The texture unit of each sampler of a surface."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a surface's program has to do: the switches of surface.vert and surface.frag."""
+
+    layers: bool  # draws shade layers, else colours
+    part: bool  # takes its colour from a palette
+    fixed: bool  # and keeps some of its own
+    alpha_mask: bool
+    alpha_blend: bool
+    shade_texture: bool  # has one besides the lit one
+    emissive: bool
+    outline: bool = False  # draws the hull around the surface
 
 
 class Programs:
@@ -17,39 +41,27 @@ class Programs:
     def __init__(self, context: moderngl.Context, samples: int) -> None:
         self._context = context
         self._samples = samples
-        self._surfaces: dict[tuple[bool, bool, bool, AlphaMode], moderngl.Program] = {}
-        self.skin = context.program(vertex_shader=_source("skin.vert", {}), varyings=("position", "normal"))
+        self._surfaces: dict[Look, moderngl.Program] = {}
+        self.skin = context.program(vertex_shader=_source("skin.vert"), varyings=("position", "normal"))
 
-    def surface(self, *, layers: bool, part: bool, outline: bool, alpha: AlphaMode) -> moderngl.Program:
-        """The program of a material's surface or outline; ``part``: in the shade of a palette's colour."""
-        key = (layers, part, outline, alpha)
-        if key not in self._surfaces:
-            switches = {
-                "LAYERS": layers,
-                "PART": part,
-                "OUTLINE": outline,
-                "ALPHA_MASK": alpha == "mask",
-                "ALPHA_BLEND": alpha == "blend",
-                "SAMPLES": self._samples,
-            }
+    def surface(self, look: Look) -> moderngl.Program:
+        """The program of a surface."""
+        if look not in self._surfaces:
+            switches = {**asdict(look), "samples": self._samples}
+            head = "".join(f"#define {name.upper()} {int(value)}\n" for name, value in switches.items())
+            head += _text("blocks.glsl")
             program = self._context.program(
-                vertex_shader=_source("surface.vert", switches), fragment_shader=_source("surface.frag", switches)
+                vertex_shader=_source("surface.vert", head), fragment_shader=_source("surface.frag", head)
             )
-            for unit, name in enumerate(TEXTURES):
+            for name, unit in UNITS.items():
                 if name in program:
                     program[name] = unit
-            self._surfaces[key] = program
-        return self._surfaces[key]
+            self._surfaces[look] = program
+        return self._surfaces[look]
 
 
-TEXTURES = ("lit_texture", "shade_texture", "emissive_texture", "outline_texture")
-"""The samplers of a surface, each on the texture unit of its position here."""
-
-
-def _source(name: str, switches: dict[str, int]) -> str:
-    defines = "".join(f"#define {key} {int(value)}\n" for key, value in switches.items())
-    blocks = _text("blocks.glsl") if name.startswith("surface") else ""
-    return f"#version {GL_VERSION} core\n{defines}{blocks}{_text(name)}"
+def _source(name: str, head: str = "") -> str:
+    return f"#version {GL_VERSION} core\n{head}{_text(name)}"
 
 
 @cache

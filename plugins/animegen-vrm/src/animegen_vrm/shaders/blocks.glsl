@@ -1,4 +1,4 @@
-// What one picture shares, and what one material.
+// What one picture shares, and what one material. Colours are sRGB.
 
 layout(std140, binding = 0) uniform Frame {
     mat4 clip_from_world;
@@ -7,7 +7,7 @@ layout(std140, binding = 0) uniform Frame {
 };
 
 layout(std140, binding = 1) uniform Material {
-    vec4 lit;              // linear
+    vec4 lit;
     vec3 shade;
     float cutoff;
     vec3 emissive;
@@ -21,6 +21,6 @@ layout(std140, binding = 1) uniform Material {
     vec3 first_parts;      // 1 where the material belongs to hair, skin, eyes
     float toony;
     vec3 second_parts;     // upper, lower, shoes
-    float dark;            // light in the shade, as a share of a lit sRGB value
+    float dark;            // light in the shade, as a share of a lit value
     float outline_mix;     // how much of the surface's colour an outline takes on
 };
