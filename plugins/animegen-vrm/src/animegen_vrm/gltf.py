@@ -70,9 +70,7 @@ class Gltf:
         """The bytes of a buffer view and its byte stride (0: tightly packed)."""
         view = self.views[index]
         if view.whole("buffer", 0, MAX_ENTRIES) != 0:
-            raise view.fault(
-                "lies in another file's buffer; only the file's own is read", "Export it as one .vrm file."
-            )
+            raise view.fault("lies in another file, which is not read", "Export it as one .vrm file.")
         size = len(self.binary)
         offset = view.whole("byteOffset", 0, size)
         length = view.whole("byteLength", 0, size)
@@ -103,7 +101,7 @@ class Gltf:
         count = accessor.whole("count", -1, MAX_COUNT)
         self.spend(count * width)
         if "bufferView" in accessor:
-            values = self._elements(accessor, accessor, "bufferView", count, width, dtype)
+            values = self._elements(accessor, count, width, dtype)
         else:
             values = np.zeros((count, width), dtype)
         if "sparse" in accessor:
@@ -116,19 +114,17 @@ class Gltf:
         values = values.astype(values.dtype.newbyteorder("="))
         return values[:, 0] if kind == "SCALAR" else values
 
-    def _elements(
-        self, place: Fields, owner: Fields, key: str, count: int, width: int, dtype: np.dtype[Any]
-    ) -> NDArray[Any]:
+    def _elements(self, place: Fields, count: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """``count`` rows of ``width`` numbers from the buffer view that ``place`` names: a copy."""
-        data, stride = self.view(place.index(key, len(self.views), "buffer views"))
+        data, stride = self.view(place.index("bufferView", len(self.views), "buffer views"))
         size = dtype.itemsize * width
         stride = stride or size
         offset = place.whole("byteOffset", 0, len(data))
         if stride < size:
-            raise owner.fault(f"has elements of {size} bytes at a stride of {stride}")
+            raise place.fault(f"has elements of {size} bytes at a stride of {stride}")
         end = offset + (count - 1) * stride + size if count else offset
         if end > len(data):
-            raise owner.fault(f"needs {end} bytes for {count} elements, but its buffer view has {len(data)}")
+            raise place.fault(f"needs {end} bytes for {count} elements, but its buffer view has {len(data)}")
         rows = np.ndarray((count, width), dtype, data, offset, (stride, dtype.itemsize))
         return rows.copy()
 
@@ -138,10 +134,10 @@ class Gltf:
         number = places.whole("componentType", -1, 1 << 16)
         if number not in (5121, 5123, 5125):
             raise places.fault(f"has componentType {number}, where an unsigned integer is expected")
-        indices = self._elements(places, places, "bufferView", count, 1, np.dtype(_KINDS[number]).newbyteorder("<"))
+        indices = self._elements(places, count, 1, np.dtype(_KINDS[number]).newbyteorder("<"))
         if count and int(indices.max()) >= len(values):
             raise places.fault(f"names element {int(indices.max())} of {len(values)}")
-        rows = self._elements(replaced, replaced, "bufferView", count, values.shape[1], values.dtype)
+        rows = self._elements(replaced, count, values.shape[1], values.dtype)
         values[indices[:, 0]] = rows
         return values
 

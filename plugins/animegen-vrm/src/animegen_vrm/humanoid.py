@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from animegen_vrm.fields import Fields
 from animegen_vrm.gltf import MAX_ENTRIES, Gltf
 from animegen_vrm.model import Licence, LookAt
+from animegen_vrm.rig import BONES
 
-REQUIRED = ("hips", "spine", "head") + tuple(
-    f"{side}{bone}"
-    for side in ("left", "right")
-    for bone in ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
-)
+_LIMBS = ("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot")
+REQUIRED = ("hips", "spine", "head", *(f"{side}{bone}" for side in ("left", "right") for bone in _LIMBS))
 """The bones without which VRM calls nothing a humanoid."""
 
 MAX_EXPRESSIONS = 256
@@ -56,7 +53,10 @@ def is_vrm_1(gltf: Gltf) -> bool:
 
 
 def read_bones(gltf: Gltf, node_count: int) -> dict[str, int]:
-    """Node in the file of each humanoid bone, by its name in VRM 1.0; all required ones are there."""
+    """Node in the file of each humanoid bone, by its name in VRM 1.0; all required ones are there.
+
+    Names that VRM does not know are left out.
+    """
     extensions = gltf.root.child("extensions")
     bones: dict[str, int] = {}
     if is_vrm_1(gltf):
@@ -72,7 +72,7 @@ def read_bones(gltf: Gltf, node_count: int) -> dict[str, int]:
     missing = [name for name in REQUIRED if name not in bones]
     if missing:
         raise humanoid.fault(f"lacks the bone '{missing[0]}' ({len(missing)} of {len(REQUIRED)} required ones lack)")
-    return bones
+    return {name: bones[name] for name in BONES if name in bones}
 
 
 def read_expressions(gltf: Gltf, mesh_nodes: Mapping[int, list[int]]) -> Binds:

@@ -137,6 +137,8 @@ class Meshes:
         if len(places) and np.abs(places).max() > MAX_NUMBER:
             raise attributes.fault(f"has a position beyond {MAX_NUMBER:g} metres")
         uvs = column("TEXCOORD_0", "VEC2")
+        if uvs is None:
+            uvs = np.zeros((len(used), 2), np.float32)
         rows, weights = self._weights(attributes, column, len(used), len(joints))
         return Primitive(
             name=name,

@@ -9,6 +9,7 @@ from animegen.types import Float64Array
 from animegen_vrm.fields import MAX_NUMBER, Fields
 from animegen_vrm.gltf import Gltf
 from animegen_vrm.model import Nodes
+from animegen_vrm.rig import rest_matrices
 
 MAX_NODES = 1 << 14
 
@@ -80,24 +81,11 @@ class Tree:
             rotations=np.array([self.rotations[node] for node in order], np.float32),
             scales=np.array([self.scales[node] for node in order], np.float32),
         )
-        world = rest_globals(nodes)
+        with np.errstate(over="ignore", invalid="ignore"):
+            world = rest_matrices(nodes)
         if not np.isfinite(world).all() or np.abs(world).max() > MAX_NUMBER:
             raise self._root.fault(f"has nodes whose place in the world passes {MAX_NUMBER:g} metres")
         return nodes, numbers
-
-
-def rest_globals(nodes: Nodes) -> Float64Array:
-    """World matrices of the rest pose, f64 [N, 4, 4] (column vectors)."""
-    local = np.zeros((len(nodes.parents), 4, 4))
-    local[:, :3, :3] = Rotation.from_quat(nodes.rotations.astype(np.float64)).as_matrix()
-    local[:, :3, :3] *= nodes.scales[:, None, :].astype(np.float64)
-    local[:, :3, 3] = nodes.translations
-    local[:, 3, 3] = 1.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        for node, parent in enumerate(nodes.parents):
-            if parent >= 0:
-                local[node] = local[parent] @ local[node]
-    return local
 
 
 def _place(entry: Fields) -> tuple[Float64Array, Float64Array, Float64Array]:

@@ -15,6 +15,7 @@ from animegen_vrm.meshes import Meshes, mesh_nodes
 from animegen_vrm.model import Avatar, Material, Spring
 from animegen_vrm.mtoon import Materials
 from animegen_vrm.nodes import Tree
+from animegen_vrm.parts import assign_parts
 from animegen_vrm.pictures import Pictures
 
 
@@ -46,7 +47,7 @@ def read_avatar(path: Path) -> Avatar:
     if any(primitive.material == len(materials) for primitive in meshes.primitives):
         materials.append(Material(name=""))
     moved = {name for primitive in meshes.primitives for name in primitive.morphs}
-    return Avatar(
+    avatar = Avatar(
         name=path.stem,
         version="1.0" if version_1 else "0.x",
         licence=read_licence(gltf),
@@ -61,6 +62,7 @@ def read_avatar(path: Path) -> Avatar:
         springs=tuple(_renumbered(spring, numbers) for spring in springs),
         look_at=read_look_at(gltf),
     )
+    return assign_parts(avatar)
 
 
 def _renumbered(spring: Spring, numbers: Sequence[int]) -> Spring:

@@ -1,0 +1,174 @@
+"""Parts told by look: patches of touching triangles of like colour, by the bones they hang on and their colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from animegen.colour import rgb_to_lab
+from animegen.types import PARTS, Float32Array, Float64Array
+from animegen_vrm.model import Avatar, Primitive
+from animegen_vrm.regions import FOOT, HAND, HEAD, LEG, hangs_on, joint_regions, triangle_regions
+from animegen_vrm.surface import lit_colours
+
+OWN = len(PARTS)
+"""Label of a triangle that keeps its own colours; smaller ones are places in PARTS."""
+
+_WELD = 1e-4  # metres: corners nearer than this touch
+_LIKE = 20.0  # CIELAB distance up to which touching triangles belong to one patch
+_SKIN_HUES = (0.0, 90.0)  # degrees in CIELAB
+_CHROMATIC = 12.0  # an iris has at least this CIELAB chroma
+_NEAR_HAIR = 30.0  # CIELAB a-b distance
+_BOOT = 0.08  # share of a patch's area on the feet from which it is a shoe
+
+_HAIR, _SKIN, _EYES, _UPPER, _LOWER, _SHOES = range(6)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Soup:
+    """Loose triangles: ``corners`` f64 [T, 3, 3] metres, ``lab`` f32 [T, 3], ``region`` i64 [T], ``gaze`` bool [T]."""
+
+    corners: Float64Array
+    lab: Float32Array
+    region: NDArray[np.int64]
+    gaze: NDArray[np.bool_]
+    crossed: Float64Array  # [T, 3] normals, twice the area long
+
+    @property
+    def area(self) -> Float64Array:
+        return np.linalg.norm(self.crossed, axis=1) / 2 + 1e-12
+
+
+def tell_by_patches(avatar: Avatar, chosen: Sequence[int], places: Sequence[Float64Array]) -> list[NDArray[np.int64]]:
+    """A label for each triangle of the chosen primitives: i64 [T] each. ``places``: rest positions of all."""
+    primitives = [avatar.primitives[i] for i in chosen]
+    joints = joint_regions(avatar)
+    eyes = hangs_on(avatar, ("leftEye", "rightEye"))
+    corners = np.concatenate([places[i][avatar.primitives[i].triangles] for i in chosen])
+    soup = _Soup(
+        corners=corners,
+        lab=np.concatenate([_colours(avatar, primitive) for primitive in primitives]),
+        region=np.concatenate([triangle_regions(primitive, joints) for primitive in primitives]),
+        gaze=np.concatenate([_moved_by_gaze(primitive, eyes) for primitive in primitives]),
+        crossed=np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]),
+    )
+    patch = _patches(soup)
+    labels = _label(soup, patch)[patch]
+    return np.split(labels, np.cumsum([len(primitive.triangles) for primitive in primitives])[:-1])
+
+
+def _colours(avatar: Avatar, primitive: Primitive) -> Float32Array:
+    """Lit colour in the middle of each triangle, CIELAB f32 [T, 3]."""
+    middles = primitive.uvs[primitive.triangles].mean(axis=1)
+    return rgb_to_lab(lit_colours(avatar, avatar.materials[primitive.material], middles)[:, :3])
+
+
+def _moved_by_gaze(primitive: Primitive, eyes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which triangles follow the gaze: on the eyes' bones, or moved by the expressions that look aside."""
+    moved = (eyes[primitive.joints] * primitive.weights).sum(axis=1) > 0.5
+    for name in ("lookUp", "lookDown", "lookLeft", "lookRight"):
+        if name in primitive.morphs:
+            moved |= np.abs(primitive.morphs[name]).max(axis=1) > 1e-5
+    follow: NDArray[np.bool_] = moved[primitive.triangles].all(axis=1)
+    return follow
+
+
+def _patches(soup: _Soup) -> NDArray[np.int64]:
+    """The patch of each triangle, i64 [T]: triangles that share an edge and look alike."""
+    count = len(soup.corners)
+    points = np.rint(soup.corners.reshape(-1, 3) / _WELD).astype(np.int64)
+    _, welded = np.unique(points, axis=0, return_inverse=True)
+    ends = welded.reshape(-1, 3)[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    _, edge = np.unique(np.sort(ends, axis=1), axis=0, return_inverse=True)
+    order = np.argsort(edge, kind="stable")
+    triangle = order // 3
+    meet = np.diff(edge[order]) == 0
+    one, other = triangle[:-1][meet], triangle[1:][meet]
+    alike = np.linalg.norm(soup.lab[one] - soup.lab[other], axis=1) < _LIKE
+    alike &= soup.gaze[one] == soup.gaze[other]
+    links = coo_array((np.ones(int(alike.sum())), (one[alike], other[alike])), (count, count))
+    _, patch = connected_components(links, directed=False)
+    numbers: NDArray[np.int64] = patch.astype(np.int64)
+    return numbers
+
+
+def _label(soup: _Soup, patch: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The label of each patch."""
+    area, count = soup.area, int(patch.max()) + 1
+    shares = np.zeros((count, 5))
+    np.add.at(shares, (patch, soup.region), area)
+    shares /= shares.sum(axis=1, keepdims=True)
+    lab = np.stack([np.bincount(patch, soup.lab[:, k] * area, count) for k in range(3)], axis=1)
+    lab /= np.bincount(patch, area, count)[:, None]
+    gaze = np.bincount(patch, soup.gaze * area, count) > 0.5 * np.bincount(patch, area, count)
+
+    skin = _is_skin(lab, _skin_colour(soup))
+    head = shares[:, HEAD] > 0.5
+    hair_colour = _hair_colour(soup, _is_skin(soup.lab, _skin_colour(soup)))
+    hair = head & (np.linalg.norm(lab[:, 1:] - hair_colour[1:], axis=1) < _NEAR_HAIR)
+    if np.hypot(*hair_colour[1:]) > _CHROMATIC:
+        # Coloured hair is told from white ribbons and black pupils by its chroma.
+        hair &= np.hypot(lab[:, 1], lab[:, 2]) > np.hypot(*hair_colour[1:]) / 3
+    labels = np.full(count, _UPPER)
+    labels[shares[:, LEG] + shares[:, FOOT] > 0.5] = _LOWER
+    labels[shares[:, FOOT] > _BOOT] = _SHOES
+    labels[shares[:, HAND] > 0.5] = OWN
+    labels[head] = OWN
+    labels[hair] = _HAIR
+    labels[skin & ~hair] = _SKIN
+    labels[gaze] = np.where(np.hypot(lab[gaze, 1], lab[gaze, 2]) > _CHROMATIC, _EYES, OWN)
+    return labels
+
+
+def _skin_colour(soup: _Soup) -> Float64Array:
+    """CIELAB of the skin: the middle one of skin-like colours on the lower front of the head, else anywhere."""
+    heights = soup.corners[:, :, 1].mean(axis=1)
+    like = _hue_between(soup.lab, *_SKIN_HUES) & (soup.lab[:, 0] > 30)
+    front = (soup.region == HEAD) & (soup.crossed[:, 2] > 0.3 * np.linalg.norm(soup.crossed, axis=1))
+    if front.any():
+        low, high = np.quantile(heights[front], (0.0, 0.6))
+        front &= (heights >= low) & (heights <= high)
+    chosen = front & like if (front & like).any() else like
+    return weighted_median(soup.lab[chosen], soup.area[chosen]) if chosen.any() else np.array([75.0, 12.0, 16.0])
+
+
+def _hair_colour(soup: _Soup, skin: NDArray[np.bool_]) -> Float64Array:
+    """CIELAB of the hair: the middle colour of what on the head looks backwards and is no skin."""
+    head = (soup.region == HEAD) & ~skin
+    back = head & (soup.crossed[:, 2] < 0)
+    chosen = back if back.any() else head
+    return weighted_median(soup.lab[chosen], soup.area[chosen]) if chosen.any() else np.zeros(3)
+
+
+def _is_skin(lab: NDArray[np.floating], skin: Float64Array) -> NDArray[np.bool_]:
+    """Which colours are skin of the given colour in some light: of its hue, neither paler nor much more vivid."""
+    chroma, own = np.hypot(lab[:, 1], lab[:, 2]), float(np.hypot(skin[1], skin[2]))
+    hue = np.degrees(np.arctan2(skin[2], skin[1]))
+    likeness: NDArray[np.bool_] = (
+        _hue_between(lab, hue - 30, hue + 30)
+        & (chroma > 0.45 * own)
+        & (chroma < 1.8 * own + 6)
+        & (lab[:, 0] > skin[0] - 40)
+    )
+    return likeness
+
+
+def _hue_between(lab: NDArray[np.floating], low: float, high: float) -> NDArray[np.bool_]:
+    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
+    between: NDArray[np.bool_] = (hue - low) % 360 <= high - low
+    return between
+
+
+def weighted_median(values: NDArray[np.floating], weights: NDArray[np.floating]) -> Float64Array:
+    """The median of each column of values [N, C] under weights [N]: f64 [C]."""
+    medians = np.zeros(values.shape[1])
+    for column in range(values.shape[1]):
+        order = np.argsort(values[:, column], kind="stable")
+        reached = np.cumsum(weights[order])
+        medians[column] = values[order[np.searchsorted(reached, reached[-1] / 2)], column]
+    return medians
