@@ -86,7 +86,7 @@ def _view(eye: ArrayLike, target: ArrayLike, up: ArrayLike) -> Float64Array:
     back = position - np.asarray(target, np.float64)
     right = np.cross(np.asarray(up, np.float64), back)
     if min(np.linalg.norm(back), np.linalg.norm(right)) < 1e-9:
-        raise InvalidValue(f"a camera at {eye} cannot look at {target} with {up} as up")
+        raise InvalidValue(f"a camera at {eye!r} cannot look at {target!r} with {up!r} as up")
     back /= np.linalg.norm(back)
     right /= np.linalg.norm(right)
     view = np.eye(4)

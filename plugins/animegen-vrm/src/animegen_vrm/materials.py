@@ -9,8 +9,8 @@ import numpy as np
 from animegen.avatar.layers import PARTS
 from animegen.types import Uint8Array
 from animegen_vrm.model import Material, TextureRef
+from animegen_vrm.recolour import ShadeTexture
 from animegen_vrm.shaders import Look
-from animegen_vrm.textures import ShadeTexture
 
 GAMMA = 2.2
 """The power that stands for sRGB, as in surface.frag."""

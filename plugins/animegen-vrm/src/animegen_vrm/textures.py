@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import moderngl
 import numpy as np
 
 from animegen.types import Uint8Array
 from animegen_vrm.model import Avatar, Material, TextureRef
+from animegen_vrm.recolour import ShadeTexture
 
 _WHITE = np.full((1, 1, 4), 255, np.uint8)
-
-
-class ShadeTexture(Protocol):
-    """A material's texture as a palette colours it: a shade uint8 [H, W], and what keeps its colour uint8 [H, W, 3]."""
-
-    @property
-    def shade(self) -> Uint8Array: ...  # noqa: D102
-    @property
-    def fixed(self) -> Uint8Array: ...  # noqa: D102
 
 
 class Textures:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from animegen_vrm.materials import look, material_block
 from animegen_vrm.model import Avatar, Posed
+from animegen_vrm.recolour import shade_textures
 from animegen_vrm.shaders import UNITS, Look, Programs
-from animegen_vrm.textures import ShadeTexture, Textures
+from animegen_vrm.textures import Textures
 
 JOINTS, MATERIAL = 0, 1
 """Binding points of the shaders."""
@@ -30,7 +31,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Surface:
+class Paint:
     """How a material is drawn: its program's switches, and its textures by unit."""
 
     look: Look
@@ -49,7 +50,7 @@ class Model:
         self._upload_vertices(programs)
         self._textures = Textures(context, avatar)
         self._blocks = context.buffer(_material_blocks(avatar))
-        self._surfaces: dict[bool, list[Surface]] = {}
+        self._paints: dict[bool, list[Paint]] = {}
         self._vertices: dict[Look, moderngl.VertexArray] = {}
 
     def pose(self, posed: Posed) -> None:
@@ -62,13 +63,13 @@ class Model:
 
     def use(self, material: int, layers: bool) -> Look:
         """Bind a material's textures and constants; returns what its program has to do."""
-        if layers not in self._surfaces:
-            self._surfaces[layers] = self._surfaces_of_layers() if layers else self._surfaces_of_colours()
-        surface = self._surfaces[layers][material]
-        for unit, texture in surface.textures:
+        if layers not in self._paints:
+            self._paints[layers] = self._paints_of_layers() if layers else self._paints_of_colours()
+        paint = self._paints[layers][material]
+        for unit, texture in paint.textures:
             texture.use(unit)
         self._blocks.bind_to_uniform_block(MATERIAL, material * _BLOCK, _BLOCK)
-        return surface.look
+        return paint.look
 
     def vertices(self, look: Look, program: moderngl.Program) -> moderngl.VertexArray:
         """The moved vertices as the program of a look takes them."""
@@ -115,26 +116,23 @@ class Model:
             self._positions.write(positions, offset=int(start) * 12)
         self._weights = wanted
 
-    def _surfaces_of_colours(self) -> list[Surface]:
+    def _paints_of_colours(self) -> list[Paint]:
         return [
-            _surface(look(material, self.avatar.images), self._textures.of_colours(material))
+            _paint(look(material, self.avatar.images), self._textures.of_colours(material))
             for material in self.avatar.materials
         ]
 
-    def _surfaces_of_layers(self) -> list[Surface]:
-        from animegen_vrm.recolour import shade_textures
-
-        shades: Sequence[ShadeTexture | None] = shade_textures(self.avatar)
-        surfaces = []
-        for material, shade in zip(self.avatar.materials, shades, strict=True):
+    def _paints_of_layers(self) -> list[Paint]:
+        paints = []
+        for material, shade in zip(self.avatar.materials, shade_textures(self.avatar), strict=True):
             own = look(material, self.avatar.images, layers=True, shade=shade)
             textures = self._textures.of_colours(material) if shade is None else self._textures.of_part(material, shade)
-            surfaces.append(_surface(own, textures))
-        return surfaces
+            paints.append(_paint(own, textures))
+        return paints
 
 
-def _surface(look: Look, textures: Mapping[str, moderngl.Texture]) -> Surface:
-    return Surface(look, tuple((UNITS[name], texture) for name, texture in textures.items()))
+def _paint(look: Look, textures: Mapping[str, moderngl.Texture]) -> Paint:
+    return Paint(look, tuple((UNITS[name], texture) for name, texture in textures.items()))
 
 
 def _joined(arrays: Sequence[NDArray[np.generic]], columns: int, dtype: type[np.generic]) -> NDArray[np.generic]:
