@@ -12,6 +12,7 @@ from animegen.errors import InvalidValue
 from animegen.types import Expression, Float32Array, Float64Array
 from animegen_vrm import quaternions
 from animegen_vrm.model import Avatar, Nodes, Posed
+from animegen_vrm.swing import SpringChains
 
 _FINGERS = ("Thumb", "Index", "Middle", "Ring", "Little")
 
@@ -88,17 +89,22 @@ def rest_matrices(nodes: Nodes) -> Float32Array:
     return world.astype(np.float32)
 
 
+def known_expressions(weights: Mapping[str, float], avatar: Avatar) -> dict[str, float]:
+    """Weights of the expressions that an avatar has, 0..1; lids that it cannot move one by one blink together."""
+    kept = dict(weights)
+    if not {"blinkLeft", "blinkRight"} <= set(avatar.expressions):
+        lids = kept.pop("blinkLeft", 0.0) + kept.pop("blinkRight", 0.0)
+        kept["blink"] = max(kept.get("blink", 0.0), lids / 2.0)
+    return {name: min(max(weight, 0.0), 1.0) for name, weight in kept.items() if name in avatar.expressions}
+
+
 def vrm_expressions(expression: Expression, avatar: Avatar) -> dict[str, float]:
     """Weights of an avatar's VRM expressions for a measured face.
 
     VRM has no preset for brows alone, so ``brow`` is left out; gaze is not an expression but ``look`` of Rig.apply.
     """
-    weights = {name: getattr(expression, name) for name in ("aa", "ih", "ou", "ee", "oh")}
-    if "blinkLeft" in avatar.expressions and "blinkRight" in avatar.expressions:
-        weights |= {"blinkLeft": expression.blink_l, "blinkRight": expression.blink_r}
-    else:
-        weights["blink"] = (expression.blink_l + expression.blink_r) / 2.0
-    return {name: float(weight) for name, weight in weights.items() if name in avatar.expressions and weight > 0.0}
+    vowels = {name: getattr(expression, name) for name in ("aa", "ih", "ou", "ee", "oh")}
+    return known_expressions({"blinkLeft": expression.blink_l, "blinkRight": expression.blink_r, **vowels}, avatar)
 
 
 class Rig:
@@ -121,6 +127,9 @@ class Rig:
         self._drivers = self._node_drivers()
         self._t_pose = self._t_pose_corrections()
         self._support_points, self._support_drivers = self._supports()
+        self.chains = SpringChains(avatar, self.rest)
+        springs = {node for spring in avatar.springs for node in spring.nodes}
+        self._eyes = [eye for eye in ("leftEye", "rightEye") if avatar.humanoid.get(eye, -1) not in {-1, *springs}]
 
     def rest_position(self, bone: str) -> Float32Array:
         """Where a humanoid bone that the avatar has stands at rest, f32 [3]."""
@@ -138,15 +147,12 @@ class Rig:
         (y), -1..1. Bones that the avatar lacks hand their rotation on to their children.
         """
         eyes, gaze = self._look(look)
-        weights = {**(expressions or {}), **gaze}
         bones = self._bone_matrices({**pose.rotations, **eyes})
         bones[1:, :3, 3] += pose.hips * self.hip_height
         if pose.clearance is not None:
             bones[1:, 1, 3] += pose.clearance * self.hip_height - self._lowest(bones)
-        return Posed(
-            bones[self._drivers] @ self.rest,
-            {name: min(max(weight, 0.0), 1.0) for name, weight in weights.items() if name in self.avatar.expressions},
-        )
+        weights = known_expressions({**(expressions or {}), **gaze}, self.avatar)
+        return Posed(bones[self._drivers] @ self.rest, weights)
 
     def lowest(self, posed: Posed) -> float:
         """Height of the lowest point of the posed body (soles, and what else may touch the floor), in metres."""
@@ -237,7 +243,7 @@ class Rig:
         yaw = quaternions.about((0.0, 1.0, 0.0), np.radians(settings.horizontal) * x)
         pitch = quaternions.about((1.0, 0.0, 0.0), -np.radians(settings.vertical) * y)
         turn = quaternions.multiply(yaw, pitch).astype(np.float32)
-        return {eye: turn for eye in ("leftEye", "rightEye") if eye in self.avatar.humanoid}, {}
+        return dict.fromkeys(self._eyes, turn), {}
 
     def _supports(self) -> tuple[Float32Array, list[int]]:
         """Points that may touch the floor: x y z at rest and how far below them the body ends, with their bones."""
