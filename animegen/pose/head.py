@@ -29,7 +29,7 @@ heights and depths from the ears after Gordon et al. (1989, ANSUR), rounded."""
 
 _DEPTH_WEIGHT = 0.3
 """Weight of the row that a backend's depth gives, against those of the picture."""
-_PRIOR = 0.02
+_PRIOR = 0.003
 """Weight of the trunk's direction against a face whose points are all well seen."""
 _MISFIT = 0.5
 """Distance of the points from the fitted face at which the fit counts a third, in half ear distances."""

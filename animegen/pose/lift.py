@@ -38,7 +38,8 @@ _SURE, _DOUBTFUL = 0.25, 0.05
 """Score from which a point is taken as it is, and up to which it counts as unknown; between them the two mix."""
 _HEIGHT_FRAMES = 24.0
 """Half the window over which the size of a person is steadied."""
-_HINT_FRAMES = 4.0
+_DEPTH_FRAMES = 6.0
+"""Half the window over which depth is steadied: a limb seen nearly at full length tells its depth badly."""
 _PLAUSIBLE = (0.75, 1.35)
 """A limb's measured length against its usual one: what lies beyond was not seen unforeshortened, or is mistaken."""
 _FULL_LENGTH = 95
@@ -212,9 +213,12 @@ class _Body:
 
     def way(self, limb: Limb) -> Float64Array:
         """f64 [T, 3] the limb in three dimensions."""
-        hint = local_mean(self.time, self.hint(limb)[:, None], np.ones((len(self.time), 1)), _HINT_FRAMES)[:, 0]
-        toward = self.depth_of(limb) * hint / np.hypot(hint, _FADE)
+        hint = self._steady(self.hint(limb))
+        toward = self._steady(self.depth_of(limb) * hint / np.hypot(hint, _FADE))
         return np.concatenate([self.flat(limb), toward[:, None]], axis=1)
+
+    def _steady(self, values: Float64Array) -> Float64Array:
+        return local_mean(self.time, values[:, None], np.ones((len(values), 1)), _DEPTH_FRAMES)[:, 0]
 
     def hint(self, limb: Limb) -> Float64Array:
         """f64 [T] about how far the limb reaches in depth, in lengths of it; the sign is what counts."""

@@ -9,12 +9,13 @@ tall as the person and stands on the same feet.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 
 from animegen.errors import InvalidValue
+from animegen.pose.convert import to_avatar35
 from animegen.pose.head import FACE, FACE_POINTS, HUMAN_FACE
 from animegen.pose.lift import Lifted, lift_track
 from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, POINTS, USUAL_LENGTHS
@@ -36,6 +37,10 @@ _STANCE_FRAMES = 8.0
 """Half the window in which the weight goes from one foot to the other."""
 _OVERLONG = 1.15
 """How much longer than it is a limb may be seen: near the camera it is, beyond that a point is mistaken."""
+_SEEN = 0.3
+"""Score from which a foot or a nose tells where somebody stands."""
+_DEEP = 0.1
+"""Depth of a stage in heights of the person below which all of it counts as one place."""
 _AXES = "xyz"
 
 
@@ -162,3 +167,76 @@ def _shift(person: Lifted, joints: Float64Array, *, whole: bool) -> Float64Array
     weight /= weight.sum(axis=1, keepdims=True)
     miss = person.joints[:, feet + trunk, :2] - joints[:, feet + trunk, :2]
     return np.asarray(np.einsum("tn,tni->ti", weight, miss))
+
+
+def normalise_motion(source: Track, target: Track) -> Track:
+    """The source's poses, moved and scaled to where the target person stands, for motion transfer between two clips.
+
+    Global pose normalisation of Chan et al. (2019, "Everybody Dance Now", section 3.4): a foot line between the
+    farthest and the nearest of one clip goes to the same place between those of the other, and the person is scaled by
+    the ratio of the heights there. The foot line of a frame is the lower of its left and right foot. Raises
+    InvalidValue where a clip shows no feet.
+    """
+    here, there = _Stage.of(source), _Stage.of(target)
+    poses = []
+    for pose in source.poses:
+        foot = _standing(pose)[0]
+        place = here.place(foot) if np.isfinite(foot) else 0.5
+        foot = foot if np.isfinite(foot) else here.line(place)
+        scale = there.height(place) / here.height(place)
+        line = there.line(place) + scale * (foot - here.line(place))
+        middle = float(pose.bbox[0] + pose.bbox[2]) / 2
+        origin, goal = np.array([middle, foot]), np.array([middle, line])
+        xy = ((pose.xy - origin) * scale + goal).astype(np.float32)
+        box = ((pose.bbox - np.tile(origin, 2)) * scale + np.tile(goal, 2)).astype(np.float32)
+        z = None if pose.z is None else (pose.z * scale).astype(np.float32)
+        poses.append(replace(pose, xy=xy, bbox=box, z=z, mask=None))
+    return Track(source.id, source.frame_indices, tuple(poses))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Where a person stands in a clip: the farthest and nearest foot line, and how tall the person is there."""
+
+    far: float
+    near: float
+    far_height: float
+    near_height: float
+
+    @classmethod
+    def of(cls, track: Track) -> _Stage:
+        standing = np.array([_standing(pose) for pose in track.poses])
+        standing = standing[np.isfinite(standing).all(axis=1)]
+        if not len(standing):
+            raise InvalidValue(f"track {track.id} shows no frame with both head and feet to stand on")
+        foot, tall = standing.T
+        far, near = np.percentile(foot, [5, 95])
+        band = (near - far) / 4
+        heights = []
+        for line in (far, near):
+            away = np.abs(foot - line)
+            # Nobody is taller than standing upright: the tallest near a line tell the height there.
+            heights.append(float(np.percentile(tall[away <= max(band, away.min())], 90)))
+        return cls(float(far), float(near), *heights)
+
+    def place(self, foot: float) -> float:
+        """Where a foot line lies, from 0 (far) to 1 (near)."""
+        deep = max(self.near - self.far, _DEEP * self.near_height)
+        return float(np.clip((foot - self.far) / deep, 0, 1))
+
+    def line(self, place: float) -> float:
+        """The foot line at a place."""
+        return self.far + place * (self.near - self.far)
+
+    def height(self, place: float) -> float:
+        """The height at a place."""
+        return self.far_height + place * (self.near_height - self.far_height)
+
+
+def _standing(pose: Pose) -> tuple[float, float]:
+    """The foot line of a pose and its height from there to the nose, in pixels; NaN where they are not known."""
+    same = to_avatar35(pose)
+    feet = [i for i in _FEET if same.score[i] >= _SEEN]
+    foot = float(same.xy[feet, 1].max()) if feet else np.nan
+    nose = float(same.xy[FACE[0], 1]) if same.score[FACE[0]] >= _SEEN else np.nan
+    return foot, foot - nose

@@ -1,0 +1,202 @@
+"""A person's pose on another body."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from animegen.errors import InvalidValue
+from animegen.pose.head import FACE, HUMAN_FACE
+from animegen.pose.lift import lift_track
+from animegen.pose.limbs import LIMBS, USUAL_LENGTHS
+from animegen.pose.retarget import HUMAN_HEAD, Proportions, normalise_motion, retarget, retarget_track
+from animegen.pose.skeletons import AVATAR35, COCO17
+from animegen.pose.smooth import smooth_track
+from animegen.testing import synthetic_pose, synthetic_track
+from animegen.types import Track
+
+SAME_POSE = 0.01
+"""How far the same build may move points, in heights: limbs seen longer than they can be are held in."""
+CALM = 1.2
+"""How much larger accelerations may become."""
+
+_SHORTER = {"trunk": 0.9, "neck": 0.9, "shoulder": 0.75, "upper_arm": 0.82, "forearm": 0.85, "thigh": 0.88, "shin": 0.9}
+ANIME = Proportions(
+    {part: length * _SHORTER.get(part, 1.0) for part, length in USUAL_LENGTHS.items()}, 0.2, 1.45 * HUMAN_FACE
+)
+
+
+def own_build(lifted):
+    return Proportions(lifted.lengths.parts, HUMAN_HEAD, lifted.lengths.face * HUMAN_FACE)
+
+
+def dance(length=60, **where):
+    """Somebody who waves and lifts one foot and the other."""
+    poses = []
+    for i in range(length):
+        pose = synthetic_pose(**where)
+        xy, phase = pose.xy.copy(), 2 * np.pi * i / 30
+        for side, sign in (("left", 1), ("right", -1)):
+            lift = 18 * max(0.0, sign * np.sin(phase))
+            for name in ("ankle", "heel", "foot_index"):
+                xy[pose.skeleton.index(f"{side}_{name}"), 1] -= lift
+            for name in ("wrist", "index", "pinky", "thumb"):
+                if f"{side}_{name}" in pose.skeleton.points:
+                    xy[pose.skeleton.index(f"{side}_{name}"), 1] -= 40 * (1 + np.sin(phase))
+        poses.append(replace(pose, xy=xy))
+    return Track(1, tuple(range(length)), tuple(poses))
+
+
+def test_the_same_build_gives_the_same_pose():
+    person = lift_track(dance())
+    same = retarget(person, own_build(person))
+    body = [i for i in range(len(AVATAR35)) if i not in FACE and person.known[:, i].min() > 0.5]
+    off = np.linalg.norm(same.xyz[:, body, :2] - person.joints[:, body, :2], axis=2) / person.lengths.height[:, None]
+    assert off.max() < SAME_POSE
+    assert same.whole
+
+
+def test_limbs_get_the_avatars_length_and_keep_their_direction():
+    person = lift_track(dance())
+    moved = retarget(person, ANIME)
+    for limb in LIMBS:
+        if max(limb.parent, limb.child) < len(AVATAR35) and limb.part in ("upper_arm", "thigh", "shin"):
+            own = person.joints[:, limb.child, :2] - person.joints[:, limb.parent, :2]
+            new = moved.xyz[:, limb.child, :2] - moved.xyz[:, limb.parent, :2]
+            cross = own[:, 0] * new[:, 1] - own[:, 1] * new[:, 0]
+            assert np.abs(cross / np.linalg.norm(own, axis=1) / np.linalg.norm(new, axis=1)).max() < 0.01
+            ratio = np.linalg.norm(new, axis=1) / np.linalg.norm(own, axis=1)
+            wanted = ANIME.parts[limb.part] / person.lengths.parts[limb.part]
+            assert ratio.max() <= wanted * 1.001
+
+
+def test_the_avatar_stands_where_the_person_stands():
+    person = lift_track(dance(feet=(300.0, 400.0), height=300.0))
+    moved = retarget(person, ANIME)
+    feet = [AVATAR35.index(f"{side}_{name}") for side in ("left", "right") for name in ("heel", "foot_index")]
+    down = person.joints[:, feet, 1].max(axis=1)
+    assert np.abs(moved.xyz[:, feet, 1].max(axis=1) - down).max() < 0.03 * 300
+    assert moved.height == pytest.approx(person.lengths.height)
+
+
+def test_half_a_person_is_as_tall_as_what_is_seen():
+    track = dance(feet=(300.0, 400.0), height=300.0)
+    legs = [i for i, name in enumerate(track.poses[0].skeleton.points) if any(w in name for w in _LEGS)]
+    score = track.poses[0].score.copy()
+    score[legs] = 0
+    half = Track(1, track.frame_indices, tuple(replace(pose, score=score) for pose in track.poses))
+    moved = retarget(lift_track(half), ANIME)
+    assert not moved.whole
+    assert moved.height.max() < 300
+    middle = np.mean(
+        [track.poses[0].xy[track.poses[0].skeleton.index(f"left_{n}")] for n in ("shoulder", "hip")], axis=0
+    )
+    mine = np.mean([moved.xyz[0, AVATAR35.index(f"left_{n}"), :2] for n in ("shoulder", "hip")], axis=0)
+    assert abs(middle[1] - mine[1]) < 0.02 * 300
+
+
+_LEGS = ("knee", "ankle", "heel", "foot")
+
+
+@pytest.mark.parametrize(("facing", "towards"), [("front", -1), ("back", 1)])
+def test_the_face_looks_where_the_person_looks(facing, towards):
+    moved = retarget(lift_track(dance(facing=facing)), ANIME)
+    nose, ears = AVATAR35.index("nose"), [AVATAR35.index("left_ear"), AVATAR35.index("right_ear")]
+    ahead = moved.xyz[:, nose, 2] - moved.xyz[:, ears, 2].mean(axis=1)
+    assert (np.sign(ahead) == towards).all()
+
+
+def test_a_shifted_person_shifts_the_avatar():
+    track = dance()
+    moved = Track(1, track.frame_indices, tuple(replace(p, xy=p.xy + np.float32([1.0, -1.0])) for p in track.poses))
+    before, after = (retarget(lift_track(t), ANIME).xyz for t in (track, moved))
+    assert np.abs(after[..., :2] - before[..., :2] - [1.0, -1.0]).max() < 1e-3
+    assert np.abs(after[..., 2] - before[..., 2]).max() < 1e-3
+
+
+def test_poses_come_back_as_a_track():
+    track = dance()
+    avatar = retarget_track(track, ANIME)
+    assert avatar.frame_indices == track.frame_indices
+    for pose, own in zip(avatar.poses, track.poses, strict=True):
+        assert pose.skeleton == AVATAR35
+        assert (pose.bbox[:2] < pose.xy[pose.score > 0].min(axis=0)).all()
+        assert (pose.score[AVATAR35.index("left_thumb_tip")]) == 0
+        assert pose.expression == own.expression
+    unknown = replace(track.poses[0], score=np.zeros_like(track.poses[0].score))
+    assert np.isfinite(retarget_track(Track(0, (4,), (unknown,)), ANIME).poses[0].xy).all()
+
+
+def test_a_skeleton_without_feet_or_depth_is_taken():
+    track = synthetic_track(COCO17, length=8)
+    flat = Track(0, track.frame_indices, tuple(replace(pose, z=None) for pose in track.poses))
+    moved = retarget(lift_track(flat), ANIME)
+    assert moved.whole
+    assert moved.score[0, AVATAR35.index("left_ankle")] > 0
+    assert moved.score[0, AVATAR35.index("left_heel")] == 0
+
+
+def test_proportions_travel_as_numbers():
+    again = Proportions.from_dict(ANIME.to_dict())
+    assert again.parts == pytest.approx(dict(ANIME.parts))
+    assert np.allclose(again.face, ANIME.face)
+    values = ANIME.to_dict()
+    del values["thigh"]
+    with pytest.raises(InvalidValue, match="thigh"):
+        Proportions.from_dict(values)
+    with pytest.raises(InvalidValue, match="shin"):
+        Proportions({**USUAL_LENGTHS, "shin": 0.0}, 0.2, HUMAN_FACE)
+
+
+def test_motion_goes_over_to_where_another_person_stands():
+    near = dance(40, feet=(300.0, 460.0), height=300.0)
+    far = dance(40, feet=(500.0, 250.0), height=150.0)
+    moved = normalise_motion(near, far)
+    for pose, wanted in zip(moved.poses, far.poses, strict=True):
+        foot = [pose.skeleton.index(f"{side}_foot_index") for side in ("left", "right")]
+        nose = pose.skeleton.index("nose")
+        assert pose.xy[foot, 1].max() == pytest.approx(250.0 - 1.5, abs=3)
+        tall, other = (p.xy[foot, 1].max() - p.xy[nose, 1] for p in (pose, wanted))
+        assert tall == pytest.approx(other, rel=0.08)
+
+
+def test_a_hidden_left_foot_is_not_taken_for_the_foot_line():
+    source = dance(10, feet=(300.0, 460.0), height=300.0)
+    poses = []
+    for pose in source.poses:
+        score, xy = pose.score.copy(), pose.xy.copy()
+        for name in ("ankle", "heel", "foot_index"):
+            score[pose.skeleton.index(f"left_{name}")] = 0
+            xy[pose.skeleton.index(f"left_{name}"), 1] = 5000
+        poses.append(replace(pose, score=score, xy=xy))
+    hidden = Track(1, source.frame_indices, tuple(poses))
+    one, other = normalise_motion(hidden, source), normalise_motion(source, source)
+    nose = source.poses[0].skeleton.index("nose")
+    assert np.abs(one.poses[0].xy[nose] - other.poses[0].xy[nose]).max() < 6
+    without = Track(1, (0,), (replace(source.poses[0], score=np.zeros(33, np.float32)),))
+    with pytest.raises(InvalidValue, match="feet"):
+        normalise_motion(without, source)
+
+
+def test_real_people_stay_as_calm_as_they_were(shared, blazepose_weights):
+    from animegen.pose.blazepose import make_blazepose
+    from animegen.pose.blazepose.options import BlazePoseOptions
+    from animegen.protocols import PluginContext
+    from animegen.video import open_video
+
+    backend = make_blazepose(BlazePoseOptions(), PluginContext(threads=2, weights=blazepose_weights))
+    with open_video(shared / "video" / "sam2_juggle_man.mp4") as video:
+        poses = tuple(people[0] for people in backend.estimate(video.frames(195, 235)))
+    track = smooth_track(Track(0, tuple(range(len(poses))), poses), Fraction(24))
+    person = lift_track(track)
+    moved = retarget(person, ANIME)
+    seen = np.flatnonzero(person.known[:, : len(AVATAR35)].min(axis=0) >= 0.5)
+
+    def acceleration(points):
+        return np.linalg.norm(np.diff(points[:, seen, :2], n=2, axis=0), axis=2).mean()
+
+    assert acceleration(moved.xyz) < CALM * acceleration(person.joints)
+    assert moved.whole
