@@ -1,0 +1,86 @@
+"""What an avatar generator is made of: everything that shapes its weights, as plain data that travels with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from animegen.errors import InvalidValue
+from animegen.types import Skeleton
+
+EXPRESSION = ("blink_l", "blink_r", "aa", "ih", "ou", "ee", "oh", "brow", "gaze_x", "gaze_y")
+"""The expression vector: the fields of :class:`animegen.types.Expression` without its confidence."""
+
+SMALLEST_STAGE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarConfig:
+    """The shape of one generator.
+
+    ``channels`` maps the side of a feature grid (4, 8, 16, ...) to its width. A picture of side s is drawn from the
+    grid of side s / 2 by sub-pixel convolution (Shi et al. 2016, arXiv 1609.05158), so the widest grid gives the
+    largest stage. ``latent`` is the length of an avatar's latent, ``width`` that of the modulating vector w.
+    ``limb_sigma`` and ``point_sigma`` are the widths of the conditioning maps' Gaussians, in canvas sides;
+    ``map_size`` is the side at which limb maps are drawn before they are resampled to the other grids.
+    """
+
+    skeleton: Skeleton
+    avatars: int
+    channels: Mapping[int, int] = field(
+        default_factory=lambda: {4: 256, 8: 256, 16: 256, 32: 192, 64: 96, 128: 48, 256: 24}
+    )
+    largest_stage: int = 256
+    latent: int = 32
+    width: int = 128
+    limb_sigma: float = 0.022
+    point_sigma: float = 0.012
+    map_size: int = 64
+
+    def __post_init__(self) -> None:
+        if self.largest_stage < SMALLEST_STAGE or self.largest_stage & (self.largest_stage - 1):
+            raise InvalidValue(
+                f"the largest stage must be a power of two from {SMALLEST_STAGE}, got {self.largest_stage}"
+            )
+        missing = [side for side in self.grids if side not in self.channels]
+        if missing:
+            raise InvalidValue(f"no channels for the grid of side {missing[0]}; given: {sorted(self.channels)}")
+        if self.avatars < 1:
+            raise InvalidValue(f"a generator needs at least one avatar, got {self.avatars}")
+
+    @property
+    def grids(self) -> tuple[int, ...]:
+        """Sides of the feature grids, from 4 up."""
+        return tuple(stage // 2 for stage in self.stages)
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Sides of the pictures it draws, from 8 up, in pixels."""
+        return tuple(2**i for i in range(3, self.largest_stage.bit_length()))
+
+    def grown_to(self, stage: int) -> AvatarConfig:
+        """The same generator with its stages up to another side."""
+        return replace(self, largest_stage=stage)
+
+    def to_json(self) -> str:
+        """As one line of JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> AvatarConfig:
+        """Read what :meth:`to_json` wrote; raises InvalidValue when it is something else."""
+        try:
+            values: dict[str, Any] = json.loads(text)
+            bones = values.pop("skeleton")
+            skeleton = Skeleton(
+                bones["name"],
+                tuple(bones["points"]),
+                tuple((a, b) for a, b in bones["edges"]),
+                tuple((a, b) for a, b in bones["flip_pairs"]),
+            )
+            channels = {int(side): int(width) for side, width in values.pop("channels").items()}
+            return cls(skeleton=skeleton, channels=channels, **values)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidValue(f"this is not an avatar generator's configuration: {error!r}") from error

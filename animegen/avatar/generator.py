@@ -1,0 +1,118 @@
+"""The trained generator, ready to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from animegen.avatar.checkpoint import load_generator
+from animegen.avatar.conditioning import PoseBatch
+from animegen.avatar.config import EXPRESSION
+from animegen.avatar.network import Generator
+from animegen.avatar.precision import has_bfloat16
+from animegen.errors import InvalidValue
+from animegen.types import Float32Array, Skeleton, Uint8Array
+
+Precision = Literal["auto", "bf16", "fp32"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AvatarGenerator:
+    """Draws the avatars of a weights file. ``avatars`` tells of each: name, licence, credit, palette, proportions,
+    traits.
+    """
+
+    network: Generator
+    avatars: Sequence[Mapping[str, Any]]
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The skeleton whose points :meth:`draw` takes."""
+        return self.network.config.skeleton
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Sides of the pictures it draws, in pixels, ascending."""
+        return self.network.config.stages
+
+    def draw(
+        self,
+        xy: Float32Array,
+        z: Float32Array,
+        score: Float32Array,
+        *,
+        expression: Float32Array,
+        avatar: NDArray[np.integer[Any]],
+        stage: int,
+    ) -> Uint8Array:
+        """Draw shade layers (:mod:`animegen.avatar.layers`).
+
+        ``xy`` f32 [N, K, 2] in canvas sides, 0..1 inside; ``z`` f32 [N, K] in the same unit, 0 at the hips, smaller is
+        nearer; ``score`` f32 [N, K], 0 for an unknown point; ``expression`` f32 [N, 10] in the order of ``EXPRESSION``;
+        ``avatar`` [N] rows of :attr:`avatars`; ``stage`` one of :attr:`stages`. Returns uint8 [N, stage, stage, 10].
+        Raises InvalidValue naming what does not fit.
+        """
+        self._check(stage, avatar, xy=xy, z=z, score=score, expression=expression)
+        if not len(xy):
+            return np.zeros((0, stage, stage, 10), np.uint8)
+
+        def tensor(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+        pose = PoseBatch(tensor(xy), tensor(z), tensor(score))
+        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            latent = self.network.avatars(tensor(avatar.astype(np.int64)))
+            layers = self.network(pose, latent, tensor(expression), [stage])[stage]
+            drawn: Uint8Array = layers.float().mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        return drawn
+
+    def flops(self, stage: int) -> int:
+        """Floating-point operations of the convolutions and products for one picture (a product and sum count 2)."""
+        count = len(self.skeleton)
+        zeros = torch.zeros(1, count, device=self.device)
+        pose = PoseBatch(zeros[..., None].expand(1, count, 2), zeros, zeros)
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            expression = torch.zeros(1, len(EXPRESSION), device=self.device)
+            self.network(pose, self.network.avatars.weight[:1], expression, [stage])
+        return int(counter.get_total_flops())
+
+    def _check(self, stage: int, avatar: NDArray[np.integer[Any]], **arrays: NDArray[Any]) -> None:
+        count, points = len(avatar), len(self.skeleton)
+        shapes = {
+            "xy": (count, points, 2), "z": (count, points), "score": (count, points),
+            "expression": (count, len(EXPRESSION)),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise InvalidValue(f"{name} must be {shape}, got {arrays[name].shape}")
+        if count and not 0 <= int(avatar.min()) <= int(avatar.max()) < len(self.avatars):
+            raise InvalidValue(f"avatar must be from 0 to {len(self.avatars) - 1}, got {sorted(set(avatar.tolist()))}")
+        if stage not in self.stages:
+            raise InvalidValue(f"stage must be one of {self.stages}, got {stage}")
+
+
+def load_avatar_generator(
+    path: Path, *, device: str = "cpu", threads: int | None = None, precision: Precision = "auto"
+) -> AvatarGenerator:
+    """Load weights for drawing.
+
+    ``precision`` auto takes bfloat16 where the device has instructions for it. ``threads`` sets torch's threads for
+    this process. Raises WeightsError naming the file when it is missing, damaged or something else.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    network, avatars = load_generator(path)
+    where = torch.device(device)
+    network.to(where).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    half = precision == "bf16" or (precision == "auto" and has_bfloat16(where))
+    return AvatarGenerator(network, avatars, where, torch.bfloat16 if half else torch.float32)

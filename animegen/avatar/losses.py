@@ -1,0 +1,65 @@
+"""How far drawn layers are from rendered ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from animegen.avatar.conditioning import PoseBatch
+from animegen.types import Skeleton
+
+_SQUARED = 2.0
+_EDGES = 1.0
+_LOWER_STAGE = 0.3
+_FOCUS = 3.0
+_FOCUS_SIGMA = 0.035
+
+_FOCUS_POINTS = ("nose", "left_eye", "right_eye", "mouth_left", "mouth_right", "left_index", "right_index")
+"""Faces and hands are small and are what people look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstruction:
+    """The sum to descend, and its terms for the log."""
+
+    total: Tensor
+    terms: Mapping[str, float]
+
+
+def reconstruction_loss(
+    drawn: Mapping[int, Tensor], truth: Tensor, pose: PoseBatch, skeleton: Skeleton
+) -> Reconstruction:
+    """Absolute and squared differences of layers and absolute differences of their edges, faces and hands weighted.
+
+    ``drawn`` maps stages to f32 [B, 10, s, s] in 0..1, ``truth`` f32 [B, 10, S, S] has the largest stage's side; the
+    smaller stages are compared with its averages.
+    """
+    largest = max(drawn)
+    total = truth.new_zeros(())
+    terms: dict[str, float] = {}
+    for stage, layers in drawn.items():
+        target = functional.avg_pool2d(truth, largest // stage) if stage < largest else truth
+        weight = _focus(pose, skeleton, stage)
+        error = layers - target
+        plain = (weight * (error.abs() + _SQUARED * error.square())).mean()
+        edges = (weight[..., 1:] * error.diff(dim=-1).abs()).mean() + (
+            weight[..., 1:, :] * error.diff(dim=-2).abs()
+        ).mean()
+        share = 1.0 if stage == largest else _LOWER_STAGE
+        total = total + share * (plain + _EDGES * edges)
+        terms |= {f"plain{stage}": plain.item(), f"edges{stage}": edges.item()}
+    return Reconstruction(total, terms)
+
+
+def _focus(pose: PoseBatch, skeleton: Skeleton, side: int) -> Tensor:
+    """How much each pixel counts, f32 [B, 1, side, side]: 1, and more around faces and hands."""
+    indices = [skeleton.index(name) for name in _FOCUS_POINTS if name in skeleton.points]
+    xy = pose.xy[:, indices]
+    centres = (torch.arange(side, device=xy.device, dtype=xy.dtype) + 0.5) / side
+    columns = torch.exp(-((centres - xy[..., 0:1]) ** 2) / (2 * _FOCUS_SIGMA**2))
+    rows = torch.exp(-((centres - xy[..., 1:2]) ** 2) / (2 * _FOCUS_SIGMA**2))
+    return 1 + _FOCUS * (rows[..., :, None] * columns[..., None, :]).amax(dim=1, keepdim=True)
