@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from animegen.avatar.conditioning import PoseBatch
+from animegen.avatar.config import EXPRESSION
 from animegen.avatar.data import Dataset, Sample
 from animegen.types import Float32Array, Skeleton
 
@@ -24,7 +26,7 @@ _TURN_DEGREES, _TURN_SCALE, _TURN_SHIFT = 20.0, 0.12, 0.05
 _POINT_NOISE, _DEPTH_NOISE = 0.003, 0.012
 _NO_DEPTH, _NO_FACE, _NO_TIPS, _NO_POINT = 0.1, 0.06, 0.5, 0.02
 _FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "mouth_left", "mouth_right")
-_BLINKS = (0, 1)
+_BLINK_L, _BLINK_R, _GAZE_X = (EXPRESSION.index(name) for name in ("blink_l", "blink_r", "gaze_x"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +70,18 @@ class BatchSource:
         rng = np.random.default_rng((self.seed, number, self.rank, 1))
         samples = [self.data[int(i)] for i in indices]
         truth = _pictures(samples, stage)
-        xy, z, score, avatar, expression = _labels(samples, self.data.header.size)
+        labels = _Labels.of(samples, self.data.header.size)
         skeleton = self.data.header.skeleton
         if "flip" in self.augment:
-            _flip(rng, truth, xy, z, score, expression, skeleton)
+            _flip(rng, truth, labels, skeleton)
         if "turn" in self.augment:
-            truth = _turn(rng, truth, xy, z)
-            score = score * _inside(xy)
+            _turn(rng, truth, labels)
         if "noise" in self.augment:
-            xy += rng.normal(scale=_POINT_NOISE, size=xy.shape).astype(np.float32)
-            z += rng.normal(scale=_DEPTH_NOISE, size=z.shape).astype(np.float32)
+            labels.xy += rng.normal(scale=_POINT_NOISE, size=labels.xy.shape).astype(np.float32)
+            labels.z += rng.normal(scale=_DEPTH_NOISE, size=labels.z.shape).astype(np.float32)
         if "dropout" in self.augment:
-            _drop(rng, z, score, skeleton)
-        pose = PoseBatch(torch.from_numpy(xy), torch.from_numpy(z), torch.from_numpy(score))
-        return Batch(truth, pose, torch.from_numpy(avatar), torch.from_numpy(expression))
+            _drop(rng, labels, skeleton)
+        return labels.batch(truth)
 
     def batches(self, first: int, last: int, stage: int) -> Iterator[Batch]:
         """Batches ``first`` up to, without, ``last``; the next ones are made while one is used."""
@@ -98,8 +98,7 @@ class BatchSource:
 def plain_batch(data: Dataset, indices: Sequence[int], stage: int) -> Batch:
     """Samples as they are, for validation and sample grids."""
     samples = [data[i] for i in indices]
-    xy, z, score, avatar, expression = map(torch.from_numpy, _labels(samples, data.header.size))
-    return Batch(_pictures(samples, stage), PoseBatch(xy, z, score), avatar, expression)
+    return _Labels.of(samples, data.header.size).batch(_pictures(samples, stage))
 
 
 def _pictures(samples: Sequence[Sample], stage: int) -> Tensor:
@@ -110,42 +109,51 @@ def _pictures(samples: Sequence[Sample], stage: int) -> Tensor:
     return functional.avg_pool2d(truth, side // stage) if side > stage else truth
 
 
-def _labels(
-    samples: Sequence[Sample], size: int
-) -> tuple[Float32Array, Float32Array, Float32Array, np.ndarray, Float32Array]:
-    xy = np.stack([sample.xy for sample in samples]) / np.float32(size)
-    z = np.stack([sample.z for sample in samples]) / np.float32(size)
-    score = np.stack([sample.visible for sample in samples])
-    avatar = np.array([sample.avatar for sample in samples], np.int64)
-    return xy, z, score, avatar, np.stack([sample.expression for sample in samples])
+@dataclass(slots=True)
+class _Labels:
+    """What is known of a batch's pictures, in canvas sides, to be changed in place by augmentation."""
+
+    xy: Float32Array
+    z: Float32Array
+    score: Float32Array
+    expression: Float32Array
+    avatar: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], size: int) -> _Labels:
+        return cls(
+            xy=np.stack([sample.xy for sample in samples]) / np.float32(size),
+            z=np.stack([sample.z for sample in samples]) / np.float32(size),
+            score=np.stack([sample.visible for sample in samples]),
+            expression=np.stack([sample.expression for sample in samples]),
+            avatar=np.array([sample.avatar for sample in samples], np.int64),
+        )
+
+    def batch(self, truth: Tensor) -> Batch:
+        pose = PoseBatch(torch.from_numpy(self.xy), torch.from_numpy(self.z), torch.from_numpy(self.score))
+        return Batch(truth, pose, torch.from_numpy(self.avatar), torch.from_numpy(self.expression))
 
 
-def _flip(
-    rng: np.random.Generator,
-    truth: Tensor,
-    xy: Float32Array,
-    z: Float32Array,
-    score: Float32Array,
-    expression: Float32Array,
-    skeleton: Skeleton,
-) -> None:
+def _flip(rng: np.random.Generator, truth: Tensor, labels: _Labels, skeleton: Skeleton) -> None:
     """Mirror half of the batch in place: left becomes right."""
-    chosen = np.flatnonzero(rng.random(len(xy)) < 0.5)
+    chosen = rng.random(len(labels.xy)) < 0.5
+    where = torch.from_numpy(chosen)
+    truth[where] = truth[where].flip(-1)
     order = np.arange(len(skeleton))
     for a, b in skeleton.flip_pairs:
         order[[a, b]] = b, a
-    truth[torch.from_numpy(chosen)] = truth[torch.from_numpy(chosen)].flip(-1)
-    for array in (xy, z, score):
+    for array in (labels.xy, labels.z, labels.score):
         array[chosen] = array[chosen][:, order]
-    xy[chosen, :, 0] = 1 - xy[chosen, :, 0]
-    left, right = _BLINKS
-    expression[np.ix_(chosen, [left, right])] = expression[np.ix_(chosen, [right, left])]
-    expression[chosen, 8] *= -1  # the gaze to the side
+    labels.xy[chosen, :, 0] = 1 - labels.xy[chosen, :, 0]
+    faces = labels.expression[chosen]
+    faces[:, [_BLINK_L, _BLINK_R]] = faces[:, [_BLINK_R, _BLINK_L]]
+    faces[:, _GAZE_X] *= -1
+    labels.expression[chosen] = faces
 
 
-def _turn(rng: np.random.Generator, truth: Tensor, xy: Float32Array, z: Float32Array) -> Tensor:
-    """Rotate, scale and shift some of the batch around the canvas's middle; points in place."""
-    count = len(xy)
+def _turn(rng: np.random.Generator, truth: Tensor, labels: _Labels) -> None:
+    """Rotate, scale and shift some of the batch around the canvas's middle, in place."""
+    count = len(labels.xy)
     chosen = rng.random(count) < _TURN_SHARE
     angle = np.radians(rng.uniform(-_TURN_DEGREES, _TURN_DEGREES, count)) * chosen
     scale = np.exp(rng.uniform(-_TURN_SCALE, _TURN_SCALE, count) * chosen)
@@ -154,8 +162,9 @@ def _turn(rng: np.random.Generator, truth: Tensor, xy: Float32Array, z: Float32A
     forward[:, 0, 0] = forward[:, 1, 1] = np.cos(angle) * scale
     forward[:, 0, 1] = -np.sin(angle) * scale
     forward[:, 1, 0] = np.sin(angle) * scale
-    xy[:] = np.einsum("bij,bkj->bki", forward, xy - 0.5) + 0.5 + shift[:, None]
-    z *= scale[:, None].astype(np.float32)
+    labels.xy[:] = np.einsum("bij,bkj->bki", forward, labels.xy - 0.5) + 0.5 + shift[:, None]
+    labels.z *= scale[:, None].astype(np.float32)
+    labels.score *= ((labels.xy >= 0) & (labels.xy < 1)).all(axis=-1)
     back = np.linalg.inv(forward[chosen])
     theta = np.concatenate([back, -2 * (back @ shift[chosen, :, None])], axis=2)
     if chosen.any():
@@ -165,19 +174,14 @@ def _turn(rng: np.random.Generator, truth: Tensor, xy: Float32Array, z: Float32A
             torch.from_numpy(theta.astype(np.float32)), list(picked.shape), align_corners=False
         )
         truth[where] = functional.grid_sample(picked, grid, align_corners=False)
-    return truth
 
 
-def _inside(xy: Float32Array) -> Float32Array:
-    return ((xy >= 0) & (xy < 1)).all(axis=-1).astype(np.float32)
-
-
-def _drop(rng: np.random.Generator, z: Float32Array, score: Float32Array, skeleton: Skeleton) -> None:
+def _drop(rng: np.random.Generator, labels: _Labels, skeleton: Skeleton) -> None:
     """Hide what a pose backend may not know, in place."""
-    count = len(z)
-    z[rng.random(count) < _NO_DEPTH] = 0
-    face = [skeleton.index(name) for name in _FACE if name in skeleton.points]
-    score[np.ix_(rng.random(count) < _NO_FACE, face)] = 0
-    tips = [i for i, name in enumerate(skeleton.points) if name.endswith("_tip")]
-    score[np.ix_(rng.random(count) < _NO_TIPS, tips)] = 0
-    score[rng.random(score.shape) < _NO_POINT] = 0
+    count = len(labels.z)
+    labels.z[rng.random(count) < _NO_DEPTH] = 0
+    face = np.array([name in _FACE for name in skeleton.points])
+    labels.score[(rng.random(count) < _NO_FACE)[:, None] & face] = 0
+    tips = np.array([name.endswith("_tip") for name in skeleton.points])
+    labels.score[(rng.random(count) < _NO_TIPS)[:, None] & tips] = 0
+    labels.score[rng.random(labels.score.shape) < _NO_POINT] = 0

@@ -113,6 +113,7 @@ def load_avatar_generator(
         torch.set_num_threads(threads)
     network, avatars = load_generator(path)
     where = torch.device(device)
-    network.to(where).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    network.to(where).eval().requires_grad_(False)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     half = precision == "bf16" or (precision == "auto" and has_bfloat16(where))
     return AvatarGenerator(network, avatars, where, torch.bfloat16 if half else torch.float32)

@@ -49,4 +49,5 @@ def part_masks(layers: Uint8Array) -> Uint8Array:
     fixed = layers[..., FIXED].max(axis=-1)
     strongest = shades.max(axis=-1)
     part = np.where(strongest * SHADE_LIMIT >= fixed, shades.argmax(axis=-1) + 1, 7)
-    return np.where(layers[..., ALPHA] >= 128, part, 0).astype(np.uint8)
+    mask: Uint8Array = np.where(layers[..., ALPHA] >= 128, part, 0).astype(np.uint8)
+    return mask

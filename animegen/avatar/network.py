@@ -31,7 +31,7 @@ class _NormModulateActivate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         mean = x.square().mean(dim=1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
         inverse = torch.rsqrt(mean + _EPSILON).to(x.dtype)
         normal = x * inverse
@@ -40,7 +40,7 @@ class _NormModulateActivate(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         normal, inverse, scale, y = ctx.saved_tensors
         dy = torch.ops.aten.leaky_relu_backward(dy, y, _SLOPE, True)
         d_shift = dy.sum(dim=(2, 3), keepdim=True, dtype=torch.promote_types(dy.dtype, torch.float32)).to(dy.dtype)
@@ -64,7 +64,7 @@ class Modulated(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """``x`` [B, C, H, W], ``w`` [B, width]."""
         scale, shift = self.affine(w).to(x.dtype)[:, :, None, None].chunk(2, dim=1)
-        modulated: Tensor = _NormModulateActivate.apply(x, 1 + scale, shift)
+        modulated: Tensor = _NormModulateActivate.apply(x, 1 + scale, shift)  # type: ignore[no-untyped-call]
         return modulated
 
 
@@ -110,7 +110,8 @@ class Grid(nn.Module):
         self.refined = Modulated(config.width, channels)
         self.head = nn.Conv2d(channels, 4 * LAYERS, 3, padding=1)
         nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
 
     def forward(self, below: Tensor | None, points: Tensor, limbs: Tensor, w: Tensor) -> Tensor:
         """Features [B, C, side, side]. The limb maps are projected first and resampled after: both are linear."""
@@ -121,7 +122,8 @@ class Grid(nn.Module):
         pose = pose + self.points(points)
         brought = self.up(below) if self.up is not None and below is not None else self.start
         x = self.brought(brought + pose, w)
-        return x + self.refined(self.refine(x), w)
+        refined: Tensor = self.refined(self.refine(x), w)
+        return x + refined
 
     def draw(self, x: Tensor, below: Tensor | None) -> Tensor:
         """Layers before the sigmoid, [B, 10, 2 side, 2 side]: what this grid adds to the layers of the grid below."""
@@ -145,7 +147,7 @@ class Generator(nn.Module):
             nn.Linear(config.width, config.width),
             nn.LeakyReLU(_SLOPE),
         )
-        self.grids = nn.ModuleDict({str(side): Grid(config, side, self.maps) for side in config.grids})
+        self.grids = nn.ModuleList(Grid(config, side, self.maps) for side in config.grids)
 
     def forward(self, pose: PoseBatch, latent: Tensor, expression: Tensor, stages: Sequence[int]) -> dict[int, Tensor]:
         """Layers of each asked stage.
@@ -159,8 +161,8 @@ class Generator(nn.Module):
         drawn: dict[int, Tensor] = {}
         x: Tensor | None = None
         layers: Tensor | None = None
-        for side in self.config.grids[: self.config.stages.index(max(stages)) + 1]:
-            grid = self.grids[str(side)]
+        for side, grid in zip(self.config.grids[: self.config.stages.index(max(stages)) + 1], self.grids, strict=False):
+            assert isinstance(grid, Grid)
             points = self.maps.points(pose, side).to(w.dtype).contiguous(memory_format=torch.channels_last)
             x = grid(x, points, limbs, w)
             layers = grid.draw(x, layers)

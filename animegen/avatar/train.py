@@ -91,7 +91,8 @@ class Trainer:
         self.generator = Generator(config)
         if options.init is not None:
             self._start_from(options.init)
-        self.generator.to(self.device).to(memory_format=torch.channels_last)
+        self.generator.to(self.device)
+        self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.generator.parameters(), lr=0.0, betas=(0.9, 0.99))
         self.discriminator: Discriminator | None = None
@@ -149,7 +150,8 @@ class Trainer:
         """Make what the phase needs that earlier ones did not: the discriminator of its stage."""
         if phase.adversarial and self.discriminator is None:
             self.discriminator = Discriminator(self.generator.config, phase.stage)
-            self.discriminator.to(self.device).to(memory_format=torch.channels_last)
+            self.discriminator.to(self.device)
+            self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.critic = torch.optim.Adam(self.discriminator.parameters(), lr=0.0, betas=_BETAS)
             self.workers.same(self.discriminator)
 
@@ -208,8 +210,8 @@ class Trainer:
     def _average(self) -> None:
         """Exponential moving average of the weights, shorter at the start."""
         keep = min(self.options.recipe.ema, (1 + self.steps) / (10 + self.steps))
-        own, kept = list(self.generator.parameters()), list(self.average.parameters())
-        torch._foreach_lerp_(kept, own, 1 - keep)
+        for kept, own in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            kept.lerp_(own, 1 - keep)
 
     def _autocast(self, enabled: bool = True) -> torch.autocast:
         return torch.autocast(self.device.type, self.half, enabled=enabled and self.half is not None)
