@@ -244,4 +244,5 @@ def _normals(given: NDArray[Any] | None, positions: Float32Array, triangles: NDA
         smooth[flat] = (0.0, 1.0, 0.0)
         normals = np.where(lengths[:, None] < 1e-6, smooth, normals)
         lengths = np.linalg.norm(normals, axis=1)
-    return (normals / lengths[:, None]).astype(np.float32)
+    unit: Float32Array = (normals / lengths[:, None]).astype(np.float32)
+    return unit

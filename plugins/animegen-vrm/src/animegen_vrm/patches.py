@@ -14,6 +14,7 @@ from animegen.colour import rgb_to_lab
 from animegen.types import PARTS, Float32Array, Float64Array
 from animegen_vrm.model import Avatar, Primitive
 from animegen_vrm.regions import FOOT, HAND, HEAD, LEG, hangs_on, joint_regions, triangle_regions
+from animegen_vrm.rig import rest_matrices
 from animegen_vrm.surface import lit_colours
 
 OWN = len(PARTS)
@@ -22,8 +23,10 @@ OWN = len(PARTS)
 _WELD = 1e-4  # metres: corners nearer than this touch
 _LIKE = 20.0  # CIELAB distance up to which touching triangles belong to one patch
 _SKIN_HUES = (0.0, 90.0)  # degrees in CIELAB
+_SKIN_CHROMA = (4.0, 48.0)
 _CHROMATIC = 12.0  # an iris has at least this CIELAB chroma
 _NEAR_HAIR = 30.0  # CIELAB a-b distance
+_HEM = 0.2  # leg lengths below the hips' joint: lower, what is sewn to an upper garment is its hem
 _BOOT = 0.08  # share of a patch's area on the feet from which it is a shoe
 
 _HAIR, _SKIN, _EYES, _UPPER, _LOWER, _SHOES = range(6)
@@ -41,7 +44,8 @@ class _Soup:
 
     @property
     def area(self) -> Float64Array:
-        return np.linalg.norm(self.crossed, axis=1) / 2 + 1e-12
+        area: Float64Array = np.linalg.norm(self.crossed, axis=1) / 2 + 1e-12
+        return area
 
 
 def tell_by_patches(avatar: Avatar, chosen: Sequence[int], places: Sequence[Float64Array]) -> list[NDArray[np.int64]]:
@@ -57,8 +61,12 @@ def tell_by_patches(avatar: Avatar, chosen: Sequence[int], places: Sequence[Floa
         gaze=np.concatenate([_moved_by_gaze(primitive, eyes) for primitive in primitives]),
         crossed=np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]),
     )
-    patch = _patches(soup)
+    one, other = _touching(soup)
+    patch = _patches(soup, one, other)
     labels = _label(soup, patch)[patch]
+    rest = rest_matrices(avatar.nodes)[:, 1, 3]
+    hips, foot = (rest[avatar.humanoid[bone]] for bone in ("hips", "leftFoot"))
+    _sew_hems(soup, labels, one, other, hips - _HEM * (hips - foot))
     return np.split(labels, np.cumsum([len(primitive.triangles) for primitive in primitives])[:-1])
 
 
@@ -78,22 +86,42 @@ def _moved_by_gaze(primitive: Primitive, eyes: NDArray[np.bool_]) -> NDArray[np.
     return follow
 
 
-def _patches(soup: _Soup) -> NDArray[np.int64]:
-    """The patch of each triangle, i64 [T]: triangles that share an edge and look alike."""
-    count = len(soup.corners)
+def _touching(soup: _Soup) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of triangles that share an edge: two i64 [E]."""
     points = np.rint(soup.corners.reshape(-1, 3) / _WELD).astype(np.int64)
     _, welded = np.unique(points, axis=0, return_inverse=True)
     ends = welded.reshape(-1, 3)[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     _, edge = np.unique(np.sort(ends, axis=1), axis=0, return_inverse=True)
     order = np.argsort(edge, kind="stable")
-    triangle = order // 3
     meet = np.diff(edge[order]) == 0
-    one, other = triangle[:-1][meet], triangle[1:][meet]
+    return order[:-1][meet] // 3, order[1:][meet] // 3
+
+
+def _patches(soup: _Soup, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The patch of each triangle, i64 [T]: triangles that share an edge and look alike."""
     alike = np.linalg.norm(soup.lab[one] - soup.lab[other], axis=1) < _LIKE
     alike &= soup.gaze[one] == soup.gaze[other]
-    links = coo_array((np.ones(int(alike.sum())), (one[alike], other[alike])), (count, count))
-    _, patch = connected_components(links, directed=False)
-    numbers: NDArray[np.int64] = patch.astype(np.int64)
+    return _joined(len(soup.lab), one, other, alike)
+
+
+def _sew_hems(
+    soup: _Soup, labels: NDArray[np.int64], one: NDArray[np.int64], other: NDArray[np.int64], below: float
+) -> None:
+    """Call upper what is called lower but is sewn to an upper garment below the given height: the hem of a coat."""
+    cloth = (labels == _LOWER) | (labels == _UPPER)
+    low = soup.corners[:, :, 1].mean(axis=1) < below
+    garment = _joined(len(labels), one, other, cloth[one] & cloth[other] & (low[one] | low[other]))
+    upper = np.unique(garment[labels == _UPPER])
+    labels[(labels == _LOWER) & np.isin(garment, upper)] = _UPPER
+
+
+def _joined(
+    count: int, one: NDArray[np.int64], other: NDArray[np.int64], chosen: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Number of the connected group of each of ``count`` things under the chosen pairs: i64 [count]."""
+    links = coo_array((np.ones(int(chosen.sum())), (one[chosen], other[chosen])), (count, count))
+    _, group = connected_components(links, directed=False)
+    numbers: NDArray[np.int64] = group.astype(np.int64)
     return numbers
 
 
@@ -102,10 +130,12 @@ def _label(soup: _Soup, patch: NDArray[np.int64]) -> NDArray[np.int64]:
     area, count = soup.area, int(patch.max()) + 1
     shares = np.zeros((count, 5))
     np.add.at(shares, (patch, soup.region), area)
-    shares /= shares.sum(axis=1, keepdims=True)
-    lab = np.stack([np.bincount(patch, soup.lab[:, k] * area, count) for k in range(3)], axis=1)
-    lab /= np.bincount(patch, area, count)[:, None]
-    gaze = np.bincount(patch, soup.gaze * area, count) > 0.5 * np.bincount(patch, area, count)
+    areas = shares.sum(axis=1, keepdims=True)
+    shares /= areas
+    lab = np.zeros((count, 3))
+    np.add.at(lab, patch, soup.lab * area[:, None])
+    lab /= areas
+    gaze = np.bincount(patch, soup.gaze * area, count) > 0.5 * areas[:, 0]
 
     skin = _is_skin(lab, _skin_colour(soup))
     head = shares[:, HEAD] > 0.5
@@ -121,6 +151,8 @@ def _label(soup: _Soup, patch: NDArray[np.int64]) -> NDArray[np.int64]:
     labels[head] = OWN
     labels[hair] = _HAIR
     labels[skin & ~hair] = _SKIN
+    # A file may name a lock of hair as its eye.
+    gaze &= ~(hair | skin)
     labels[gaze] = np.where(np.hypot(lab[gaze, 1], lab[gaze, 2]) > _CHROMATIC, _EYES, OWN)
     return labels
 
@@ -128,7 +160,9 @@ def _label(soup: _Soup, patch: NDArray[np.int64]) -> NDArray[np.int64]:
 def _skin_colour(soup: _Soup) -> Float64Array:
     """CIELAB of the skin: the middle one of skin-like colours on the lower front of the head, else anywhere."""
     heights = soup.corners[:, :, 1].mean(axis=1)
+    chroma = np.hypot(soup.lab[:, 1], soup.lab[:, 2])
     like = _hue_between(soup.lab, *_SKIN_HUES) & (soup.lab[:, 0] > 30)
+    like &= (chroma > _SKIN_CHROMA[0]) & (chroma < _SKIN_CHROMA[1])
     front = (soup.region == HEAD) & (soup.crossed[:, 2] > 0.3 * np.linalg.norm(soup.crossed, axis=1))
     if front.any():
         low, high = np.quantile(heights[front], (0.0, 0.6))
@@ -145,7 +179,7 @@ def _hair_colour(soup: _Soup, skin: NDArray[np.bool_]) -> Float64Array:
     return weighted_median(soup.lab[chosen], soup.area[chosen]) if chosen.any() else np.zeros(3)
 
 
-def _is_skin(lab: NDArray[np.floating], skin: Float64Array) -> NDArray[np.bool_]:
+def _is_skin(lab: Float32Array | Float64Array, skin: Float64Array) -> NDArray[np.bool_]:
     """Which colours are skin of the given colour in some light: of its hue, neither paler nor much more vivid."""
     chroma, own = np.hypot(lab[:, 1], lab[:, 2]), float(np.hypot(skin[1], skin[2]))
     hue = np.degrees(np.arctan2(skin[2], skin[1]))
@@ -158,7 +192,7 @@ def _is_skin(lab: NDArray[np.floating], skin: Float64Array) -> NDArray[np.bool_]
     return likeness
 
 
-def _hue_between(lab: NDArray[np.floating], low: float, high: float) -> NDArray[np.bool_]:
+def _hue_between(lab: Float32Array | Float64Array, low: float, high: float) -> NDArray[np.bool_]:
     hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
     between: NDArray[np.bool_] = (hue - low) % 360 <= high - low
     return between

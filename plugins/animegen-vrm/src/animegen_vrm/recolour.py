@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from animegen.avatar.layers import PARTS, SHADE_LIMIT
 from animegen.colour import rgb_to_lab
@@ -85,15 +84,19 @@ def _shade_texture(avatar: Avatar, material: Material, references: Mapping[Part,
         image = avatar.images[material.lit_texture.image]
     image = tint(image, material.lit)
     packed = image[..., 0].astype(np.uint32) << 16 | image[..., 1].astype(np.uint32) << 8 | image[..., 2]
-    found, places = np.unique(packed, return_inverse=True)
+    occurs = np.zeros(1 << 24, bool)
+    occurs[packed] = True
+    found = np.flatnonzero(occurs)
+    numbers = np.empty(1 << 24, np.int32)
+    numbers[found] = np.arange(len(found), dtype=np.int32)
     colours = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.uint8)
     shade, fixed = take_apart(colours, material.part, references[material.part])
-    places = places.reshape(image.shape[:2])
+    places = numbers[packed]
     return ShadeTexture(shade[places], fixed[places])
 
 
 def take_apart(rgb: Uint8Array, part: Part, reference: Float64Array) -> tuple[Uint8Array, Uint8Array]:
-    """Shade uint8 [N] and fixed colour uint8 [N, 3] of sRGB colours uint8 [N, 3], for a part's reference sRGB 0..255."""
+    """Shade uint8 [N] and fixed colours uint8 [N, 3] of sRGB colours uint8 [N, 3]; ``reference`` is sRGB 0..255."""
     lab, own = rgb_to_lab(rgb), rgb_to_lab(np.rint(reference).astype(np.uint8))
     contrast = max(float(own[0]), _IRIS_CONTRAST if part == "eyes" else _CONTRAST)
     shade = np.clip(1 + (lab[:, 0] - own[0]) / contrast, SHADE_FLOOR, SHADE_LIMIT)
@@ -111,7 +114,7 @@ def take_apart(rgb: Uint8Array, part: Part, reference: Float64Array) -> tuple[Ui
     )
 
 
-def _foreign(lab: Float32Array, own: Float32Array, part: Part) -> NDArray[np.floating]:
+def _foreign(lab: Float32Array, own: Float32Array, part: Part) -> Float32Array:
     """How far each colour is none of its part's, 0..1: a tie, a collar, a sock painted on the skin."""
     chroma, own_chroma = np.hypot(lab[:, 1], lab[:, 2]), float(np.hypot(own[1], own[2]))
     if part == "skin":
@@ -121,9 +124,11 @@ def _foreign(lab: Float32Array, own: Float32Array, part: Part) -> NDArray[np.flo
     hue = np.hypot(lab[:, 1] - own[1], lab[:, 2] - own[2])
     if part == "hair":
         return _ramp(hue, 50.0, 70.0)
-    return np.maximum(_ramp(hue, 22.0, 34.0), _ramp(lab[:, 0] - own[0], 35.0, 50.0))
+    foreign: Float32Array = np.maximum(_ramp(hue, 22.0, 34.0), _ramp(lab[:, 0] - own[0], 35.0, 50.0))
+    return foreign
 
 
-def _ramp(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.floating]:
+def _ramp(values: Float32Array, low: float, high: float) -> Float32Array:
     """0 up to ``low``, 1 from ``high`` on, straight between."""
-    return np.clip((values - low) / (high - low), 0.0, 1.0)
+    ramp: Float32Array = np.clip((values - low) / (high - low), 0.0, 1.0)
+    return ramp

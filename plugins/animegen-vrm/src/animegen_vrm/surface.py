@@ -42,7 +42,8 @@ def rest_positions(avatar: Avatar) -> list[Float64Array]:
 
 def _skinned(primitive: Primitive, joints: Float64Array) -> Float64Array:
     blended = np.einsum("vk,vkij->vij", primitive.weights.astype(np.float64), joints[primitive.joints][:, :, :3])
-    return np.einsum("vij,vj->vi", blended[:, :, :3], primitive.positions.astype(np.float64)) + blended[:, :, 3]
+    moved: Float64Array = np.einsum("vij,vj->vi", blended[:, :, :3], primitive.positions) + blended[:, :, 3]
+    return moved
 
 
 def sample_surface(avatar: Avatar, count: int = SAMPLES) -> Surface:
@@ -85,8 +86,8 @@ def _seen(points: Float64Array) -> Float32Array:
         places, cell = np.unique(cells, return_inverse=True)
         nearest = np.full(len(places), -np.inf)
         np.maximum.at(nearest, cell, depth)
-        seen += depth >= nearest[cell] - BEHIND
-    return seen / DIRECTIONS
+        seen += (depth >= nearest[cell] - BEHIND) / np.float32(DIRECTIONS)
+    return seen
 
 
 def lit_colours(avatar: Avatar, material: Material, uvs: Float32Array) -> Uint8Array:
