@@ -25,14 +25,19 @@ def frechet_distance(a: Float64Array, b: Float64Array) -> float:
     biased: few pictures give a larger value. Raises InvalidValue with fewer than two pictures in a set.
     """
     _check(a, b)
-    means, covariances = (a.mean(axis=0), b.mean(axis=0)), (np.cov(a, rowvar=False), np.cov(b, rowvar=False))
-    first, second = (np.atleast_2d(covariance) for covariance in covariances)
-    # C_a C_b and C_a^(1/2) C_b C_a^(1/2) have the same eigenvalues, and the latter is symmetric.
-    values, vectors = np.linalg.eigh(first)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ second @ root), 0)).sum()
-    distance = np.sum((means[0] - means[1]) ** 2) + np.trace(first) + np.trace(second) - 2 * shared
+    difference = a.mean(axis=0) - b.mean(axis=0)
+    first, second = (_root(features) for features in (a, b))
+    # tr (C_a C_b)^(1/2) is the sum of the singular values of R_a R_b^T where C = R^T R, whatever N and D are
+    shared = np.linalg.svd(first @ second.T, compute_uv=False).sum()
+    distance = (difference**2).sum() + (first**2).sum() + (second**2).sum() - 2 * shared
     return max(float(distance), 0.0)
+
+
+def _root(features: Float64Array) -> Float64Array:
+    """A matrix R of at most min(N, D) rows with R^T R the covariance of the features."""
+    centred = features - features.mean(axis=0)
+    root: Float64Array = np.linalg.qr(centred, mode="r") / np.sqrt(len(features) - 1)
+    return root
 
 
 def kernel_distance(a: Float64Array, b: Float64Array) -> float:
@@ -91,9 +96,10 @@ class FeatureExtractor:
         if given[0]["dtype"] not in (np.float32, np.uint8):
             raise WeightsError(f"{path} takes {given[0]['dtype'].__name__}, not float32 or uint8", hint)
         self._input, self._output = given[0], self._model.get_output_details()[0]
+        self.output: str = self._output["name"]
 
     def __str__(self) -> str:
-        return f"{self.name} (SHA-256 {self.sha256}, output '{self._output['name']}')"
+        return f"{self.name} (SHA-256 {self.sha256}, output '{self.output}')"
 
     def __call__(self, pictures: Iterable[Uint8Array]) -> Float64Array:
         """Features f64 [N, D] of uint8 [H, W, 3] RGB pictures."""

@@ -73,3 +73,9 @@ def moved(picture: Uint8Array, affine: Float64Array) -> Uint8Array:
     size = (picture.shape[1], picture.shape[0])
     at_edge = cv2.BORDER_REPLICATE
     return np.asarray(cv2.warpAffine(picture, affine, size, flags=cv2.INTER_CUBIC, borderMode=at_edge), np.uint8)
+
+
+def turn(degrees: float, middle: float) -> Float64Array:
+    """The affine f64 [2, 3] that turns a square picture about its middle, clockwise as seen."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return np.array([[cos, -sin, middle * (1 - cos + sin)], [sin, cos, middle * (1 - cos - sin)]])

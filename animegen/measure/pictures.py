@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -121,6 +122,16 @@ def part_colour_errors(
             medians = [np.median(picture[where], axis=0).round().astype(np.uint8) for picture in pictures]
             errors[part] = ciede2000(*(rgb_to_lab(median) for median in medians))
     return errors
+
+
+def scaled(picture: Uint8Array, size: int) -> Uint8Array:
+    """A premultiplied square picture uint8 [S, S, C] at another size: averaged when smaller, cubic when larger."""
+    if len(picture) == size:
+        return picture
+    way = cv2.INTER_AREA if size < len(picture) else cv2.INTER_CUBIC
+    # plane by plane: OpenCV does not scale ten channels at once by every method
+    planes = [cv2.resize(np.ascontiguousarray(plane), (size, size), interpolation=way) for plane in picture.T]
+    return np.asarray(np.stack(planes).T, np.uint8)
 
 
 def difference(truth: Uint8Array, output: Uint8Array) -> Uint8Array:

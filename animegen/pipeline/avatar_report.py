@@ -1,0 +1,259 @@
+"""An evaluation as files: the figures as JSON, a page with pictures that needs no other file, and a contact sheet."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from animegen.errors import OutputError
+from animegen.jobs import artefact, write_text
+from animegen.measure.pictures import difference, foreground_psnr, over_grey, scaled
+from animegen.pipeline.avatar_pairs import Pair, Pairs
+from animegen.pipeline.evaluate_avatar import Evaluation
+
+JSON_NAME, PAGE_NAME, SHEET_NAME = "report.json", "report.html", "contact-sheet.png"
+
+SHEET_AVATARS, SHEET_POSES, SHEET_SIDE = 8, 8, 128
+"""Rows and columns of the contact sheet, and the side of each of its pictures in pixels."""
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+img { max-width: 100%; image-rendering: auto; }
+figure { display: inline-block; margin: .3rem; }
+figcaption, .note { color: #666; font-size: 13px; }
+"""
+
+
+def check_report_folder(folder: Path, *, overwrite: bool) -> None:
+    """Raise OutputError where a report stands already and may not be replaced, or a file has the folder's name."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file", "name a folder with -o")
+    if not overwrite and any((folder / name).exists() for name in (JSON_NAME, PAGE_NAME, SHEET_NAME)):
+        raise OutputError(f"a report stands in {folder} already", "pass --overwrite, or name another folder with -o")
+
+
+def write_report(evaluation: Evaluation, folder: Path) -> None:
+    """Write ``report.json``, ``report.html`` and ``contact-sheet.png`` into a folder, which is made if need be."""
+    sheet = contact_sheet(evaluation.pairs, evaluation.figures["seed"])
+    folder.mkdir(parents=True, exist_ok=True)
+    with artefact(folder / SHEET_NAME) as part:
+        sheet.save(part, format="PNG")
+    write_text(folder / PAGE_NAME, _page(evaluation, sheet))
+    write_text(folder / JSON_NAME, json.dumps(_plain(evaluation.figures), indent=1, ensure_ascii=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Values as JSON knows them: what is not a number is null."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def contact_sheet(pairs: Pairs, seed: int) -> Image.Image:
+    """Eight poses of each of eight avatars in their own colours: the truth, and the output to its right.
+
+    Poses in which most points are visible go first, each of another clip as far as the clips go round.
+    """
+    records = pairs.data.records
+    avatars = [avatar for avatar in range(len(pairs.names)) if (records["avatar"][pairs.indices] == avatar).any()]
+    chosen = [_poses(pairs, avatar, seed) for avatar in avatars[:SHEET_AVATARS]]
+    width = max(map(len, chosen))
+    sheet = Image.new("RGB", (width * (2 * SHEET_SIDE + 8) - 8, len(chosen) * (SHEET_SIDE + 8) - 8), "white")
+    for row, indices in enumerate(chosen):
+        drawn = pairs.drawn(indices, [pairs.own_palette(index) for index in indices])
+        for column, pair in enumerate(drawn):
+            for k, picture in enumerate((pair.truth, pair.output)):
+                small = Image.fromarray(over_grey(scaled(picture, SHEET_SIDE)))
+                sheet.paste(small, (column * (2 * SHEET_SIDE + 8) + k * SHEET_SIDE, row * (SHEET_SIDE + 8)))
+        ImageDraw.Draw(sheet).text((4, row * (SHEET_SIDE + 8) + 2), pairs.names[avatars[row]], fill="white")
+    return sheet
+
+
+def _poses(pairs: Pairs, avatar: int, seed: int) -> list[int]:
+    """Positions of the samples of one avatar that the contact sheet shows."""
+    records = pairs.data.records
+    own = pairs.indices[records["avatar"][pairs.indices] == avatar]
+    own = np.random.default_rng((seed, avatar)).permutation(own)
+    own = own[np.argsort(-records["visible"][own].sum(axis=1), kind="stable")]
+    turns: dict[int, int] = {}
+    rank = []
+    for clip in records["clip"][own].tolist():
+        rank.append(turns.get(clip, 0))
+        turns[clip] = rank[-1] + 1
+    chosen: list[int] = own[np.argsort(rank, kind="stable")][:SHEET_POSES].tolist()
+    return chosen
+
+
+def _page(evaluation: Evaluation, sheet: Image.Image) -> str:
+    """The whole report as one HTML document."""
+    figures = evaluation.figures
+    parts = [
+        "<h1>Avatar generator</h1>",
+        _heading(figures),
+        "<h2>Pictures</h2>",
+        _metric_table(figures["metrics"]),
+        *(_avatar_table(figures["metrics"])),
+        "<h2>Part colours</h2>",
+        _table(("CIEDE2000", "mean", "median", "worst", "pictures"), _summaries(figures["part_colours"])),
+        "<h2>Keypoints</h2>",
+        _keypoints(figures["keypoints"]),
+        "<h2>Steadiness</h2>",
+        _steadiness(figures["steadiness"], figures["films"]),
+        "<h2>Feature sets</h2>",
+        _feature_lines(figures["features"]),
+        *_samples(evaluation),
+        "<h2>Contact sheet</h2>",
+        '<p class="note">One avatar a row, in its own colours; in each pair the truth is left, the output right.</p>',
+        _image(sheet),
+    ]
+    body = "\n".join(parts)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Avatar generator</title>'
+        f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )
+
+
+def _heading(figures: Mapping[str, Any]) -> str:
+    weights, data = figures["weights"], figures["data"]
+    lines = [
+        f"Weights: {weights['file']}, SHA-256 {weights['sha256']}" if weights else "Weights: not from a file",
+        f"Data: the {data['split']} split of {data['folder']}, {figures['samples']} of {figures['of']} samples, "
+        f"of the motions {', '.join(data['clips'])}",
+        f"Pictures: {figures['size']} px, drawn at stage {figures['stage']}; palettes drawn at random, "
+        f"seed {figures['seed']}",
+    ]
+    if figures["left_out"]:
+        lines.append(f"Left out: {figures['left_out']} samples of avatars that the generator does not draw")
+    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+
+
+def _metric_table(metrics: Mapping[str, Any]) -> str:
+    rows = []
+    for metric in metrics.values():
+        title = f"{metric['title']}, {metric['unit']}" if metric["unit"] else metric["title"]
+        rows.append((title, *_numbers(metric["overall"])))
+    return _table(("", "mean", "median", "worst", "values"), rows) + (
+        '<p class="note">A figure is where coverage is one half or more. PSNR and SSIM are over the pixels of either '
+        "figure, on grey. A part's colour is the median over its pixels in the truth; values are parts of pictures."
+        "</p>"
+    )
+
+
+def _avatar_table(metrics: Mapping[str, Any]) -> Iterable[str]:
+    """Mean and median of each metric for every avatar."""
+    yield "<h3>By avatar</h3>"
+    avatars = next(iter(metrics.values()))["avatars"]
+    columns = [f"{name} {statistic}" for name in metrics for statistic in ("mean", "median", "worst")]
+    rows = [
+        (avatar, *(_number(metric["avatars"][avatar][key]) for metric in metrics.values() for key in _STATISTICS))
+        for avatar in avatars
+    ]
+    yield _table(("", *columns), rows)
+
+
+_STATISTICS = ("mean", "median", "worst")
+
+
+def _keypoints(ways: Mapping[str, Mapping[str, Any]]) -> str:
+    if not ways:
+        return "<p>Not measured: no pose backend was asked for.</p>"
+    columns = ("truth_error", "output_error", "ratio", "between", "truth_detected", "output_detected", "compared")
+    rows = [(name, *(_number(way.get(column)) for column in columns)) for name, way in ways.items()]
+    return _table(("", *(column.replace("_", " ") for column in columns)), rows) + (
+        '<p class="note">Mean distance of the backend\'s points from those asked for, in heights of the figure, on the '
+        "pictures where it finds somebody in both; between: from its points on the truth to those on the output.</p>"
+    )
+
+
+def _steadiness(moves: Mapping[str, Any], films: Mapping[str, Any]) -> str:
+    rows = [
+        (name, *(_number(move[key][statistic]) for key, statistic in _MOVE_COLUMNS))
+        for name, move in moves["moves"].items()
+    ]
+    rows_html = _table(("pose moved by", "mean", "worst mean", "largest", "the move itself", "resampling"), rows)
+    note = (
+        '<p class="note">|output of the moved pose - moved output| over the figure, in steps of 0..255. Along a way '
+        f"of one pixel in quarters, the largest step is {_number(moves['steps']['mean'])} times the mean one "
+        f"(worst {_number(moves['steps']['worst'])}); {moves['samples']} samples.</p>"
+    )
+    if not films["measured"]:
+        return rows_html + note + f"<p>Along films: not measured, {escape(films['why'])}.</p>"
+    return (
+        rows_html
+        + note
+        + (
+            f"<p>Along {films['films']} films, {films['neighbours']} neighbouring frames: warp error "
+            f"{_number(films['output'])}, the render's own {_number(films['truth'])}, "
+            f"ratio {_number(films['ratio'])}.</p>"
+        )
+    )
+
+
+_MOVE_COLUMNS = (("mean", "mean"), ("mean", "worst"), ("max", "worst"), ("change", "mean"), ("resampling", "mean"))
+
+
+def _feature_lines(features: Mapping[str, Any]) -> str:
+    if not features["measured"]:
+        return f"<p>FID and KID: not measured, {escape(features['why'])}.</p>"
+    return (
+        f"<p>FID {_number(features['fid'])}, KID {_number(features['kid'])} over {features['pictures']} pictures, by "
+        f"{features['dimensions']} features of {escape(features['model'])}, output {escape(features['output'])}, "
+        f"SHA-256 {features['sha256']}.</p>"
+    )
+
+
+def _samples(evaluation: Evaluation) -> Iterable[str]:
+    """The best, median and worst samples as strips of truth, output and difference."""
+    seed = evaluation.figures["seed"]
+    for title, indices in evaluation.ranked().items():
+        yield f"<h2>{title.capitalize()} samples by PSNR</h2>"
+        yield '<p class="note">Truth, output, difference (twice enlarged).</p>'
+        for pair in evaluation.pairs.drawn(indices, [evaluation.pairs.random_palette(i, seed) for i in indices]):
+            psnr = foreground_psnr(pair.truth, pair.output)
+            caption = f"{evaluation.pairs.names[pair.avatar]}, sample {pair.index}: {psnr:.1f} dB"
+            yield f"<figure>{_image(_strip(pair))}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _strip(pair: Pair) -> Image.Image:
+    pictures = (over_grey(pair.truth), over_grey(pair.output), difference(pair.truth, pair.output))
+    return Image.fromarray(np.concatenate(pictures, axis=1))
+
+
+def _image(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+
+
+def _summaries(summaries: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    return [(name, *_numbers(summary)) for name, summary in summaries.items()]
+
+
+def _numbers(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*(_number(summary[key]) for key in _STATISTICS), str(summary["count"]))
+
+
+def _number(value: float | int | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
