@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from animegen_vrm.framing import CHANCES, View, crown, facing, frame, random_view
+from animegen_vrm.framing import CHANCES, FRONT, FRONT_CHANCES, View, facing, frame, random_view, top_of_head
 
 from animegen.avatar.data import FRAMINGS
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array
 
 SIZE = 256
+CROWN = 0.8
 FILL = 0.5  # pixels: what eight steps of aiming and zooming leave at most
 
 
@@ -37,8 +38,8 @@ def view(framing: str, **changes: object) -> View:
 @pytest.mark.parametrize("roll", [-10.0, 7.0])
 def test_the_whole_figure_fills_the_picture(yaw: float, roll: float) -> None:
     points = standing()
-    camera = frame(view("full", yaw=yaw, roll=roll, pitch=20.0), points, SIZE)
-    whole = np.concatenate([points, [crown(points.astype(np.float64))]])
+    camera = frame(view("full", yaw=yaw, roll=roll, pitch=20.0), points, CROWN, SIZE)
+    whole = np.concatenate([points, [top_of_head(points.astype(np.float64), CROWN)]])
     xy, _ = camera.project(whole)
     low, high = xy.min(axis=0), xy.max(axis=0)
     assert (high - low).max() == pytest.approx(SIZE / 1.2, abs=FILL)
@@ -47,13 +48,13 @@ def test_the_whole_figure_fills_the_picture(yaw: float, roll: float) -> None:
 
 def test_from_the_front_left_is_on_the_right() -> None:
     points = standing()
-    xy, distance = frame(view("full"), points, SIZE).project(points)
+    xy, distance = frame(view("full"), points, CROWN, SIZE).project(points)
     left, right, nose = (AVATAR35.index(name) for name in ("left_wrist", "right_wrist", "nose"))
     assert xy[left, 0] > xy[right, 0]
     assert distance[nose] < distance[left]
-    behind, _ = frame(view("full", yaw=180.0), points, SIZE).project(points)
+    behind, _ = frame(view("full", yaw=180.0), points, CROWN, SIZE).project(points)
     assert behind[left, 0] < behind[right, 0]
-    beside, distance = frame(view("full", yaw=90.0), points, SIZE).project(points)
+    _, distance = frame(view("full", yaw=90.0), points, CROWN, SIZE).project(points)
     assert distance[left] < distance[right]
 
 
@@ -62,7 +63,7 @@ def test_half_and_head_leave_the_rest_outside() -> None:
     names = ("nose", "left_hip", "left_knee", "left_ankle")
     visible = {}
     for framing, knees in (("head", False), ("half", False), ("half", True)):
-        xy, _ = frame(view(framing, knees=knees), points, SIZE).project(points)
+        xy, _ = frame(view(framing, knees=knees), points, CROWN, SIZE).project(points)
         visible[framing, knees] = [bool(xy[AVATAR35.index(name), 1] < SIZE) for name in names]
     assert visible == {
         ("head", False): [True, False, False, False],
@@ -74,8 +75,8 @@ def test_half_and_head_leave_the_rest_outside() -> None:
 def test_a_head_is_taken_by_zooming_in() -> None:
     points = standing()
     nose = points[AVATAR35.index("nose")][None]
-    _, far = frame(view("full"), points, SIZE).project(nose)
-    _, near = frame(view("head"), points, SIZE).project(nose)
+    _, far = frame(view("full"), points, CROWN, SIZE).project(nose)
+    _, near = frame(view("head"), points, CROWN, SIZE).project(nose)
     assert near == pytest.approx(far, rel=0.02)  # the camera stands where it stood
 
 
@@ -90,4 +91,5 @@ def test_views_are_as_often_as_they_should_be() -> None:
     views = [random_view(rng) for _ in range(4000)]
     shares = np.bincount([v.framing for v in views], minlength=len(FRAMINGS)) / len(views)
     assert shares == pytest.approx(CHANCES, abs=0.03)  # four standard deviations of 4000 draws
-    assert np.mean([abs(v.yaw) <= 60 for v in views]) == pytest.approx(0.6, abs=0.03)
+    in_front = np.dot(CHANCES, FRONT_CHANCES)
+    assert np.mean([abs(v.yaw) <= FRONT for v in views]) == pytest.approx(in_front, abs=0.03)

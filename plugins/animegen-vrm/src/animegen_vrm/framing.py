@@ -11,19 +11,23 @@ from animegen.avatar.data import FRAMINGS
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array, Float64Array
 from animegen_vrm.camera import Camera, look_at
+from animegen_vrm.keypoints import Keypoints
+from animegen_vrm.model import Avatar, Posed
+from animegen_vrm.rig import bound_vertices, rest_matrices
 
 CHANCES = (0.50, 0.25, 0.15, 0.10)
 """How often each of ``FRAMINGS`` is drawn."""
 
-FRONT, FRONT_CHANCE = 60.0, 0.6
-"""People in videos mostly face the camera: so many are seen from within so many degrees of the front."""
-
-CROWN = 0.75
-"""The top of the head, hair included, lies so far above the ears, in distances from ears to shoulders."""
+FRONT = 60.0
+FRONT_CHANCES = (0.60, 0.65, 0.80, 0.60)
+"""People in videos mostly face the camera, the more the closer they are: how often each framing is drawn from within
+so many degrees of the front; the rest from anywhere else."""
 
 _UP = np.array([0.0, 1.0, 0.0])
 _LEVEL = 0.2
 """A body whose left points up or down so much that less than this part of it is level lies on its side."""
+
+_SHORTEST_NECK = 0.01  # metres
 
 _STEPS = 8
 """Aiming and zooming in turn; each step leaves a few percent of the error, so eight leave far less than a pixel."""
@@ -53,7 +57,7 @@ def random_view(rng: np.random.Generator) -> View:
     """Draw a view."""
     framing = int(rng.choice(len(FRAMINGS), p=CHANCES))
     loose = FRAMINGS[framing] == "loose"
-    yaw = rng.uniform(-FRONT, FRONT) if rng.random() < FRONT_CHANCE else rng.uniform(FRONT, 360 - FRONT)
+    yaw = rng.uniform(-FRONT, FRONT) if rng.random() < FRONT_CHANCES[framing] else rng.uniform(FRONT, 360 - FRONT)
     margin = rng.uniform(0.15, 0.6) if loose else rng.uniform(0.08, 0.25)
     reach = margin if loose else 0.3 * margin
     return View(
@@ -68,13 +72,14 @@ def random_view(rng: np.random.Generator) -> View:
     )
 
 
-def frame(view: View, points: Float32Array, size: int) -> Camera:
+def frame(view: View, points: Float32Array, crown: float, size: int) -> Camera:
     """The camera that sees ``points`` f32 [35, 3] (metres) as ``view`` says, in a square picture of ``size`` pixels.
 
-    It stands as far away as the whole body asks for, whatever is framed: a picture of a head is taken by zooming in.
+    ``crown`` as :func:`top_of_head` takes it. The camera stands as far away as the whole body asks for, whatever is
+    framed: a picture of a head is taken by zooming in.
     """
     body = points.astype(np.float64)
-    whole = np.concatenate([body, [crown(body)]])
+    whole = np.concatenate([body, [top_of_head(body, crown)]])
     centre = (whole.min(axis=0) + whole.max(axis=0)) / 2
     radius = np.linalg.norm(whole - centre, axis=1).max()
     toward, up = _directions(view, facing(body))
@@ -97,10 +102,26 @@ def frame(view: View, points: Float32Array, size: int) -> Camera:
     return camera
 
 
-def crown(points: Float64Array) -> Float64Array:
-    """The top of the head f64 [3], hair included, which the skeleton has no point for."""
+def top_of_head(points: Float64Array, crown: float) -> Float64Array:
+    """The top of the head f64 [3], hair included, which the skeleton has no point for.
+
+    ``crown``: how far above the ears it lies, in distances from the shoulders' middle to the ears'.
+    """
     ears = _middle(points, "ear")
-    return ears + CROWN * (ears - _middle(points, "shoulder"))
+    return ears + crown * (ears - _middle(points, "shoulder"))
+
+
+def crown_of(avatar: Avatar, keypoints: Keypoints) -> float:
+    """How far the top of an avatar's head lies above its ears at rest, as :func:`top_of_head` takes it."""
+    rest = rest_matrices(avatar.nodes)
+    points = keypoints.points(Posed(rest, {})).astype(np.float64)
+    ears, shoulders = _middle(points, "ear")[1], _middle(points, "shoulder")[1]
+    below = {avatar.humanoid["head"]}
+    for node, parent in enumerate(avatar.nodes.parents):
+        if parent in below:
+            below.add(node)
+    highest = bound_vertices(avatar, rest, below)[:, 1].max(initial=ears)
+    return float((highest - ears) / max(ears - shoulders, _SHORTEST_NECK))
 
 
 def facing(points: Float64Array) -> Float64Array:

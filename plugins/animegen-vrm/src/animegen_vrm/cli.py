@@ -1,0 +1,192 @@
+"""``animegen vrm``: what an avatar file holds, avatars in motion as films, and training data."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from animegen.cli import console
+
+if TYPE_CHECKING:
+    from animegen_vrm.model import Avatar
+
+_PATH = click.Path(path_type=Path)
+_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+_QUIET = click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
+
+
+class _Colour(click.ParamType[tuple[float, float, float]]):
+    """A colour ``#rrggbb`` as sRGB 0..1."""
+
+    name = "#rrggbb"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float]:
+        if not re.fullmatch("#[0-9a-fA-F]{6}", str(value)):
+            self.fail(f"'{value}' is no colour: write #rrggbb", param, ctx)
+        red, green, blue = (int(value[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        return red, green, blue
+
+
+def _palette(
+    ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, tuple[float, float, float]]:
+    """``PART=#rrggbb``, several times or separated by commas."""
+    from animegen.types import PARTS
+
+    colours = {}
+    for pair in (piece for text in pairs for piece in text.split(",")):
+        part, _, colour = pair.partition("=")
+        if part not in PARTS:
+            raise click.BadParameter(f"'{part}' is no part: {', '.join(PARTS)}", ctx, param)
+        colours[part] = _Colour().convert(colour, param, ctx)
+    return colours
+
+
+def _names(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, ...]:  # noqa: ARG001
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@click.group()
+def vrm() -> None:
+    """Look into VRM avatars, render them, and make training data of them."""
+
+
+@vrm.command()
+@click.argument("avatar", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def info(avatar: Path, *, as_json: bool) -> None:
+    """Say what an avatar file holds."""
+    from animegen_vrm.read import read_avatar
+
+    told = _described(read_avatar(avatar))
+    if as_json:
+        console.print_json(told)
+        return
+    for name, value in told.items():
+        if name == "materials":
+            click.echo("materials")
+            for material in value:
+                click.echo(f"  {material['name']}: {material['part'] or 'keeps its colours'}, {material['alpha']}")
+        elif isinstance(value, dict):
+            click.echo(f"{name}\n" + "\n".join(f"  {key}: {each:.4g}" for key, each in value.items()))
+        else:
+            click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _described(avatar: Avatar) -> dict[str, Any]:
+    from animegen_vrm.proportions import measure
+
+    licence = avatar.licence
+    return {
+        "name": avatar.name,
+        "version": avatar.version,
+        "title": licence.title,
+        "authors": list(licence.authors),
+        "licence": licence.licence,
+        "credit": "required" if licence.credit_required else "not required",
+        "triangles": sum(len(primitive.triangles) for primitive in avatar.primitives),
+        "images": len(avatar.images),
+        "bones": sorted(avatar.humanoid),
+        "expressions": list(avatar.expressions),
+        "springs": len(avatar.springs),
+        "spring bones": sum(len(spring.nodes) for spring in avatar.springs),
+        "look at": avatar.look_at.by,
+        "materials": [
+            {"name": material.name, "part": material.part, "alpha": material.alpha_mode}
+            for material in avatar.materials
+        ],
+        "proportions": {name: float(value) for name, value in measure(avatar).items()},
+    }
+
+
+@vrm.command()
+@click.argument("avatar", type=_PATH)
+@click.argument("motion", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help=".mp4, .webm, .mov, .gif, .png, or a folder of PNGs.")
+@click.option("--size", type=click.IntRange(16, 4096), default=512, show_default=True, help="Side in pixels.")
+@click.option("--transparent", is_flag=True, help="Without a ground; for .webm, .mov, .png and folders.")
+@click.option("--ground", type=_Colour(), default="#e8e6ef", show_default=True, help="Colour behind the avatar.")
+@click.option(
+    "--camera", type=click.Choice(["follow", "still"]), default="follow", show_default=True, help="How it moves."
+)
+@click.option("--yaw", default=20.0, show_default=True, help="Degrees from the front, to the avatar's left.")
+@click.option("--pitch", type=click.FloatRange(-80, 80), default=8.0, show_default=True, help="Degrees from above.")
+@click.option("--rate", type=click.IntRange(1, 240), default=30, show_default=True, help="Frames a second.")
+@click.option(
+    "--palette", multiple=True, metavar="PART=#rrggbb", callback=_palette, help="Colour a part, such as hair=#d04060."
+)
+@_OVERWRITE
+@_QUIET
+def render(output: Path, *, quiet: bool, **options: Any) -> None:
+    """Render an avatar that moves as a BVH or VRMA motion says."""
+    from animegen.cli.progress import listener
+    from animegen_vrm.film import FilmRequest, render_film
+
+    with listener(quiet=quiet) as tell:
+        render_film(FilmRequest(output=output, **options), tell)
+    click.echo(output)
+
+
+@vrm.command()
+@click.argument("avatars", type=_PATH)
+@click.argument("motions", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="The dataset's folder.")
+@click.option("--count", required=True, type=click.IntRange(min=1), help="Samples to train and validate on.")
+@click.option("--size", type=click.Choice(["64", "128", "256", "512"]), default="256", show_default=True, help="Side.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides every sample.")
+@click.option("--processes", type=click.IntRange(1, 64), help="Default: one for each processor.")
+@click.option("--hold-out", default="", metavar="NAME,...", callback=_names, help="Motions for testing only.")
+@click.option("--test-count", type=click.IntRange(min=0), default=0, show_default=True, help="Samples of those.")
+@_QUIET
+def dataset(
+    avatars: Path,
+    motions: Path,
+    output: Path,
+    count: int,
+    size: str,
+    seed: int,
+    processes: int | None,
+    hold_out: tuple[str, ...],
+    test_count: int,
+    *,
+    quiet: bool,
+) -> None:
+    """Render training data: every avatar of a folder in poses of every motion of a folder and in random ones.
+
+    Run again, it goes on where it stopped, and makes a finished dataset larger where --count has grown.
+    """
+    import os
+
+    from animegen.cli.progress import listener
+    from animegen_vrm.dataset import Recipe, files, generate
+
+    recipe = Recipe(
+        avatars=files(avatars, (".vrm",)),
+        motions=files(motions, (".bvh", ".vrma")),
+        size=int(size),
+        seed=seed,
+        hold_out=hold_out,
+        tests=test_count,
+    )
+    with listener(quiet=quiet) as tell:
+        generate(recipe, output, test_count + count, processes or os.cpu_count() or 1, tell)
+    click.echo(f"{output}: {count} samples to train and validate on, {test_count} to test on")
+
+
+def check_rendering() -> tuple[bool, str]:
+    """Whether avatars can be rendered here, for ``animegen doctor``."""
+    from animegen.errors import AnimegenError
+    from animegen_vrm.context import open_context
+
+    try:
+        context = open_context()
+    except AnimegenError as error:
+        return False, f"{error}; {error.hint}" if error.hint else str(error)
+    told = f"OpenGL {context.version_code // 100}.{context.version_code // 10 % 10}, {context.info['GL_RENDERER']}"
+    context.release()
+    return True, told
