@@ -63,12 +63,14 @@ def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:
 @hookimpl
 def animegen_styles() -> Iterable[StyleSpec]:
     """The avatar generator and the jointed figure."""
+    from animegen.avatar.options import AnimeOptions
     from animegen.pose.options import SkeletonOptions
 
     yield StyleSpec(
         name="anime",
         summary="anime avatars drawn by the pose-conditioned generator",
-        factory="animegen.avatar.style:make_style",
+        factory="animegen.pipeline.anime:make_style",
+        options=AnimeOptions,
         weights=("avatar-anime",),
     )
     yield StyleSpec(

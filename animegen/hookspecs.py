@@ -132,6 +132,9 @@ def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:  # type: 
 def animegen_styles() -> Iterable[StyleSpec]:  # type: ignore[empty-body]
     """Styles: they draw people. Chosen by ``--style NAME``; ``--set KEY=VALUE`` fills the option class.
 
+    A style with several avatars may have a method ``cast(identities)`` too, which names the avatar of each person of a
+    clip (:class:`animegen.protocols.CastingStyle`); ``identity.avatar`` then says which one to draw.
+
     Example::
 
         from dataclasses import dataclass

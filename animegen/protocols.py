@@ -70,6 +70,19 @@ class Style(Protocol):
         ...
 
 
+@runtime_checkable
+class CastingStyle(Style, Protocol):
+    """A style with avatars to choose from: it says who is played by which."""
+
+    def cast(self, identities: Sequence[Identity]) -> Sequence[str]:
+        """The names of the avatars that play these people, aligned with them.
+
+        Called once for a clip with everyone in it, longest on the screen first. Who has an avatar already (the user
+        may have written it into the cast file) keeps it; raises UsageError where it is not one of the style's.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BackgroundRequest:
     """One frame to stand behind the avatars. ``clean()`` is the frame with the people removed."""

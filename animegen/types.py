@@ -256,7 +256,10 @@ class Crop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identity:
-    """Who a track is: its key in the cast, its look, and the style and seed that draw it."""
+    """Who a track is: its key in the cast, its look, and the style and seed that draw it.
+
+    ``avatar`` names which of the style's avatars plays the person; empty: the style has none, or has not chosen yet.
+    """
 
     key: str
     palette: Palette
@@ -265,6 +268,7 @@ class Identity:
     seed: int
     embedding: Float32Array | None = None
     latent: Latent | None = None
+    avatar: str = ""
 
 
 Prepared: TypeAlias = Mapping[str, NDArray[Any]]

@@ -42,7 +42,7 @@ def figure(frames=90, *, turns=1.0):
     angles |= {"thigh": 0.5 + 0.4 * np.cos(phase), "shin": -0.4 - 0.3 * np.cos(phase), "heel": np.full(frames, -0.8)}
     for limb in LIMBS:
         bend = angles.get(limb.part, np.zeros(frames))
-        across, down = limb.rest
+        across, down, _ = limb.rest
         way = np.stack([np.full(frames, across), down * np.cos(bend), -np.sin(bend) * abs(down)], axis=1)
         joints[:, limb.child] = joints[:, limb.parent] + USUAL_LENGTHS[limb.part] * way
     joints[:, FACE] = joints[:, HEAD, None] + HUMAN_FACE

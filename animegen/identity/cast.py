@@ -16,7 +16,7 @@ from animegen.types import PARTS, Identity, Palette, PartColour, Track, Trait, T
 
 _TRAITS = ("hair_length", "sleeves", "skirt", "head_to_height")
 _HEADER = """\
-# Who is in the clip and how they are drawn. Edit colours, traits, style or seed, and run the same command again.
+# Who is in the clip and how they are drawn. Edit colours, traits, avatar or seed, and run the same command again.
 # Each colour is ["#rrggbb", confidence] and each trait [value, confidence]; confidence 0 means that it was not seen
 # but drawn from the seed. hair_length and sleeves: 0 none .. 1 long; skirt: 0 trousers .. 1 skirt.
 """
@@ -58,6 +58,7 @@ def _person(who: Identity, track: Track, rate: Fraction) -> str:
         f"seconds = {float(len(track.frame_indices) / rate):.2f}",
         f"style = {json.dumps(who.style)}",
         f"seed = {who.seed}",
+        *([f"avatar = {json.dumps(who.avatar, ensure_ascii=False)}"] if who.avatar else []),
         "[person.colours]",
     ]
     for part in PARTS:
@@ -86,6 +87,9 @@ def _identity(path: Path, number: int, entry: Any) -> Identity:
         raise _wrong(path, f"{key}.style", style, 'the name of a style, such as "anime"')
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise _wrong(path, f"{key}.seed", seed, "a whole number, 0 or more")
+    avatar = entry.get("avatar", "")
+    if not isinstance(avatar, str):
+        raise _wrong(path, f"{key}.avatar", avatar, "the name of one of the style's avatars, or nothing")
     colours = _table(path, f"{key}.colours", entry.get("colours"), PARTS)
     traits = _table(path, f"{key}.traits", entry.get("traits", {}), _TRAITS)
     missing = [part for part in PARTS if part not in colours]
@@ -93,7 +97,7 @@ def _identity(path: Path, number: int, entry: Any) -> Identity:
         raise _wrong(path, f"{key}.colours", sorted(colours), f"{' and '.join(missing)} must be there too")
     palette = Palette(**{part: _colour(path, f"{key}.colours.{part}", colours[part]) for part in PARTS})
     measured = {name: _trait(path, f"{key}.traits.{name}", value) for name, value in traits.items()}
-    return Identity(key, palette, Traits(**measured), style, seed)
+    return Identity(key, palette, Traits(**measured), style, seed, avatar=avatar)
 
 
 def _table(path: Path, where: str, value: Any, known: Sequence[str]) -> Mapping[str, Any]:

@@ -21,11 +21,13 @@ from animegen.events import Warned
 from animegen.identity import describe, distance, load_crops, person_key, read_cast, write_cast
 from animegen.jobs import artefact, artefact_folder, digest, load_arrays, reading, save_arrays
 from animegen.pipeline.analyse import crop_interval
+from animegen.pipeline.memory import give_back_memory
 from animegen.pipeline.run import Run
 from animegen.pose.clip import PoseClip
 from animegen.pose.files import load_npz
 from animegen.pose.sides import repair_sides
 from animegen.pose.smooth import extend_runs, fill_gaps, smooth_track
+from animegen.protocols import CastingStyle, Style
 from animegen.tracking import keep_longest, track_clip
 from animegen.types import Crop, Float32Array, Identity, Pose, Prepared, Track
 
@@ -70,6 +72,7 @@ def cast(run: Run) -> Cast:
 
     The plates need nothing of the people but the raw masks, so they are built at the same time.
     """
+    give_back_memory()
     with run.stage("cast") as advance, ThreadPoolExecutor(1, "animegen-plates") as beside:
         plates = beside.submit(_plates, run) if run.needs_clean else None
         people = _people(run)
@@ -87,10 +90,11 @@ def _people(run: Run) -> tuple[Person, ...]:
     tracks, slots = _tracks(run)
     run.check()
     crops = _crops_of(run, tracks, slots)
-    identities = _identities(run, tracks, crops)
+    style = run.stages.style()
+    identities = _identities(run, style, tracks, crops)
     run.check()
     smooth = [_smoothed(run, track) for track in tracks]
-    prepared = _prepare(run, identities, smooth, [crops[track.id] for track in tracks])
+    prepared = _prepare(run, style, identities, smooth, [crops[track.id] for track in tracks])
     return tuple(
         Person(identity, ready, track, _smooth_order(track, run.video.info.rate), _places(track, slots[track.id]))
         for identity, ready, track in zip(identities, prepared, smooth, strict=True)
@@ -171,14 +175,16 @@ def _spread(indices: Sequence[int]) -> tuple[int, ...]:
     return tuple(indices[i] for i in np.linspace(0, len(indices) - 1, CROPS_PER_TRACK).round().astype(int))
 
 
-def _identities(run: Run, tracks: Sequence[Track], crops: Mapping[int, Sequence[Crop]]) -> list[Identity]:
+def _identities(
+    run: Run, style: Style, tracks: Sequence[Track], crops: Mapping[int, Sequence[Crop]]
+) -> list[Identity]:
     """Everyone's identity as ``cast.toml`` has it; the file is written first where there is none."""
     if not run.job.cast.exists():
         preserver = run.stages.identity_preserver()
         measured = [preserver.enroll(track, crops[track.id]) for track in tracks]
         styled = [replace(identity, style=run.config.style) for identity in measured]
         with artefact(run.job.cast) as part:
-            write_cast(part, styled, tracks, run.video.info.rate)
+            write_cast(part, _with_avatars(style, styled, tracks), tracks, run.video.info.rate)
     known = {identity.key: identity for identity in read_cast(run.job.cast)}
     missing = [key for key in map(person_key, tracks) if key not in known]
     if missing:
@@ -190,14 +196,26 @@ def _identities(run: Run, tracks: Sequence[Track], crops: Mapping[int, Sequence[
                 f"{run.job.cast} gives {identity.key} the style '{identity.style}', not '{run.config.style}'",
                 f"use --style {identity.style}, or set it to '{run.config.style}' in that file",
             )
-    return cast
+    return _with_avatars(style, cast, tracks)
+
+
+def _with_avatars(style: Style, people: Sequence[Identity], tracks: Sequence[Track]) -> list[Identity]:
+    """The same people with the avatars that the style gives them, who is longest on the screen choosing first."""
+    if not isinstance(style, CastingStyle):
+        return list(people)
+    order = sorted(range(len(people)), key=lambda i: -len(tracks[i].frame_indices))
+    names = dict(zip(order, style.cast([people[i] for i in order]), strict=True))
+    return [replace(person, avatar=names[i]) for i, person in enumerate(people)]
 
 
 def _prepare(
-    run: Run, identities: Sequence[Identity], tracks: Sequence[Track], crops: Sequence[Sequence[Crop]]
+    run: Run,
+    style: Style,
+    identities: Sequence[Identity],
+    tracks: Sequence[Track],
+    crops: Sequence[Sequence[Crop]],
 ) -> list[Prepared]:
     """What the style computes once for each person, read back where an earlier run has done it."""
-    style = run.stages.style()
     made = digest(repr(run.stages.fingerprint()), run.job.cast.read_text(encoding="utf-8"))
     for identity, track, pictures in zip(identities, tracks, crops, strict=True):
         path = run.job.prepared(identity.key, made)

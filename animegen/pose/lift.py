@@ -125,17 +125,19 @@ def lift_points(xy: Float64Array, score: Float64Array, z: Float64Array | None, t
     those around, and hang as at rest where they never are.
     """
     body = _Body.seen(xy, score, z, time)
+    trunk = body.trunk()
     face = list(FACE)
     head = fit_heads(
         xy[:, face],
         body.known[:, face],
         None if body.depth is None else body.depth[:, face],
-        trunk=body.trunk(),
+        trunk=trunk,
         size=body.lengths.height * body.lengths.face,
         time=time,
     )
     body = body.with_head(head)
-    ways = {limb: body.way(limb) for limb in LIMBS}
+    upright = _upright(trunk)
+    ways = {limb: body.way(limb, upright) for limb in LIMBS}
     joints = np.zeros((len(time), JOINTS, 3))
     joints[:, MID_HIP, :2] = body.root(ways)
     for limb, way in ways.items():
@@ -198,21 +200,23 @@ class _Body:
         known = np.minimum(self.known[:, limb.parent], self.known[:, limb.child])
         way = (self.xy[:, limb.child] - self.xy[:, limb.parent]) / self.lengths.height[:, None]
         sure = known >= 0.5
-        if sure.all():
-            return np.asarray(way * self.lengths.height[:, None])
-        drawn = np.tile(np.multiply(limb.rest, self.lengths.parts[limb.part]), (len(way), 1))
-        if sure.any():
-            drawn = np.stack([np.interp(self.time, self.time[sure], axis[sure]) for axis in way.T], axis=1)
-        mixed = known[:, None] * way + (1 - known[:, None]) * drawn
-        return np.asarray(mixed * self.lengths.height[:, None])
+        if not sure.all():
+            drawn = np.tile(np.multiply(limb.rest[:2], self.lengths.parts[limb.part]), (len(way), 1))
+            if sure.any():
+                drawn = np.stack([np.interp(self.time, self.time[sure], axis[sure]) for axis in way.T], axis=1)
+            way = known[:, None] * way + (1 - known[:, None]) * drawn
+        return np.asarray(way * self.lengths.height[:, None])
 
     def depth_of(self, limb: Limb) -> Float64Array:
         """f64 [T] how far the limb reaches in depth, either way."""
         flat = self.flat(limb)
         return np.asarray(np.sqrt(np.maximum(self.reach(limb) ** 2 - np.square(flat).sum(axis=1), 0.0)))
 
-    def way(self, limb: Limb) -> Float64Array:
-        """f64 [T, 3] the limb in three dimensions."""
+    def way(self, limb: Limb, upright: Float64Array | None = None) -> Float64Array:
+        """f64 [T, 3] the limb in three dimensions; at rest in a body that stands ``upright`` where never seen."""
+        seen = np.minimum(self.known[:, limb.parent], self.known[:, limb.child]).max() >= 0.5
+        if upright is not None and not seen:
+            return np.asarray(self.reach(limb)[:, None] * (upright @ np.array(limb.rest)))
         hint = self._steady(self.hint(limb))
         toward = self._steady(self.depth_of(limb) * hint / np.hypot(hint, _FADE))
         return np.concatenate([self.flat(limb), toward[:, None]], axis=1)
@@ -250,6 +254,13 @@ class _Body:
         for joint, place in ((MID_SHOULDER, self.xy[:, MID_SHOULDER] - trunk), (MID_HIP, self.xy[:, MID_HIP])):
             root = root + self.known[:, joint, None] * (place - root)
         return root
+
+
+def _upright(trunk: Float64Array) -> Float64Array:
+    """f64 [T, 3, 3] how the body stands: turned about the vertical as the trunk is."""
+    back = _unit(trunk[:, :, 2] * (1.0, 0.0, 1.0), (0.0, 0.0, 1.0))
+    down = np.broadcast_to([0.0, 1.0, 0.0], back.shape)
+    return np.stack([np.cross(down, back), down, back], axis=2)
 
 
 def _unit(vectors: Float64Array, otherwise: tuple[float, float, float]) -> Float64Array:

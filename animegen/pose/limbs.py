@@ -25,8 +25,8 @@ class Limb:
     """A limb of the tree.
 
     ``part`` names it, the same for either side; ``length`` is the usual one in heights of a standing person;
-    ``forward`` is where it points when it is seen short, 1 to the front of the body and -1 to its back; ``rest`` (x, y)
-    where it points when nothing is known of it.
+    ``forward`` is where it points when it is seen short, 1 to the front of the body and -1 to its back; ``rest`` of
+    length 1 is where it points when nothing is known of it: x to the person's left, y down, z to the back.
     """
 
     part: str
@@ -34,7 +34,7 @@ class Limb:
     child: int
     length: float
     forward: float
-    rest: tuple[float, float]
+    rest: tuple[float, float, float]
 
 
 _SIDED = (
@@ -52,6 +52,8 @@ _SIDED = (
     ("foot", "ankle", "foot_index", 0.11, 1.0),
 )
 """Of either side: part, from, to, length, forward. Lengths near Drillis and Contini (1966), as detectors see them."""
+_DOWN = (0.0, 1.0, 0.0)
+_AT_REST = {"heel": (0.0, 0.6, 0.8), "foot": (0.0, 0.5, -0.866)}
 
 
 def _tree() -> tuple[Limb, ...]:
@@ -60,13 +62,16 @@ def _tree() -> tuple[Limb, ...]:
             return AVATAR35.index(f"{side}_{name}")
 
         return [
-            Limb("shoulder", MID_SHOULDER, index("shoulder"), 0.105, 0.0, (out, 0.0)),
-            Limb("hip", MID_HIP, index("hip"), 0.058, 0.0, (out, 0.0)),
-            *(Limb(part, index(a), index(b), length, front, (0.0, 1.0)) for part, a, b, length, front in _SIDED),
+            Limb("shoulder", MID_SHOULDER, index("shoulder"), 0.105, 0.0, (out, 0.0, 0.0)),
+            Limb("hip", MID_HIP, index("hip"), 0.058, 0.0, (out, 0.0, 0.0)),
+            *(
+                Limb(part, index(start), index(end), length, front, _AT_REST.get(part, _DOWN))
+                for part, start, end, length, front in _SIDED
+            ),
         ]
 
-    trunk = Limb("trunk", MID_HIP, MID_SHOULDER, 0.29, 0.2, (0.0, -1.0))
-    neck = Limb("neck", MID_SHOULDER, HEAD, 0.12, 0.5, (0.0, -1.0))
+    trunk = Limb("trunk", MID_HIP, MID_SHOULDER, 0.29, 0.2, (0.0, -1.0, 0.0))
+    neck = Limb("neck", MID_SHOULDER, HEAD, 0.12, 0.5, (0.0, -1.0, 0.0))
     return (trunk, neck, *sided("left", 1.0), *sided("right", -1.0))
 
 

@@ -95,13 +95,14 @@ class Retargeted:
     """An avatar through a clip.
 
     ``xyz`` f32 [T, 35, 3]: AVATAR35's points, x and y in frame pixels, z in pixels from the middle of the hips, smaller
-    is nearer; ``score`` f32 [T, 35] as measured; ``height`` f64 [T] the avatar's standing height in pixels; ``whole``
-    tells whether the clip shows the person's feet.
+    is nearer; ``score`` f32 [T, 35] as measured; ``height`` f64 [T] the avatar's standing height in pixels; ``time``
+    f64 [T] in frames; ``whole`` tells whether the clip shows the person's feet.
     """
 
     xyz: Float32Array
     score: Float32Array
     height: Float64Array
+    time: Float64Array
     whole: bool
 
 
@@ -121,7 +122,9 @@ def retarget(person: Lifted, avatar: Proportions) -> Retargeted:
     turned = np.einsum("tij,pj->tpi", person.head.rotation, avatar.face)
     joints[:, FACE] = joints[:, HEAD, None] + turned * height[:, None, None]
     joints[..., :2] += _shift(person, joints, whole=whole)[:, None]
-    return Retargeted(joints[:, :POINTS].astype(np.float32), person.score.astype(np.float32), height, whole)
+    return Retargeted(
+        joints[:, :POINTS].astype(np.float32), person.score.astype(np.float32), height, person.time, whole
+    )
 
 
 def retarget_track(track: Track, avatar: Proportions) -> Track:

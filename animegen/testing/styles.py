@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from animegen.pose.skeletons import BLAZEPOSE33, COCO17
-from animegen.protocols import Style
+from animegen.protocols import CastingStyle, Style
 from animegen.testing.checks import frozen, require
 from animegen.testing.synthetic import synthetic_crop, synthetic_identity, synthetic_pose
 from animegen.types import Float64Array, Identity, Pose, Prepared, RenderRequest, Skeleton, Sprite, Track
@@ -34,9 +34,12 @@ def check_style(
 
     Rendering must be a pure function of the request: the same alone, in a batch, in another order and a second time,
     to ``tolerance`` grey levels (0 for a style that draws; a network may need 1). Sprites are premultiplied, lie on
-    the person, and exist for tiny, huge, half-visible and barely known people. ``needs_crop`` as in the style's spec.
+    the person, and exist for tiny, huge, half-visible and barely known people. A style that casts gives everyone an
+    avatar that it takes back. ``needs_crop`` as in the style's spec.
     """
     require(list(style.render([])) == [], "render([]) must return an empty list")
+    if isinstance(style, CastingStyle):
+        _check_casting(style)
     for skeleton in skeletons:
         requests = []
         for seed, (name, pose) in enumerate(_poses(skeleton)):
@@ -47,6 +50,18 @@ def check_style(
             request = RenderRequest(identity, prepared, pose, seed, Fraction(seed, 25), size, seed + 0.5, crop)
             requests.append((f"{name} ({skeleton.name})", request))
         _check_rendering(style, requests, tolerance)
+
+
+def _check_casting(style: CastingStyle) -> None:
+    """Everyone gets an avatar: the same each time, and the one that they have already."""
+    for count in (0, 1, 40):
+        people = [synthetic_identity(seed) for seed in range(count)]
+        names = list(style.cast(people))
+        require(len(names) == count, f"cast must name {count} avatars for as many people, got {len(names)}")
+        require(all(isinstance(name, str) and name for name in names), f"avatars are named by text, got {names}")
+        require(names == list(style.cast(people)), "cast gives the same people other avatars the second time")
+        known = [replace(person, avatar=name) for person, name in zip(people[::-1], names, strict=True)]
+        require(names == list(style.cast(known)), "cast must leave people the avatars that they have")
 
 
 def _poses(skeleton: Skeleton) -> Iterator[tuple[str, Pose]]:

@@ -1,0 +1,16 @@
+"""Options of the style ``anime``; light, so that listing the styles imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AnimeOptions:
+    """Who plays whom.
+
+    ``avatar``: names of avatars, given to the people by their time on the screen, the longest first. Everyone else gets
+    the free avatar that is most like them.
+    """
+
+    avatar: tuple[str, ...] = ()

@@ -1,0 +1,53 @@
+"""The square of the frame that an avatar is drawn in, followed through a clip."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
+
+from animegen.pose.limbs import middles
+from animegen.pose.retarget import Retargeted
+from animegen.pose.skeletons import AVATAR35
+from animegen.pose.smooth import local_mean
+from animegen.types import Float64Array
+
+MARGIN = 0.16
+"""Room around the points on each side for hair and clothes, as a share of their box."""
+
+_STEADY_FRAMES = 8
+"""Half the window over which the square is steadied."""
+_LEGS = frozenset({"knee", "ankle", "heel", "foot"})
+_BODY = [i for i, name in enumerate(AVATAR35.points) if _LEGS.isdisjoint(name.split("_"))]
+
+
+def canvases(avatar: Retargeted, *, crown: float, lowest: Float64Array) -> Float64Array:
+    """Where an avatar is drawn: f64 [T, 3] left, top and side in frame pixels.
+
+    ``crown``: how far the top of the head lies above the ears, in distances from the shoulders' middle to the ears';
+    ``lowest`` f64 [T] the lowest pixel of the person. A whole figure stands in the middle of its square. Of half a
+    figure, whose legs are not known, the square ends at the hips, or where less or more of the person is seen.
+    """
+    points = avatar.xyz[..., :2].astype(np.float64)
+    _, shoulders, ears = np.moveaxis(middles(points), 1, 0)
+    framed = points if avatar.whole else points[:, _BODY]
+    framed = np.concatenate([framed, (ears + crown * (ears - shoulders))[:, None]], axis=1)
+    low, high = framed.min(axis=1), framed.max(axis=1)
+    room = MARGIN * (high - low).max(axis=1, keepdims=True)
+    low, high = low - room, high + room
+    centre = local_mean(avatar.time, (low + high) / 2, np.ones_like(low), _STEADY_FRAMES)
+    across = 2 * np.maximum(high - centre, centre - low)
+    if avatar.whole:
+        side = _roof(across.max(axis=1))
+        top = centre[:, 1] - side / 2
+    else:
+        bottom = _roof(np.maximum(high[:, 1], lowest + 1))
+        side = _roof(np.maximum(across[:, 0], bottom - low[:, 1]))
+        top = bottom - side
+    return np.stack([centre[:, 0] - side / 2, top, np.maximum(side, 1.0)], axis=1)
+
+
+def _roof(values: Float64Array) -> Float64Array:
+    """A smooth curve that nowhere lies below the values."""
+    width = 2 * _STEADY_FRAMES + 1
+    highest = maximum_filter1d(values, width, mode="nearest")
+    return np.asarray(uniform_filter1d(highest, width, mode="nearest"))
