@@ -51,11 +51,10 @@ class Recipe:
 ANIME = Recipe(
     "anime",
     (
-        Phase(32, 0.08, 32),
-        Phase(64, 0.22),
+        Phase(32, 0.09, 32),
+        Phase(64, 0.36),
         Phase(128, 0.42),
-        Phase(256, 0.20),
-        Phase(256, 0.08, adversarial=0.02),
+        Phase(256, 0.13),
     ),
 )
 

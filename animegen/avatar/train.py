@@ -119,6 +119,7 @@ class Trainer:
     def train(self, on_progress: Callable[[Progress], None], cancelled: Callable[[], bool] = lambda: False) -> None:
         """Go on from where it stands to the end, or until cancelled; a checkpoint is written either way."""
         while self.images < self.options.images and not cancelled():
+            self.data.refresh()
             phase, end = self.options.recipe.at(self.images, self.options.images)
             self._enter(phase)
             until = min(end, (self.images // self.options.every + 1) * self.options.every)

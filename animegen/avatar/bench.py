@@ -1,0 +1,49 @@
+"""What the bench needs of a generator beside drawing: an untrained one, its formats, and its conditioning alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from animegen.avatar.conditioning import PoseBatch
+from animegen.avatar.config import AvatarConfig
+from animegen.avatar.generator import AvatarGenerator, Precision
+from animegen.avatar.network import Generator
+from animegen.avatar.precision import has_bfloat16
+from animegen.types import Float32Array, Skeleton
+
+
+def untrained_generator(
+    skeleton: Skeleton, *, device: str, precision: Precision, largest_stage: int
+) -> AvatarGenerator:
+    """The default network with weights drawn at random: as fast as a trained one."""
+    torch.manual_seed(0)
+    network = Generator(AvatarConfig(skeleton, avatars=1, largest_stage=largest_stage)).to(device).eval()
+    network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return AvatarGenerator(network, ({"name": "untrained"},), torch.device(device), dtype)
+
+
+def precisions(device: str) -> tuple[Precision, ...]:
+    """The number formats worth drawing in on a device."""
+    return ("bf16", "fp32") if has_bfloat16(torch.device(device)) else ("fp32",)
+
+
+def conditioning(
+    generator: AvatarGenerator, xy: Float32Array, z: Float32Array, score: Float32Array, stage: int
+) -> Callable[[], None]:
+    """A function that makes all conditioning maps of one draw, and nothing else, and returns when that is done."""
+    network = generator.network
+    pose = PoseBatch(*(torch.from_numpy(array).to(generator.device) for array in (xy, z, score)))
+    side = max(min(network.config.map_size, stage // 2), 16)
+
+    def draw_maps() -> None:
+        with torch.inference_mode():
+            network.maps.limbs(pose, side)
+            for grid in network.config.grids[: network.config.stages.index(stage) + 1]:
+                network.maps.points(pose, grid)
+        if generator.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return draw_maps
