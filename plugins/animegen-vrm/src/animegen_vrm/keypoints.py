@@ -1,4 +1,4 @@
-"""The 35 points that drive an avatar, on a VRM avatar: what BlazePose's points mean on a person, found in its geometry."""
+"""The 35 points that drive an avatar, found in its geometry: they mean what BlazePose's points mean on a person."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ def _foot(avatar: Avatar, rest: Float32Array, side: str) -> dict[str, Bound]:
     if not len(vertices):
         size = ankle[1]
         return {
-            f"{side}_heel": (foot, ankle + (0.0, -size, -0.4 * size)),
-            f"{side}_foot_index": (toes, ankle + (0.0, -size, 1.6 * size)),
+            f"{side}_heel": (foot, np.array((ankle[0], 0.0, ankle[2] - 0.4 * size))),
+            f"{side}_foot_index": (toes, np.array((ankle[0], 0.0, ankle[2] + 1.6 * size))),
         }
     low = vertices[vertices[:, 1] <= vertices[:, 1].min() + 0.35 * (ankle[1] - vertices[:, 1].min()) + 1e-4]
     span = np.ptp(low[:, 2])

@@ -33,7 +33,9 @@ def measure(avatar: Avatar) -> dict[str, float]:
         length = float(np.linalg.norm(joints[limb.child] - joints[limb.parent])) / height
         parts.setdefault(limb.part, []).append(max(length, _SHORTEST))
     face = (joints[list(FACE)] - joints[HEAD]) * (1.0, -1.0, -1.0) / height
-    return Proportions({part: float(np.mean(both)) for part, both in parts.items()}, _head_share(avatar), face).to_dict()
+    return Proportions(
+        {part: float(np.mean(both)) for part, both in parts.items()}, _head_share(avatar), face
+    ).to_dict()
 
 
 def measure_traits(avatar: Avatar) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Unit quaternions x y z w, in arrays whose last axis is 4. Products compose like matrices: ``multiply(a, b)`` is b first."""
+"""Unit quaternions x y z w, in arrays whose last axis is 4. Of a product, as of matrices, the right factor turns first."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def rotate(q: ArrayLike, vectors: ArrayLike) -> Float64Array:
 
 def about(axis: ArrayLike, angle: ArrayLike) -> Float64Array:
     """The turn by ``angle`` radians [...] about the unit vectors ``axis`` [..., 3]."""
-    half = np.asarray(angle, np.float64)[..., None] / 2.0
-    axis = np.asarray(axis, np.float64)
-    shape = np.broadcast_shapes(axis.shape[:-1], half.shape[:-1])
-    vector = np.broadcast_to(axis * np.sin(half), (*shape, 3))
-    return np.concatenate([vector, np.broadcast_to(np.cos(half), (*shape, 1))], axis=-1)
+    axis, half = np.asarray(axis, np.float64), np.asarray(angle, np.float64) / 2.0
+    turn = np.empty((*np.broadcast_shapes(axis.shape[:-1], half.shape), 4))
+    turn[..., :3] = axis * np.sin(half)[..., None]
+    turn[..., 3] = np.cos(half)
+    return turn
 
 
 def between(a: ArrayLike, b: ArrayLike) -> Float64Array:
@@ -86,6 +86,15 @@ def blend(a: ArrayLike, b: ArrayLike, share: ArrayLike) -> Float64Array:
     sign = np.where((a * b).sum(axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
     share = np.asarray(share, np.float64)[..., None]
     return normalise(a * (1.0 - share) + sign * b * share)
+
+
+def slerp(a: ArrayLike, b: ArrayLike, share: ArrayLike) -> Float64Array:
+    """From ``a`` (share 0) to ``b`` (share 1) by the short way at a steady angular speed (Shoemake 1985)."""
+    way = multiply(inverse(a), b)
+    way = np.where(way[..., 3:] < 0.0, -way, way)
+    size = np.linalg.norm(way[..., :3], axis=-1)
+    angle = 2.0 * np.arctan2(size, way[..., 3])
+    return multiply(a, about(unit(way[..., :3]), angle * np.asarray(share, np.float64)))
 
 
 def to_matrices(q: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -38,6 +38,13 @@ def _bone_parents() -> dict[str, str]:
 
 BONES: Mapping[str, str] = MappingProxyType(_bone_parents())
 """The humanoid bones of VRM 1.0 and their parents ("" for the hips), parents before children."""
+
+
+def ancestors(bone: str) -> Iterator[str]:
+    """The bones above a bone, the nearest first."""
+    while bone := BONES[bone]:
+        yield bone
+
 
 SUPPORT_RADII: Mapping[str, float] = MappingProxyType(
     {"hips": 0.10, "head": 0.08}
@@ -118,7 +125,9 @@ class Rig:
         self.rest = rest_matrices(avatar.nodes)
         self.hip_height = float(self.rest[avatar.humanoid["hips"], 1, 3])
         if self.hip_height <= 0.0:
-            raise InvalidValue(f"avatar '{avatar.name}': its hips stand at {self.hip_height:.3f} m, not above the floor")
+            raise InvalidValue(
+                f"avatar '{avatar.name}': its hips stand at {self.hip_height:.3f} m, not above the floor"
+            )
         self._index = {bone: i + 1 for i, bone in enumerate(BONES)}  # 0 is the world
         self._pivots = np.zeros((len(BONES) + 1, 3), np.float32)
         for bone, node in avatar.humanoid.items():
@@ -164,7 +173,8 @@ class Rig:
     def _lowest(self, bones: Float32Array) -> float:
         """Height of the lowest support point under displacements of the bones [B + 1, 4, 4]."""
         rows = bones[self._support_drivers, 1]
-        return float(((rows[:, :3] * self._support_points[:, :3]).sum(1) + rows[:, 3] - self._support_points[:, 3]).min())
+        points, radii = self._support_points[:, :3], self._support_points[:, 3]
+        return float(((rows[:, :3] * points).sum(axis=1) + rows[:, 3] - radii).min())
 
     def _bone_matrices(self, rotations: Mapping[str, Float32Array]) -> Float32Array:
         """Displacements from rest, f32 [B + 1, 4, 4], hips not yet moved; row 0 is the identity."""
@@ -239,7 +249,7 @@ class Rig:
             return {}, {}
         settings = self.avatar.look_at
         if settings.by == "expression":
-            return {}, {"lookLeft": max(x, 0.0), "lookRight": max(-x, 0.0), "lookUp": max(y, 0.0), "lookDown": max(-y, 0.0)}
+            return {}, {"lookLeft": x, "lookRight": -x, "lookUp": y, "lookDown": -y}
         yaw = quaternions.about((0.0, 1.0, 0.0), np.radians(settings.horizontal) * x)
         pitch = quaternions.about((1.0, 0.0, 0.0), -np.radians(settings.vertical) * y)
         turn = quaternions.multiply(yaw, pitch).astype(np.float32)
@@ -274,7 +284,7 @@ def bound_vertices(avatar: Avatar, rest: Float32Array, nodes: set[int]) -> Float
 
 
 def sole_points(avatar: Avatar, rest: Float32Array, bone: str) -> Float64Array:
-    """Corners of the sole under a foot or toe bone at rest, f64 [up to 4, 3]; the bone's own place where it has no skin."""
+    """Corners of the sole under a foot or toe bone at rest, f64 [C, 3]; where it has no skin the bone's own place."""
     if bone not in avatar.humanoid:
         return np.zeros((0, 3))
     node = avatar.humanoid[bone]

@@ -54,7 +54,7 @@ class Motion:
         if share == 0.0:
             return self[first]
         pair = slice(first, first + 2)
-        turned = quaternions.blend(*self.rotations[pair], share).astype(np.float32)
+        turned = quaternions.blend(self.rotations[first], self.rotations[first + 1], share).astype(np.float32)
         weights = np.array((1.0 - share, share), np.float32)
         return BodyPose(
             dict(zip(self.bones, turned, strict=True)), weights @ self.hips[pair], float(weights @ self.clearance[pair])

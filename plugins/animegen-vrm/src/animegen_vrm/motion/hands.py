@@ -36,9 +36,7 @@ def hand_rotations(side: str, curls: Sequence[float], spread: float = 0.0) -> di
             turns[finger + bone] = q.about(_FINGER_AXIS, np.radians(angle) * curl)
         fan = q.about((0.0, 1.0, 0.0), np.radians(_SPREAD[finger]) * spread * (1.0 - curl))
         turns[f"{finger}Proximal"] = q.multiply(fan, turns[f"{finger}Proximal"])
-    return {
-        side + bone: (turn if side == "left" else mirror(turn)).astype(np.float32) for bone, turn in turns.items()
-    }
+    return {side + bone: (turn if side == "left" else mirror(turn)).astype(np.float32) for bone, turn in turns.items()}
 
 
 def relaxed_hand(side: str, rng: np.random.Generator) -> dict[str, Float32Array]:

@@ -15,7 +15,7 @@ _LIMB_NAMES: dict[str, tuple[str, ...]] = {
     "Foot": ("foot", "ankle"),
     "Toes": ("toebase", "toe", "toes", "ball"),
 }
-"""Names of a limb's joint without its side, the surest first. A joint named shoulder is a collar where an arm follows."""
+"""Names of a limb's joint without its side, the surest first. A shoulder is a collar where an arm follows."""
 
 _FINGER_NAMES = {"thumb": "Thumb", "index": "Index", "mid": "Middle", "middle": "Middle", "ring": "Ring",
                  "pinky": "Little", "little": "Little"}  # fmt: skip
@@ -28,15 +28,18 @@ _CENTRE_NAMES = {
     "head": ("head",),
 }
 
+_SIDE_PATTERNS = (
+    r"^((?i:left|right))[ _.-]?(?=.)", r"[ _.-]?((?i:left|right))$", r"^([LRlr])[ _.-]?(?=[A-Z])",
+    r"^([LRlr])[_.-](?=.)", r"[ _.-]([LRlr])$", r"^([lr])(?=hand$)",
+)  # fmt: skip
+
 
 def _split(name: str) -> tuple[str, str]:
     """Side ("left", "right" or "") and the rest of a joint's name: mixamorig:LeftArm, rShldr, upper_arm.L, LThumb."""
     plain = re.split(r"[:|]", name)[-1].strip()
     side = ""
-    for pattern in (r"^(left|right)[ _.-]?(?=.)", r"[ _.-]?(left|right)$", r"^([LR])[ _.-]?(?=[A-Z])",
-                    r"^([lr])[_.-]?(?=[A-Z])", r"^([lr])[_.-](?=.)", r"[ _.-]([lr])$", r"^([lr])(?=hand$)"):  # fmt: skip
-        flags = re.IGNORECASE if "left" in pattern else 0
-        match = re.search(pattern, plain, flags)
+    for pattern in _SIDE_PATTERNS:
+        match = re.search(pattern, plain)
         if match:
             side = "left" if match.group(1)[0].lower() == "l" else "right"
             plain = plain[: match.start()] + plain[match.end() :]
@@ -45,7 +48,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def match_bones(names: Sequence[str], parents: Sequence[int]) -> dict[str, int]:
-    """Humanoid bones to joints, for hips, neck, head, limbs and fingers; the spine is told by structure, not by name."""
+    """Humanoid bones to joints: hips, neck, head, limbs and fingers. Structure tells the spine, not names."""
     split = [_split(name) for name in names]
     first: dict[tuple[str, str], int] = {}
     for i, key in enumerate(split):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from animegen.types import Float32Array, Float64Array
+from animegen.types import Float64Array
 from animegen_vrm import quaternions as q
 from animegen_vrm.motion.hands import mirror, random_hand
 from animegen_vrm.rig import BodyPose
@@ -40,7 +40,8 @@ def random_pose(rng: np.random.Generator) -> BodyPose:
     """Draw a pose: the legs' stance, then torso, head, arms and hands; upright over the floor, facing +Z or nearly."""
     rotations: dict[str, Float64Array] = {}
     stance, clearance, lean = _random_stance(rng)
-    hips = q.multiply(_turn(_X, _clipped(rng, lean * 0.4, 5.0, -20.0, 35.0)), _turn(_Z, _clipped(rng, 0.0, 4.0, -12.0, 12.0)))
+    tilt, roll = _clipped(rng, lean * 0.4, 5.0, -20.0, 35.0), _clipped(rng, 0.0, 4.0, -12.0, 12.0)
+    hips = q.multiply(_turn(_X, tilt), _turn(_Z, roll))
     rotations["hips"] = hips
     rotations |= _torso(rng, lean)
     for side, leg in zip(("left", "right"), stance, strict=True):
@@ -141,14 +142,21 @@ def _leg(side: str, leg: _Legs, hips: Float64Array, rng: np.random.Generator) ->
 
 def _torso(rng: np.random.Generator, lean: float) -> dict[str, Float64Array]:
     """Spine, chest and neck share the bending; the head looks about, mostly ahead."""
-    bend = np.array((lean * 0.6 + rng.normal(0.0, 5.0), _clipped(rng, 0.0, 14.0, -45.0, 45.0), _clipped(rng, 0.0, 7.0, -25.0, 25.0)))
-    look = np.array((
-        _clipped(rng, -0.5 * lean, 13.0, -45.0, 45.0), _clipped(rng, 0.0, 26.0, -75.0, 75.0), _clipped(rng, 0.0, 9.0, -30.0, 30.0),
-    ))  # fmt: skip
-    shares = {"spine": 0.35 * bend, "chest": 0.35 * bend, "upperChest": 0.3 * bend, "neck": 0.4 * look, "head": 0.6 * look}
+    bend = (
+        float(np.clip(lean * 0.6 + rng.normal(0.0, 5.0), -30.0, 60.0)),
+        _clipped(rng, 0.0, 14.0, -45.0, 45.0),
+        _clipped(rng, 0.0, 7.0, -25.0, 25.0),
+    )
+    look = (
+        _clipped(rng, -0.5 * lean, 13.0, -45.0, 45.0),
+        _clipped(rng, 0.0, 26.0, -75.0, 75.0),
+        _clipped(rng, 0.0, 9.0, -30.0, 30.0),
+    )
+    shares = {"spine": (0.35, bend), "chest": (0.35, bend), "upperChest": (0.3, bend), "neck": (0.4, look),
+              "head": (0.6, look)}  # fmt: skip
     return {
-        bone: q.multiply(_turn(_Y, turn), q.multiply(_turn(_X, pitch), _turn(_Z, roll)))
-        for bone, (pitch, turn, roll) in shares.items()
+        bone: q.multiply(_turn(_Y, share * turn), q.multiply(_turn(_X, share * pitch), _turn(_Z, share * roll)))
+        for bone, (share, (pitch, turn, roll)) in shares.items()
     }
 
 
@@ -169,7 +177,8 @@ def _arm(side: str, rng: np.random.Generator) -> dict[str, Float64Array]:
             break
     collar = _turn(_Z, _clipped(rng, max(raised + 20.0, 0.0) * 0.22, 2.0, -8.0, 26.0))
     twist = _clipped(rng, 0.0, 35.0, -80.0, 80.0)
-    wrist = q.multiply(_turn(-_Z, _clipped(rng, 5.0, 18.0, -60.0, 65.0)), _turn(_Y, _clipped(rng, 0.0, 8.0, -25.0, 20.0)))
+    flex, aside = _clipped(rng, 5.0, 18.0, -60.0, 65.0), _clipped(rng, 0.0, 8.0, -25.0, 20.0)
+    wrist = q.multiply(_turn(-_Z, flex), _turn(_Y, aside))
     pieces = {
         "Shoulder": collar,
         "UpperArm": q.multiply(q.inverse(collar), upper),
@@ -219,4 +228,3 @@ def random_look(rng: np.random.Generator) -> tuple[float, float]:
     """A gaze for Rig.apply: mostly ahead, to the left and up -1..1."""
     x, y = np.clip(rng.normal(0.0, 0.4, 2), -1.0, 1.0)
     return float(x), float(y)
-

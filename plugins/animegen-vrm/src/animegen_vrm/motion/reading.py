@@ -13,8 +13,12 @@ from animegen_vrm.motion.bvh import Bvh, read_bvh
 from animegen_vrm.motion.clip import Motion
 from animegen_vrm.motion.names import match_bones
 from animegen_vrm.motion.retarget import Take, retarget
+from animegen_vrm.motion.vrma import read_vrma
 
-_NEEDED = ("hips", *(s + b for s in ("left", "right") for b in ("UpperArm", "LowerArm", "UpperLeg", "LowerLeg", "Foot")))
+_NEEDED = (
+    "hips",
+    *(s + b for s in ("left", "right") for b in ("UpperArm", "LowerArm", "UpperLeg", "LowerLeg", "Foot")),
+)
 
 
 def read_motion(path: Path) -> Motion:
@@ -25,6 +29,8 @@ def read_motion(path: Path) -> Motion:
     suffix = path.suffix.lower()
     if suffix == ".bvh":
         return retarget(bvh_take(read_bvh(path), path))
+    if suffix == ".vrma":
+        return read_vrma(path)
     raise InputError(f"{path}: '{suffix}' is no motion format", "Motions are .bvh or .vrma files.")
 
 
@@ -71,15 +77,13 @@ def _nearest_axis(vector: Float64Array) -> Float64Array:
     return axis
 
 
-def _hand_end(
-    bvh: Bvh, joints: dict[str, int], side: str, places: Float64Array, ends: Float64Array
-) -> Float64Array:
+def _hand_end(bvh: Bvh, joints: dict[str, int], side: str, places: Float64Array, ends: Float64Array) -> Float64Array:
     """Where the palm points at rest: the middle finger's knuckle, else the farthest joint or end that is no thumb's."""
-    if f"{side}MiddleProximal" in joints:
-        return places[joints[f"{side}MiddleProximal"]]
     hand = joints[f"{side}Hand"]
     below = {hand}
-    best = places[hand]
+    best: Float64Array = places[joints.get(f"{side}MiddleProximal", hand)]
+    if f"{side}MiddleProximal" in joints:
+        return best
     for i, joint in enumerate(bvh.joints):
         if (i == hand or joint.parent in below) and "thumb" not in joint.name.lower():
             below.add(i)

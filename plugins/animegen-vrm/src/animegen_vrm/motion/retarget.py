@@ -1,9 +1,9 @@
 """A foreign skeleton's motion as poses of a humanoid: limbs point where the source's point, feet touch where its touch.
 
-World rotations D of the humanoid's bones are displacements from the T-pose: D turns the T-pose's arm direction (+X, say)
-into the arm's direction now. Hips, spine, neck, head, collars, feet and toes take the source's own rotation since its
-rest pose. Limbs and hands are aimed exactly; the twist of upper limbs follows the plane in which the elbow or knee
-bends, and forearms share the twist of their hands, so that skin is wrung nowhere.
+World rotations of the humanoid's bones are displacements from the T-pose: an upper arm's turns the T-pose's direction
+of that arm (+X or -X) into its direction now. Hips, spine, neck, head, collars, feet and toes take the source's own
+rotation since its rest pose. Limbs and hands are aimed exactly; the twist of upper limbs follows the plane in which the
+elbow or knee bends, and forearms share the twist of their hands, so that skin is wrung nowhere.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from animegen.types import Float64Array
 from animegen_vrm import quaternions as q
 from animegen_vrm.motion.clip import Motion
-from animegen_vrm.motion.hands import relaxed_hand
-from animegen_vrm.rig import BONES, SUPPORT_RADII
+from animegen_vrm.motion.hands import FINGERS, relaxed_hand
+from animegen_vrm.rig import BONES, SUPPORT_RADII, ancestors
 
 UP = np.array((0.0, 1.0, 0.0))
 FORWARD = np.array((0.0, 0.0, 1.0))
@@ -30,9 +32,13 @@ _LARGEST_TURN = np.radians(70.0)
 """How far a single frame's plane may turn a limb away from the clip's: what lies beyond is noise of a capture."""
 _PRONATION_SHARE = 0.5
 """How much of the hand's twist its forearm takes."""
-_STILL = 0.01
-"""A finger whose quaternion changes less than this through a clip was not captured."""
+_STRAIGHT = 0.03
+"""A finger whose quaternions' vectors are never longer than this (3.4 degrees) was not captured."""
 _FLOOR_QUANTILE = 0.03
+_STEP = 1.0
+"""Within so many seconds a body that moves on the floor touches it."""
+_UNEVEN = 0.06
+"""How far a capture's floor strays, in hip heights."""
 _CONTACT = 0.02
 """What is less high than this over the floor, in hip heights, stands on it."""
 
@@ -41,8 +47,8 @@ _CONTACT = 0.02
 class Take:
     """A captured motion in the humanoid's axes (Y up, facing +Z at rest), in the source's own units.
 
-    ``rest``: bone -> its joint's place at rest f64 [3], with ``...Tip`` for where hands and toes end. ``turns``: bone ->
-    world rotation since the source's rest pose, f64 [F, 4]. ``hips`` f64 [F, 3]: where the hips are.
+    ``rest``: bone -> its joint's place at rest f64 [3], with ``...Tip`` for where hands and toes end. ``turns``: bone
+    -> world rotation since the source's rest pose, f64 [F, 4]. ``hips`` f64 [F, 3]: where the hips are.
     """
 
     name: str
@@ -58,15 +64,21 @@ def retarget(take: Take) -> Motion:
     for side, outward in _SIDES.items():
         _aim_leg(take, turns, side)
         _aim_arm(take, turns, side, outward)
+    return as_motion(take, turns)
+
+
+def as_motion(take: Take, turns: Mapping[str, Float64Array]) -> Motion:
+    """The take with the humanoid's world rotations since the T-pose, ``turns`` f64 [F, 4] each, as a motion."""
     height = _hip_height(take)
-    lowest = _lowest_points(take, height)
-    floor = np.quantile(lowest, _FLOOR_QUANTILE)
-    clearance = np.maximum((lowest - floor) / height - _CONTACT, 0.0)
-    hips = (take.hips - take.hips[0] * (1.0, 0.0, 1.0) - (0.0, floor + height, 0.0)) / height
+    lowest = _lowest_points(take, height) / height
+    floor = _floor(lowest, take.rate)
+    clearance = np.maximum(lowest - floor - _CONTACT, 0.0)
+    hips = (take.hips - take.hips[0] * (1.0, 0.0, 1.0)) / height - (0.0, 1.0, 0.0)
+    hips[:, 1] -= floor
     straight = q.inverse(_heading(turns["hips"][0]))
     turns = {bone: q.multiply(straight, turn) for bone, turn in turns.items()}
     local = {bone: _local(turns, bone) for bone in BONES if bone in turns}
-    local |= _still_hands(take.name, local)
+    local |= _still_fingers(take.name, local)
     return Motion(
         take.name,
         take.rate,
@@ -79,24 +91,24 @@ def retarget(take: Take) -> Motion:
 
 def _local(turns: Mapping[str, Float64Array], bone: str) -> Float64Array:
     """A bone's rotation relative to its nearest ancestor that moves, sign chosen so that it runs on smoothly."""
-    parent = BONES[bone]
-    while parent and parent not in turns:
-        parent = BONES[parent]
-    local = turns[bone] if not parent else q.multiply(q.inverse(turns[parent]), turns[bone])
+    parent = next((above for above in ancestors(bone) if above in turns), None)
+    local = turns[bone] if parent is None else q.multiply(q.inverse(turns[parent]), turns[bone])
     flips = np.cumprod(np.where((local[1:] * local[:-1]).sum(axis=-1) < 0.0, -1.0, 1.0))
     return q.normalise(local * np.concatenate([[1.0], flips])[:, None])
 
 
-def _still_hands(name: str, local: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
-    """Fingers at ease, the same through the clip, for each hand whose fingers the source does not move."""
+def _still_fingers(name: str, local: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
+    """For each finger that the source leaves straight: at ease, the same through the clip."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    hands: dict[str, Float64Array] = {}
+    frames = len(next(iter(local.values())))
+    eased: dict[str, Float64Array] = {}
     for side in _SIDES:
-        still = relaxed_hand(side, rng)
-        if all(np.ptp(local[bone], axis=0).max() < _STILL for bone in still if bone in local):
-            frames = len(next(iter(local.values())))
-            hands |= {bone: np.broadcast_to(turn, (frames, 4)) for bone, turn in still.items()}
-    return hands
+        hand = relaxed_hand(side, rng)
+        for finger in ("Thumb", *FINGERS):
+            bones = [bone for bone in hand if bone.startswith(side + finger)]
+            if all(np.abs(local[bone][:, :3]).max() < _STRAIGHT for bone in bones if bone in local):
+                eased |= {bone: np.broadcast_to(hand[bone], (frames, 4)) for bone in bones}
+    return eased
 
 
 def _heading(turn: Float64Array) -> Float64Array:
@@ -139,9 +151,8 @@ def _aim_arm(take: Take, turns: dict[str, Float64Array], side: str, outward: Flo
     turns[hand] = q.multiply(turns[hand], straighten)
     twist = _continuous(q.twist_angle(q.multiply(q.inverse(swung), turns[hand]), outward))
     turns[lower] = q.multiply(swung, q.about(outward, twist * _PRONATION_SHARE))
-    for bone in turns:
-        if bone.startswith(side) and bone.endswith(("Metacarpal", "Proximal", "Intermediate", "Distal")):
-            turns[bone] = q.multiply(turns[bone], straighten)
+    fingers = [bone for bone in turns if bone.startswith(tuple(side + finger for finger in ("Thumb", *FINGERS)))]
+    turns |= {bone: q.multiply(turns[bone], straighten) for bone in fingers}
 
 
 def _continuous(angles: Float64Array) -> Float64Array:
@@ -177,7 +188,7 @@ def _hip_height(take: Take) -> float:
     lengths: list[float] = []
     for side in _SIDES:
         chain = [rest[name] for name in ("hips", *(side + b for b in ("UpperLeg", "LowerLeg", "Foot"))) if name in rest]
-        thigh_and_shin = sum(float(np.linalg.norm(b - a)) for a, b in zip(chain[1:], chain[2:], strict=False))
+        thigh_and_shin = sum(float(np.linalg.norm(b - a)) for a, b in pairwise(chain[1:]))
         below = chain[-1][1] - min(corner[1] for _, corner in _sole(rest, side))
         lengths.append(float(chain[0][1] - chain[1][1]) + thigh_and_shin + float(below))
     return max(float(np.mean(lengths)), 1e-6)
@@ -202,22 +213,32 @@ def _sole(rest: Mapping[str, Float64Array], side: str) -> list[tuple[str, Float6
 def _lowest_points(take: Take, height: float) -> Float64Array:
     """Height of the body's lowest point per frame, f64 [F], in the source's units."""
     places = _places(take)
-    candidates = [
-        places[bone][:, 1] - radius * height for bone, radius in SUPPORT_RADII.items() if bone in places
-    ]
+    candidates = [places[bone][:, 1] - radius * height for bone, radius in SUPPORT_RADII.items() if bone in places]
     for side in _SIDES:
         for bone, corner in _sole(take.rest, side):
             candidates.append(places[bone][:, 1] + q.rotate(take.turns[bone], corner - take.rest[bone])[:, 1])
-    return np.min(candidates, axis=0)
+    lowest: Float64Array = np.min(candidates, axis=0)
+    return lowest
+
+
+def _floor(lowest: Float64Array, rate: float) -> Float64Array:
+    """Height of the floor under each frame, f64 [F].
+
+    The lowest point of a second around is on it: feet of captures sink and rise a little from step to step, as the
+    soles that a skeleton lets one guess do. What is higher than that hangs in the air.
+    """
+    common = np.quantile(lowest, _FLOOR_QUANTILE)
+    frames = max(round(rate * _STEP), 1)
+    around = gaussian_filter1d(minimum_filter1d(lowest, frames, mode="nearest"), frames / 4.0, mode="nearest")
+    floor: Float64Array = np.clip(around, common - _UNEVEN, common + _UNEVEN)
+    return floor
 
 
 def _places(take: Take) -> dict[str, Float64Array]:
     """Where each bone's joint is in every frame, f64 [F, 3]."""
     places = {"hips": take.hips}
     for bone in BONES:
-        parent = BONES[bone]
-        while parent and parent not in places:
-            parent = BONES[parent]
-        if bone in take.rest and bone in take.turns and parent:
+        parent = next((above for above in ancestors(bone) if above in places), None)
+        if bone in take.rest and bone in take.turns and parent is not None:
             places[bone] = places[parent] + q.rotate(take.turns[parent], take.rest[bone] - take.rest[parent])
     return places
