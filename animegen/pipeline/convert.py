@@ -15,6 +15,7 @@ from animegen.jobs import JobFolder
 from animegen.pipeline.adapters import filmed_source, sunk_output
 from animegen.pipeline.analyse import analyse
 from animegen.pipeline.cast import Cast, cast
+from animegen.pipeline.memory import share_one_heap
 from animegen.pipeline.render import render
 from animegen.pipeline.run import BATCH_FRAMES, SEGMENT_FRAMES, Run, segments_of
 from animegen.pipeline.stages import Stages, resolve
@@ -89,6 +90,7 @@ def convert(
     stops the run after the current frame and keeps what is finished. The same call again goes on where it stopped.
     Raises AnimegenError; a broken file is never left under the output's name.
     """
+    share_one_heap()
     config, host = config or ConvertConfig(), PluginHost.load()
     with (
         sunk_output(host, output, config) as (target, wanted),
@@ -108,6 +110,7 @@ def analyse_only(
     cancel: threading.Event | None = None,
 ) -> JobFolder:
     """The first half of :func:`convert`: the job folder with poses, cast and plates, and nothing rendered."""
+    share_one_heap()
     config = config or ConvertConfig()
     with open_video(Path(source), salvage=config.salvage) as video:
         run = prepare(video, output, config, on_event or ignore, cancel)

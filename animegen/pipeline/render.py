@@ -1,12 +1,12 @@
 """The third pass: decode again, draw everyone, lay them over the background, encode segment by segment.
 
-Decoding, drawing, composing and encoding overlap. Composing runs in several threads; everything keeps the order of
-the frames.
+Decoding, drawing, composing and encoding overlap, also from one segment to the next: while the encoder finishes one,
+the first frames of the next are made. Composing runs in several threads; everything keeps the order of the frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +21,7 @@ from animegen.measure.cores import usable_cores
 from animegen.pipeline.cast import Cast, Person
 from animegen.pipeline.flow import ahead, batched, ordered_map
 from animegen.pipeline.memory import give_back_memory
-from animegen.pipeline.run import BATCH_FRAMES, Run, unfinished
+from animegen.pipeline.run import BATCH_FRAMES, Run, Segment, unfinished
 from animegen.pipeline.stages import Stages
 from animegen.pose.files import load_npz
 from animegen.protocols import Background, BackgroundRequest, Style
@@ -111,31 +111,42 @@ def render(run: Run, cast: Cast) -> list[Path]:
     files = [run.job.segment(kind, segment.index, "") for segment in run.segments]
     with run.stage("render", run.frame_count) as advance:
         for todo in unfinished(run.segments, lambda s: files[s.index].exists(), advance):
-            with closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), run.queue)) as frames:
+            with (
+                closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), run.queue)) as frames,
+                closing(ahead(_drawn(run, scene, todo, frames), run.queue)) as drawn,
+                closing(_composed(run, scene, drawn)) as pictures,
+            ):
                 for segment in todo:
-                    clip = load_npz(run.job.segment("poses", segment.index))
-                    raw = dict(zip(clip.frame_indices, clip.poses, strict=True))
-                    own = islice(frames, len(segment))
-                    with (
-                        SegmentWriter(run.plan, files[segment.index]) as writer,
-                        closing(ahead(scene.draw(own, raw), run.queue)) as drawn,
-                    ):
-                        for _ in _encode(scene, drawn, writer, alpha=run.plan.alpha):
+                    with SegmentWriter(run.plan, files[segment.index]) as writer:
+                        for picture in islice(pictures, len(segment)):
                             run.check()
+                            _write(writer, picture)
                             advance(1)
                     give_back_memory()
     return files
 
 
-def _encode(scene: Scene, drawn: Iterator[Drawn], writer: SegmentWriter, *, alpha: bool) -> Iterator[None]:
-    """Compose and write frame after frame; yields once a frame."""
-    if alpha:
-        for item in drawn:
-            writer.write_rgba(compose_alpha(item.frame.size, item.sprites))
-            yield
-        return
+def _drawn(run: Run, scene: Scene, segments: Iterable[Segment], frames: Iterator[Frame]) -> Iterator[Drawn]:
+    """The frames of consecutive segments with everyone drawn; the next segment is drawn while one is finished."""
+    for segment in segments:
+        clip = load_npz(run.job.segment("poses", segment.index))
+        raw = dict(zip(clip.frame_indices, clip.poses, strict=True))
+        yield from scene.draw(islice(frames, len(segment)), raw)
+        del clip, raw  # the masks of one segment at a time
+
+
+def _composed(run: Run, scene: Scene, drawn: Iterable[Drawn]) -> Generator[Frame | Uint8Array, None, None]:
+    """The output pictures in order: frames, or for a transparent output the avatars alone as uint8 [H, W, 4]."""
+
+    def compose(item: Drawn) -> Frame | Uint8Array:
+        return compose_alpha(item.frame.size, item.sprites) if run.plan.alpha else scene.compose(item)
+
     workers = min(usable_cores(), MOST_COMPOSERS)
-    with closing(ordered_map(scene.compose, drawn, workers, workers + 2)) as pictures:
-        for picture in pictures:
-            writer.write(picture)
-            yield
+    return ordered_map(compose, drawn, workers, workers + 2)
+
+
+def _write(writer: SegmentWriter, picture: Frame | Uint8Array) -> None:
+    if isinstance(picture, Frame):
+        writer.write(picture)
+    else:
+        writer.write_rgba(picture)
