@@ -23,7 +23,8 @@ _DRESS, _UNTOLD = OWN + 1, OWN + 2
 
 _NAMES = (
     (r"brow|mayu", _HAIR),
-    (r"eye_?line|eye_?lash|eye_?white|highlight|mouth|teeth|tongue", OWN),
+    (r"eye_?lash|eye_?white|highlight|mouth|teeth|tongue", OWN),
+    (r"eye_?line", _SKIN),  # it holds the shadow of the lids, too
     (r"iris|pupil", _EYES),
     (r"accessor|backpack|glasses|logo|neck_?tie", OWN),
     (r"hair|kami", _HAIR),

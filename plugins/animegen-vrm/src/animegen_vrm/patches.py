@@ -26,21 +26,31 @@ _SKIN_HUES = (0.0, 90.0)  # degrees in CIELAB
 _SKIN_CHROMA = (4.0, 48.0)
 _CHROMATIC = 12.0  # an iris has at least this CIELAB chroma
 _NEAR_HAIR = 30.0  # CIELAB a-b distance
-_HEM = 0.2  # leg lengths below the hips' joint: lower, what is sewn to an upper garment is its hem
+_THIGH = 0.2  # leg lengths below the hips' joint: sewn to an upper garment there is a hem, begun below is a stocking
 _BOOT = 0.08  # share of a patch's area on the feet from which it is a shoe
+
+_PAINTED = 0.3  # share of skin in a patch on the head from which it is painted skin: an eye drawn on the face
+
+_SPOTS = np.array([[1, 1, 1], [2.2, 0.4, 0.4], [0.4, 2.2, 0.4], [0.4, 0.4, 2.2]]) / 3
+"""Where in a triangle its colours are read: weights of its corners. The middle comes first."""
 
 _HAIR, _SKIN, _EYES, _UPPER, _LOWER, _SHOES = range(6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Soup:
-    """Loose triangles: ``corners`` f64 [T, 3, 3] metres, ``lab`` f32 [T, 3], ``region`` i64 [T], ``gaze`` bool [T]."""
+    """Loose triangles."""
 
-    corners: Float64Array
-    lab: Float32Array
-    region: NDArray[np.int64]
-    gaze: NDArray[np.bool_]
+    corners: Float64Array  # [T, 3, 3] metres
+    spots: Float32Array  # [T, 4, 3] CIELAB at the places of _SPOTS
+    region: NDArray[np.int64]  # [T]
+    gaze: NDArray[np.bool_]  # [T]
     crossed: Float64Array  # [T, 3] normals, twice the area long
+
+    @property
+    def lab(self) -> Float32Array:
+        """CIELAB in the middle of each triangle, [T, 3]."""
+        return self.spots[:, 0]
 
     @property
     def area(self) -> Float64Array:
@@ -56,7 +66,7 @@ def tell_by_patches(avatar: Avatar, chosen: Sequence[int], places: Sequence[Floa
     corners = np.concatenate([places[i][avatar.primitives[i].triangles] for i in chosen])
     soup = _Soup(
         corners=corners,
-        lab=np.concatenate([_colours(avatar, primitive) for primitive in primitives]),
+        spots=np.concatenate([_colours(avatar, primitive) for primitive in primitives]),
         region=np.concatenate([triangle_regions(primitive, joints) for primitive in primitives]),
         gaze=np.concatenate([_moved_by_gaze(primitive, eyes) for primitive in primitives]),
         crossed=np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]),
@@ -66,14 +76,17 @@ def tell_by_patches(avatar: Avatar, chosen: Sequence[int], places: Sequence[Floa
     labels = _label(soup, patch)[patch]
     rest = rest_matrices(avatar.nodes)[:, 1, 3]
     hips, foot = (rest[avatar.humanoid[bone]] for bone in ("hips", "leftFoot"))
-    _sew_hems(soup, labels, one, other, hips - _HEM * (hips - foot))
+    thigh = hips - _THIGH * (hips - foot)
+    _sew_hems(soup, labels, one, other, thigh)
+    _keep_stockings(soup, labels, one, other, thigh)
     return np.split(labels, np.cumsum([len(primitive.triangles) for primitive in primitives])[:-1])
 
 
 def _colours(avatar: Avatar, primitive: Primitive) -> Float32Array:
-    """Lit colour in the middle of each triangle, CIELAB f32 [T, 3]."""
-    middles = primitive.uvs[primitive.triangles].mean(axis=1)
-    return rgb_to_lab(lit_colours(avatar, avatar.materials[primitive.material], middles)[:, :3])
+    """Lit colours of each triangle at the places of _SPOTS, CIELAB f32 [T, 4, 3]."""
+    spots = np.einsum("sk,tkx->tsx", _SPOTS, primitive.uvs[primitive.triangles]).astype(np.float32)
+    rgba = lit_colours(avatar, avatar.materials[primitive.material], spots.reshape(-1, 2))
+    return rgb_to_lab(rgba[:, :3]).reshape(-1, len(_SPOTS), 3)
 
 
 def _moved_by_gaze(primitive: Primitive, eyes: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -115,6 +128,17 @@ def _sew_hems(
     labels[(labels == _LOWER) & np.isin(garment, upper)] = _UPPER
 
 
+def _keep_stockings(
+    soup: _Soup, labels: NDArray[np.int64], one: NDArray[np.int64], other: NDArray[np.int64], below: float
+) -> None:
+    """Let what is called lower keep its own colours where it begins below the given height."""
+    lower = labels == _LOWER
+    garment = _joined(len(labels), one, other, lower[one] & lower[other])
+    tops = np.full(int(garment.max()) + 1, -np.inf)
+    np.maximum.at(tops, garment, soup.corners[:, :, 1].max(axis=1))
+    labels[lower & (tops[garment] < below)] = OWN
+
+
 def _joined(
     count: int, one: NDArray[np.int64], other: NDArray[np.int64], chosen: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
@@ -137,9 +161,12 @@ def _label(soup: _Soup, patch: NDArray[np.int64]) -> NDArray[np.int64]:
     lab /= areas
     gaze = np.bincount(patch, soup.gaze * area, count) > 0.5 * areas[:, 0]
 
-    skin = _is_skin(lab, _skin_colour(soup))
     head = shares[:, HEAD] > 0.5
-    hair_colour = _hair_colour(soup, _is_skin(soup.lab, _skin_colour(soup)))
+    skin_colour = _skin_colour(soup)
+    bare = _is_skin(soup.spots.reshape(-1, 3), skin_colour).reshape(-1, len(_SPOTS))
+    painted = np.bincount(patch, bare.mean(axis=1) * area, count) > _PAINTED * areas[:, 0]
+    skin = _is_skin(lab, skin_colour) | (head & painted)
+    hair_colour = _hair_colour(soup, bare[:, 0])
     hair = head & (np.linalg.norm(lab[:, 1:] - hair_colour[1:], axis=1) < _NEAR_HAIR)
     if np.hypot(*hair_colour[1:]) > _CHROMATIC:
         # Coloured hair is told from white ribbons and black pupils by its chroma.

@@ -5,23 +5,27 @@ Every step is a function of the texel's colour alone, so it is done once for eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from animegen.avatar.layers import PARTS, SHADE_LIMIT
+from animegen.avatar.layers import SHADE_LIMIT
 from animegen.colour import rgb_to_lab
-from animegen.types import Float32Array, Float64Array, Uint8Array
+from animegen.types import PARTS, Float32Array, Float64Array, Uint8Array
 from animegen_vrm.model import Avatar, Material, Part
 from animegen_vrm.patches import weighted_median
-from animegen_vrm.surface import Surface, lit_colours, sample_surface, tint
+from animegen_vrm.surface import lit_colours, sample_surface, tint
 
 SHADE_FLOOR = 0.12
 """The darkest shade: so much of its colour a part always shows, so that it can be told in the layers."""
 
 _CONTRAST = 55.0  # L: a dark reference divides differences of lightness by no less, or black cloth would glare
 _IRIS_CONTRAST = 30.0  # L: an iris is small and needs its contrast
+_CLOTHES = ("upper", "lower", "shoes")
+_OTHER = 14.0  # CIELAB distance from which a colour is another than its part's
+_NEARLY_ALL = 0.75
+_HIDDEN = 1e-3  # how much hidden surface counts, so that a part hidden all over has a colour, too
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,48 +41,75 @@ class ShadeTexture:
 
 
 def shade_textures(avatar: Avatar) -> tuple[ShadeTexture | None, ...]:
-    """For each material its shade texture; None for one that keeps its own colours (``part`` is None)."""
-    surface = sample_surface(avatar)
-    references = _references(avatar, surface)
-    return tuple(_shade_texture(avatar, material, references) for material in avatar.materials)
+    """For each material its shade texture; None for one that keeps its own colours.
+
+    Those are the ones without a part, and clothes that differ from the rest of their part all over: a tie, or the white
+    shirt under a suit, which no suit of another colour would change.
+    """
+    looks = _looks(avatar)
+    references = _references(avatar, looks)
+    textures: list[ShadeTexture | None] = []
+    for material, look in zip(avatar.materials, looks, strict=True):
+        part = material.part
+        own = part is None or part not in references or (part in _CLOTHES and _differs(look, references[part]))
+        textures.append(None if own or part is None else _shade_texture(avatar, material, part, references[part]))
+    return tuple(textures)
 
 
 def reference_palette(avatar: Avatar) -> dict[Part, tuple[float, float, float]]:
     """The avatar's own palette: sRGB 0..1 of each part that it shows."""
-    references = _references(avatar, sample_surface(avatar))
+    references = _references(avatar, _looks(avatar))
     return {part: (float(r), float(g), float(b)) for part, (r, g, b) in ((p, c / 255) for p, c in references.items())}
 
 
-def _references(avatar: Avatar, surface: Surface) -> Mapping[Part, Float64Array]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """What is seen of a material: colours uint8 [S, 3] and how much each is seen, f64 [S]."""
+
+    rgb: Uint8Array
+    weights: Float64Array
+
+
+def _looks(avatar: Avatar) -> list[_Look]:
+    """The look of each material, from points spread over the avatar's surface."""
+    surface = sample_surface(avatar)
+    owners = np.array([primitive.material for primitive in avatar.primitives])[surface.primitive]
+    looks = []
+    for number, material in enumerate(avatar.materials):
+        mine = owners == number
+        rgba = lit_colours(avatar, material, surface.uvs[mine])
+        solid = rgba[:, 3] / 255 if material.alpha_mode != "opaque" else np.ones(len(rgba))
+        looks.append(_Look(rgba[:, :3], (surface.seen[mine] + _HIDDEN) * solid))
+    return looks
+
+
+def _references(avatar: Avatar, looks: Sequence[_Look]) -> Mapping[Part, Float64Array]:
     """The colour a part shows mostly, sRGB f64 [3] 0..255: the middle one of what is seen of its surface."""
-    colours: dict[Part, list[Uint8Array]] = {}
-    weights: dict[Part, list[Float32Array]] = {}
-    for number, primitive in enumerate(avatar.primitives):
-        material = avatar.materials[primitive.material]
-        mine = surface.primitive == number
-        if material.part is not None and mine.any():
-            rgba = lit_colours(avatar, material, surface.uvs[mine])
-            solid = rgba[:, 3] / 255 if material.alpha_mode != "opaque" else 1.0
-            colours.setdefault(material.part, []).append(rgba[:, :3])
-            weights.setdefault(material.part, []).append((surface.seen[mine] + 1e-3) * solid)
-    return {
-        part: _middle(part, np.concatenate(colours[part]), np.concatenate(weights[part]))
-        for part in PARTS
-        if part in colours
-    }
+    references: dict[Part, Float64Array] = {}
+    for part in PARTS:
+        mine = [look for look, material in zip(looks, avatar.materials, strict=True) if material.part == part]
+        rgb = np.concatenate([np.empty((0, 3), np.uint8), *(look.rgb for look in mine)])
+        weights = np.concatenate([np.empty(0), *(look.weights for look in mine)])
+        if part == "eyes":
+            # Neither the black pupil nor the white glint is what one calls the colour of an eye.
+            weights = weights * np.hypot(*rgb_to_lab(rgb)[:, 1:].T)
+        if weights.sum() > 0:
+            references[part] = weighted_median(rgb.astype(np.float64), weights)
+    return references
 
 
-def _middle(part: str, rgb: Uint8Array, weights: Float32Array) -> Float64Array:
-    if part == "eyes":
-        # Neither the black pupil nor the white glint is what one calls the colour of an eye.
-        lab = rgb_to_lab(rgb)
-        weights = weights * np.hypot(lab[:, 1], lab[:, 2]) + 1e-6
-    return weighted_median(rgb.astype(np.float64), weights)
+def _differs(look: _Look, reference: Float64Array) -> bool:
+    """Whether nearly all that is seen of a material has another colour than its part."""
+    away = np.linalg.norm(rgb_to_lab(look.rgb) - rgb_to_lab(_whole(reference)), axis=1) > _OTHER
+    return bool((away * look.weights).sum() > _NEARLY_ALL * look.weights.sum())
 
 
-def _shade_texture(avatar: Avatar, material: Material, references: Mapping[Part, Float64Array]) -> ShadeTexture | None:
-    if material.part is None or material.part not in references:
-        return None
+def _whole(colour: Float64Array) -> Uint8Array:
+    rounded: Uint8Array = np.rint(colour).astype(np.uint8)
+    return rounded
+
+
+def _shade_texture(avatar: Avatar, material: Material, part: Part, reference: Float64Array) -> ShadeTexture:
     image = np.full((1, 1, 4), 255, np.uint8)
     if material.lit_texture is not None:
         image = avatar.images[material.lit_texture.image]
@@ -90,17 +121,18 @@ def _shade_texture(avatar: Avatar, material: Material, references: Mapping[Part,
     numbers = np.empty(1 << 24, np.int32)
     numbers[found] = np.arange(len(found), dtype=np.int32)
     colours = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.uint8)
-    shade, fixed = take_apart(colours, material.part, references[material.part])
+    shade, fixed = take_apart(colours, part, reference)
     places = numbers[packed]
     return ShadeTexture(shade[places], fixed[places])
 
 
 def take_apart(rgb: Uint8Array, part: Part, reference: Float64Array) -> tuple[Uint8Array, Uint8Array]:
     """Shade uint8 [N] and fixed colours uint8 [N, 3] of sRGB colours uint8 [N, 3]; ``reference`` is sRGB 0..255."""
-    lab, own = rgb_to_lab(rgb), rgb_to_lab(np.rint(reference).astype(np.uint8))
+    lab, own = rgb_to_lab(rgb), rgb_to_lab(_whole(reference))
     contrast = max(float(own[0]), _IRIS_CONTRAST if part == "eyes" else _CONTRAST)
     shade = np.clip(1 + (lab[:, 0] - own[0]) / contrast, SHADE_FLOOR, SHADE_LIMIT)
-    foreign = _foreign(lab, own, part)
+    expected = rgb_to_lab(_whole(np.clip(reference * shade[:, None], 0, 255)))
+    foreign = _foreign(lab, own, expected, part)
     fixed = foreign[:, None] * rgb
     if part == "skin":
         # Blush and lips are redder than the skin in the same shade.
@@ -114,17 +146,23 @@ def take_apart(rgb: Uint8Array, part: Part, reference: Float64Array) -> tuple[Ui
     )
 
 
-def _foreign(lab: Float32Array, own: Float32Array, part: Part) -> Float32Array:
-    """How far each colour is none of its part's, 0..1: a tie, a collar, a sock painted on the skin."""
-    chroma, own_chroma = np.hypot(lab[:, 1], lab[:, 2]), float(np.hypot(own[1], own[2]))
+def _foreign(lab: Float32Array, own: Float32Array, expected: Float32Array, part: Part) -> Float32Array:
+    """How far each colour is none of its part's, 0..1: a tie, a collar, a sock painted on the skin.
+
+    ``own`` is the part's colour, ``expected`` that colour in each texel's shade.
+    """
     if part == "skin":
-        return 1 - _ramp(chroma, 0.35 * own_chroma, 0.6 * own_chroma)
+        # How much of the skin's own chroma a colour has; pale skin has less, but never none.
+        blood = lab[:, 1:] @ own[1:] / max(float(own[1:] @ own[1:]), 1.0)
+        pale = _ramp(lab[:, 0] - own[0], 0.0, 5.0)
+        chroma, vivid = np.hypot(lab[:, 1], lab[:, 2]), 2.2 * float(np.hypot(own[1], own[2]))
+        return np.maximum(1 - _ramp(blood - 0.35 + 0.22 * pale, 0.0, 0.2), _ramp(chroma, vivid + 8.0, vivid + 18.0))
     if part == "eyes":
-        return (1 - _ramp(chroma, 8.0, 20.0)) * _ramp(lab[:, 0], 70.0, 85.0)
-    hue = np.hypot(lab[:, 1] - own[1], lab[:, 2] - own[2])
+        return (1 - _ramp(np.hypot(lab[:, 1], lab[:, 2]), 8.0, 20.0)) * _ramp(lab[:, 0], 70.0, 85.0)
+    hue = np.hypot(lab[:, 1] - expected[:, 1], lab[:, 2] - expected[:, 2])
     if part == "hair":
         return _ramp(hue, 50.0, 70.0)
-    foreign: Float32Array = np.maximum(_ramp(hue, 22.0, 34.0), _ramp(lab[:, 0] - own[0], 35.0, 50.0))
+    foreign: Float32Array = np.maximum(_ramp(hue, 18.0, 28.0), _ramp(lab[:, 0] - own[0], 35.0, 50.0))
     return foreign
 
 
