@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from animegen.avatar.network import Generator
 from animegen.avatar.parallel import Workers
 from animegen.avatar.precision import has_bfloat16
 from animegen.avatar.recipes import Phase, Recipe
+from animegen.avatar.run_folder import RunFolder
 from animegen.avatar.sheets import write_curves, write_grid
 from animegen.errors import UsageError
 from animegen.types import Uint8Array
@@ -48,6 +50,20 @@ class TrainOptions:
     every: int = 4000
     augment: tuple[str, ...] = AUGMENTATIONS
     init: Path | None = None
+    restart: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """What decides what is learned, by the command line's names: a run goes on only with the same."""
+        last = self.recipe.phases[-1]
+        return {
+            "config": self.recipe.name,
+            "resolution": last.stage,
+            "batch": [phase.batch for phase in self.recipe.phases],
+            "adversarial": last.adversarial,
+            "seed": self.seed,
+            "augment": sorted(self.augment),
+            "init": None if self.init is None else self.init.name,
+        }
 
 
 @dataclass(slots=True)
@@ -86,6 +102,11 @@ class Trainer:
         self.half = torch.bfloat16 if has_bfloat16(self.device) else None
         torch.manual_seed(options.seed)
         header = self.data.header
+        if options.recipe.resolution > header.size:
+            raise UsageError(
+                f"{options.data} has pictures of {header.size} px, too small for a stage of {options.recipe.resolution}",
+                f"give --resolution {header.size}, or render a dataset of that --size",
+            )
         largest = max(phase.stage for phase in options.recipe.phases)
         config = AvatarConfig(header.skeleton, len(header.avatars), largest_stage=largest)
         self.generator = Generator(config)
@@ -141,7 +162,9 @@ class Trainer:
                 self.images += phase.batch
                 self.steps += 1
                 if cancelled():
-                    break
+                    if self.workers.rank == 0:
+                        self.save()
+                    return
             if self.workers.rank == 0:
                 progress = self._progress(phase, terms, clock)
                 self._record(progress)
@@ -346,6 +369,8 @@ def train_avatar(
     torch.set_num_threads(options.threads)
     options.run.mkdir(parents=True, exist_ok=True)
     with Workers.from_environment(options.device) as workers:
+        if workers.rank == 0:
+            RunFolder(options.run).claim(options.identity(), restart=options.restart)
         trainer = Trainer(options, workers)
         trainer.resume()
         trainer.train(on_progress, cancelled)

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "weights": "List, fetch and check the weight files.",
         "doctor": "Check this machine for everything animegen needs.",
         "verify": "Prove that an output has its source's frames, times and sound.",
+        "train": "Train a generator on rendered data.",
         "evaluate": "Measure how good a generator is on what it was not trained on.",
         "bench": "Measure the speed and memory of every stage.",
     }
