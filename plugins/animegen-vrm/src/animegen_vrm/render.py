@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -24,45 +24,53 @@ LIGHT = (-0.35, 0.55, 0.75)
 OUTLINE = 0.6
 """Outlines are at least so many pixels wide: thinner ones would break into dots."""
 
+_LEVELS = {4**level: level for level in range(4)}  # samples a pixel -> how often the picture is halved
 _FRAME = 0  # binding point of the shaders
 _GL_FRAME_BYTES = 80
 
 
-@dataclass(frozen=True, slots=True)
 class _Target:
-    """Render targets with several samples a pixel, and what they are averaged to."""
+    """Pictures to draw into, ``2 ** level`` times as wide and high as what is read back of them.
 
-    drawn: moderngl.Framebuffer
-    resolved: moderngl.Framebuffer
+    Drawing larger and averaging is cheaper in software than multisampling, and smooths textures' cut edges too.
+    """
 
-    @classmethod
-    def make(cls, context: moderngl.Context, size: tuple[int, int], count: int, samples: int) -> _Target:
-        colours = [context.renderbuffer(size, 4, samples=samples) for _ in range(count)]
-        return cls(
-            context.framebuffer(colours, context.depth_renderbuffer(size, samples=samples)),
-            context.framebuffer([context.renderbuffer(size, 4) for _ in range(count)]),
-        )
+    def __init__(self, context: moderngl.Context, size: tuple[int, int], level: int, count: int) -> None:
+        self._size, self._level = size, level
+        scaled = size[0] << level, size[1] << level
+        self._pictures = [context.texture(scaled, 4) for _ in range(count)]
+        self._depth = context.depth_renderbuffer(scaled)
+        self.framebuffer = context.framebuffer(self._pictures, self._depth)
+
+    def read(self) -> list[Uint8Array]:
+        """The averaged pictures, each uint8 [H, W, 4], bottom row first."""
+        return [self._read(picture) for picture in self._pictures]
+
+    def _read(self, picture: moderngl.Texture) -> Uint8Array:
+        if self._level:
+            picture.build_mipmaps(0, self._level)
+        return np.frombuffer(picture.read(level=self._level), np.uint8).reshape(self._size[1], self._size[0], 4)
 
     def release(self) -> None:
-        for framebuffer in (self.drawn, self.resolved):
-            for attachment in (*framebuffer.color_attachments, framebuffer.depth_attachment):
-                if attachment is not None:
-                    attachment.release()
-            framebuffer.release()
+        """Give back its memory."""
+        for part in (self.framebuffer, self._depth, *self._pictures):
+            part.release()
 
 
 class Renderer:
     """Draws posed avatars. A context manager; what it loaded is gone when it closes."""
 
     def __init__(self, size: int | tuple[int, int], *, samples: int = 4, device: int | None = None) -> None:
-        """``size``: (width, height) in pixels, or the side of a square. ``samples`` a pixel, where the driver has them.
+        """``size``: (width, height) in pixels, or the side of a square. ``samples`` a pixel: 1, 4, 16 or 64.
 
         ``device``: which of the machine's EGL devices. Raises AnimegenError naming what is missing where there is no
         OpenGL.
         """
+        if samples not in _LEVELS:
+            raise InvalidValue(f"samples must be one of {', '.join(map(str, _LEVELS))}, got {samples}")
+        self._level = _LEVELS[samples]
         self.context = open_context(device)
-        self._samples = max(1, min(samples, self.context.max_samples))
-        self._programs = Programs(self.context, self._samples)
+        self._programs = Programs(self.context)
         self._frame = self.context.buffer(reserve=_GL_FRAME_BYTES, dynamic=True)
         self._targets: dict[bool, _Target] = {}
         self.context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
@@ -124,24 +132,20 @@ class Renderer:
             raise InvalidValue(f"the camera's picture is {camera.size}, the renderer's {self.size}")
         with self.context:
             target = self._target(layers)
-            target.drawn.use()
-            target.drawn.depth_mask = True
-            target.drawn.clear()
+            framebuffer = target.framebuffer
+            framebuffer.use()
+            framebuffer.depth_mask = True
+            framebuffer.clear()
             if model.draws:
                 self._write_frame(camera, light)
                 model.pose(posed)
             for draw in model.draws:
                 self._draw(model, draw, layers)
-            self.context.copy_framebuffer(target.resolved, target.drawn)
-            return [self._read(target.resolved, i) for i in range(3 if layers else 1)]
-
-    def _read(self, framebuffer: moderngl.Framebuffer, attachment: int) -> Uint8Array:
-        data = framebuffer.read(components=4, attachment=attachment, alignment=1)
-        return np.frombuffer(data, np.uint8).reshape(self.size[1], self.size[0], 4)
+            return target.read()
 
     def _target(self, layers: bool) -> _Target:
         if layers not in self._targets:
-            self._targets[layers] = _Target.make(self.context, self.size, 3 if layers else 1, self._samples)
+            self._targets[layers] = _Target(self.context, self.size, self._level, 3 if layers else 1)
         return self._targets[layers]
 
     def _write_frame(self, camera: Camera, light: tuple[float, float, float]) -> None:
@@ -160,15 +164,15 @@ class Renderer:
         """Draw a material's surface, and the hull around it whose inside is its outline."""
         material = model.avatar.materials[draw.material]
         look = model.use(draw.material, layers)
-        self._target(layers).drawn.depth_mask = not look.alpha_blend or material.depth_write
-        blend = moderngl.BLEND if look.alpha_blend else 0
-        self.context.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE | blend)
-        # The front of a surface comes before its back, which it mostly hides.
-        for side in ("back", "front") if material.double_sided else ("back",):
-            self._triangles(model, draw, look, side)
+        self._target(layers).framebuffer.depth_mask = not look.alpha_blend or material.depth_write
+        flags = moderngl.DEPTH_TEST | (moderngl.BLEND if look.alpha_blend else 0)
+        self.context.enable_only(flags | (0 if material.double_sided else moderngl.CULL_FACE))
+        self.context.cull_face = "back"
+        self._triangles(model, draw, look)
         if material.outline_width > 0.0:
-            self._triangles(model, draw, replace(look, outline=True), "front")
+            self.context.enable_only(flags | moderngl.CULL_FACE)
+            self.context.cull_face = "front"
+            self._triangles(model, draw, replace(look, outline=True))
 
-    def _triangles(self, model: Model, draw: Draw, look: Look, cull: str) -> None:
-        self.context.cull_face = cull
+    def _triangles(self, model: Model, draw: Draw, look: Look) -> None:
         model.vertices(look, self._programs.surface(look)).render(moderngl.TRIANGLES, draw.count, draw.first)

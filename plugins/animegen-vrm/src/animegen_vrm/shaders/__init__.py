@@ -38,17 +38,15 @@ class Look:
 class Programs:
     """Compiles programs for one context, each once."""
 
-    def __init__(self, context: moderngl.Context, samples: int) -> None:
+    def __init__(self, context: moderngl.Context) -> None:
         self._context = context
-        self._samples = samples
         self._surfaces: dict[Look, moderngl.Program] = {}
         self.skin = context.program(vertex_shader=_source("skin.vert"), varyings=("position", "normal"))
 
     def surface(self, look: Look) -> moderngl.Program:
         """The program of a surface."""
         if look not in self._surfaces:
-            switches = {**asdict(look), "samples": self._samples}
-            head = "".join(f"#define {name.upper()} {int(value)}\n" for name, value in switches.items())
+            head = "".join(f"#define {name.upper()} {int(value)}\n" for name, value in asdict(look).items())
             head += _text("blocks.glsl")
             program = self._context.program(
                 vertex_shader=_source("surface.vert", head), fragment_shader=_source("surface.frag", head)

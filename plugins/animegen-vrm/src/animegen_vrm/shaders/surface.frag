@@ -34,13 +34,10 @@ float invert(float alpha) {
     return 1.0 / max(alpha, 1.0 / 255.0);
 }
 
-// How much of a fragment shows; what does not is discarded. A cut edge is a pixel wide.
+// How much of a fragment shows; what does not is discarded.
 float coverage(float alpha) {
 #if ALPHA_MASK
-    float inside = clamp((alpha - cutoff) / max(fwidth(alpha), 1e-3) + 0.5, 0.0, 1.0);
-    int samples = int(inside * float(SAMPLES) + 0.5);
-    if (samples == 0) discard;
-    gl_SampleMask[0] = (1 << samples) - 1;
+    if (alpha < cutoff) discard;
     return 1.0;
 #elif ALPHA_BLEND
     if (alpha < 1.0 / 255.0) discard;
