@@ -6,16 +6,17 @@ Every step is a function of the texel's colour alone, so it is done once for eac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from PIL import Image
 
 from animegen.avatar.layers import SHADE_LIMIT
 from animegen.colour import rgb_to_lab
 from animegen.types import PARTS, Float32Array, Float64Array, Uint8Array
 from animegen_vrm.model import Avatar, Material, Part
 from animegen_vrm.patches import weighted_median
-from animegen_vrm.surface import lit_colours, sample_surface, tint
+from animegen_vrm.surface import lit_colours, sample_surface, tint, to_linear, to_srgb
 
 SHADE_FLOOR = 0.12
 """The darkest shade: so much of its colour a part always shows, so that it can be told in the layers."""
@@ -30,7 +31,7 @@ _HIDDEN = 1e-3  # how much hidden surface counts, so that a part hidden all over
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShadeTexture:
-    """A material's lit texture taken apart, of the same size (1x1 where it has none); its lit colour is in it.
+    """A material's lit texture taken apart, of the same size (1x1 where it has none), with its lit colour and its glow.
 
     ``shade`` uint8 [H, W]: 255 stands for SHADE_LIMIT times the palette's colour. ``fixed`` uint8 [H, W, 3] sRGB: what
     no palette colours, added to it. Alpha stays with the lit texture.
@@ -123,7 +124,26 @@ def _shade_texture(avatar: Avatar, material: Material, part: Part, reference: Fl
     colours = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.uint8)
     shade, fixed = take_apart(colours, part, reference)
     places = numbers[packed]
-    return ShadeTexture(shade[places], fixed[places])
+    return ShadeTexture(shade[places], _with_glow(avatar, material, image[..., :3], fixed[places]))
+
+
+def _with_glow(avatar: Avatar, material: Material, lit: Uint8Array, fixed: Uint8Array) -> Uint8Array:
+    """Fixed colours [H, W, 3] with what the material emits, as much as it lightens its own colours: a sheen of hair."""
+    lit_place, place = material.lit_texture, material.emissive_texture
+    if place is None or lit_place is None or replace(place, image=lit_place.image) != lit_place:
+        return fixed
+    emitted = avatar.images[place.image][..., :3]
+    if not emitted.any():
+        return fixed
+    if emitted.shape != lit.shape:
+        emitted = np.asarray(Image.fromarray(emitted).resize((lit.shape[1], lit.shape[0])))
+    light = to_linear(np.linspace(0, 1, 256, dtype=np.float32))
+    glow = light[emitted] * np.array(material.emissive, np.float32)
+    lighter = (to_srgb(light[lit] + glow) * 255 - lit).mean(axis=-1, keepdims=True)
+    # In the colour of the glow itself: what it adds to blue hair would look yellow on black.
+    tone = to_srgb(glow / np.maximum(glow.max(axis=-1, keepdims=True), 1e-6))
+    glowing: Uint8Array = np.rint(np.clip(fixed + lighter * tone, 0, 255)).astype(np.uint8)
+    return glowing
 
 
 def take_apart(rgb: Uint8Array, part: Part, reference: Float64Array) -> tuple[Uint8Array, Uint8Array]:

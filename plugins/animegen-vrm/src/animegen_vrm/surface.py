@@ -109,12 +109,22 @@ def tint(colours: Uint8Array, factor: tuple[float, float, float, float]) -> Uint
     """Colours [..., 4] (sRGB and alpha) times a linear factor."""
     if all(value == 1.0 for value in factor):
         return colours
-    levels = np.arange(256) / 255.0
-    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    levels = np.arange(256, dtype=np.float32) / 255
     tinted = np.empty_like(colours)
     for channel, value in enumerate(factor):
-        scaled = np.clip((levels if channel == 3 else linear) * value, 0.0, 1.0)
-        if channel != 3:
-            scaled = np.where(scaled <= 0.0031308, scaled * 12.92, 1.055 * scaled ** (1 / 2.4) - 0.055)
+        scaled = np.clip(levels * value, 0, 1) if channel == 3 else to_srgb(to_linear(levels) * value)
         tinted[..., channel] = np.rint(scaled * 255).astype(np.uint8)[colours[..., channel]]
     return tinted
+
+
+def to_linear(srgb: Float32Array) -> Float32Array:
+    """Linear light of sRGB, both 0..1 (IEC 61966-2-1)."""
+    linear: Float32Array = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    return linear
+
+
+def to_srgb(linear: Float32Array) -> Float32Array:
+    """sRGB of linear light, both 0..1, which is clipped to that first."""
+    light = np.clip(linear, 0, 1)
+    srgb: Float32Array = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return srgb
