@@ -15,9 +15,10 @@ from animegen.types import Float32Array, Skeleton
 
 
 def untrained_generator(
-    skeleton: Skeleton, *, device: str, precision: Precision, largest_stage: int
+    skeleton: Skeleton, *, device: str, threads: int, precision: Precision, largest_stage: int
 ) -> AvatarGenerator:
     """The default network with weights drawn at random: as fast as a trained one."""
+    torch.set_num_threads(threads)
     torch.manual_seed(0)
     network = Generator(AvatarConfig(skeleton, avatars=1, largest_stage=largest_stage)).to(device).eval()
     network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

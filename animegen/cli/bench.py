@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 if TYPE_CHECKING:
     from animegen.pipeline.bench import ConvertBench
+    from animegen.pipeline.bench_avatar import AvatarBench
     from animegen.pipeline.bench_people import PeopleBench
 
 
@@ -66,6 +67,36 @@ def people(clip: Path, *, copies: str, frames: int, style: str, pose: str, backg
         _print_people(result)
 
 
+@command.command()
+@click.option("--weights", metavar="FILE", type=click.Path(path_type=Path), help="Default: the network untrained.")
+@click.option("--sizes", default="64,128,256", show_default=True, help="Stages in pixels, by commas.")
+@click.option("--batches", default="1,4,16", show_default=True, help="Sprites drawn at once, by commas.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--log", metavar="FILE", type=click.Path(path_type=Path), help="A training's log.jsonl, for its shares.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def avatar(
+    *, weights: Path | None, sizes: str, batches: str, device: Literal["cpu", "cuda"], log: Path | None, as_json: bool
+) -> None:
+    """Sprites a second of an avatar generator by stage, batch and number format, beside the machine's own rate."""
+    from animegen.cli import console
+    from animegen.pipeline.bench_avatar import bench_avatar
+
+    result = bench_avatar(
+        weights,
+        sizes=_numbers(sizes, "--sizes"),
+        batches=_numbers(batches, "--batches"),
+        device=device,
+        log=log,
+        tell=lambda text: click.echo(text, err=True),
+    )
+    if as_json:
+        from dataclasses import asdict
+
+        console.print_json(asdict(result))
+    else:
+        _print_avatar(result)
+
+
 def _numbers(text: str, option: str) -> tuple[int, ...]:
     """Whole numbers from 1, by commas."""
     try:
@@ -108,3 +139,33 @@ def _print(result: ConvertBench) -> None:
     first, last = result.wholes[0], result.wholes[-1]
     if first is not last:
         click.echo(f"peak memory, {last.frames} over {first.frames} frames: {last.peak_mb / first.peak_mb:.3f}")
+
+
+def _print_avatar(result: AvatarBench) -> None:
+    click.echo(f"{result.device}; weights: {result.weights}")
+    for precision, (median, slowest, fastest) in result.gemm_gflops.items():
+        click.echo(f"GEMM {precision}: {median:.0f} GFLOP/s ({slowest:.0f}..{fastest:.0f})")
+    if "bf16" not in result.gemm_gflops:
+        click.echo("bf16: not measured, this device has no instructions for it")
+    click.echo(
+        f"{'size':>5}{'batch':>7}{'dtype':>7}{'GFLOP':>8}{'sprites/s':>11}{'slowest..fastest':>20}{'of GEMM':>9}"
+    )
+    for draw in result.draws:
+        rate, slowest, fastest = draw.sprites
+        click.echo(
+            f"{draw.size:>5}{draw.batch:>7}{draw.precision:>7}{draw.gflop:>8.2f}{rate:>11.1f}"
+            f"{f'{slowest:.1f}..{fastest:.1f}':>20}{draw.share:>9.0%}"
+        )
+    for size, precision in sorted({(draw.size, draw.precision) for draw in result.draws}):
+        gain = result.batch_gain(size, precision)
+        if gain is not None:
+            click.echo(
+                f"{size} px {precision}: a sprite in a batch of {gain[0]} is {gain[2]:.2f} x as fast as of {gain[1]}"
+            )
+    for part in result.parts:
+        median, fastest, slowest = part.milliseconds
+        click.echo(
+            f"{part.name}, {part.size} px, batch {part.batch}: {median:.2f} ms a sprite ({fastest:.2f}..{slowest:.2f})"
+        )
+    share = "not measured (--log)" if result.network_share is None else f"{result.network_share:.1%}"
+    click.echo(f"training loop's time in the networks: {share}")

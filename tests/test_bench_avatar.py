@@ -1,0 +1,95 @@
+"""The bench of avatar generators: what it tells, not how fast this machine is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from animegen.avatar.checkpoint import save_generator
+from animegen.avatar.config import AvatarConfig
+from animegen.avatar.network import Generator
+from animegen.cli import cli
+from animegen.errors import InputError, UsageError
+from animegen.measure.timing import timed_in_turns
+from animegen.pipeline.bench_avatar import AvatarBench, DrawTime, bench_avatar, network_share
+from animegen.pose.skeletons import AVATAR35
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A generator small enough to be drawn in milliseconds."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    config = AvatarConfig(AVATAR35, avatars=1, channels={4: 8, 8: 8}, largest_stage=16)
+    save_generator(path, Generator(config), avatars=[{"name": "one"}], dtype=torch.float32, notes={})
+    return path
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    """One round on one thread: threads that wait for each other on a busy machine take their time."""
+    monkeypatch.setattr("animegen.pipeline.bench_avatar.ROUNDS", 1)
+    monkeypatch.setattr("animegen.pipeline.bench_avatar.THREADS", 1)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_variants_take_turns_after_a_round_that_does_not_count():
+    order = []
+    timings = timed_in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
+    assert order == ["a", "b"] * 3
+    for timing in timings.values():
+        assert 0 < timing.least <= timing.median <= timing.most
+        median, slowest, fastest = timing.rate(10)
+        assert slowest <= median <= fastest
+
+
+def test_every_variant_is_told_beside_the_machines_rate(weights, tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"network_share": share}) + "\n" for share in (0.5, 0.9, 0.92)))
+    arguments = ["--weights", str(weights), "--sizes", "8,16", "--batches", "1,4", "--log", str(log)]
+    found = CliRunner().invoke(cli, ["bench", "avatar", *arguments, "--json"])
+    assert found.exit_code == 0, found.output
+    figures = json.loads(found.stdout)
+    formats = set(figures["gemm_gflops"])
+    assert "fp32" in formats and figures["network_share"] == 0.9
+    variants = {(draw["size"], draw["batch"], draw["precision"]) for draw in figures["draws"]}
+    assert variants == {(size, batch, name) for size in (8, 16) for batch in (1, 4) for name in formats}
+    gflop = {draw["size"]: draw["gflop"] for draw in figures["draws"]}
+    assert 0 < gflop[8] < gflop[16]
+    assert {(part["name"], part["size"]) for part in figures["parts"]} == {
+        (name, size) for name in ("conditioning", "colouring") for size in (8, 16)
+    }
+
+
+def test_lines_tell_what_was_not_measured(weights):
+    found = CliRunner().invoke(cli, ["bench", "avatar", "--weights", str(weights), "--sizes", "8", "--batches", "1,2"])
+    assert found.exit_code == 0, found.output
+    assert "GEMM fp32" in found.stdout and "a sprite in a batch of 2" in found.stdout
+    assert "not measured (--log)" in found.stdout
+
+
+def test_a_batch_is_compared_with_single_sprites():
+    draws = tuple(
+        DrawTime(64, batch, "fp32", (rate, rate, rate), 2.0, 100.0) for batch, rate in ((1, 10.0), (16, 25.0))
+    )
+    bench = AvatarBench("CPU", "untrained", {"fp32": (100.0, 90.0, 110.0)}, draws, (), None)
+    assert bench.batch_gain(64, "fp32") == (16, 1, 2.5)
+    assert bench.batch_gain(64, "bf16") is None
+    assert draws[1].gflops == 50 and draws[1].share == 0.5
+
+
+def test_what_cannot_be_measured_is_refused(weights, tmp_path, monkeypatch):
+    asked = {"batches": (1,), "log": None, "tell": lambda text: None}
+    with pytest.raises(UsageError, match="no stage 32"):
+        bench_avatar(weights, sizes=(16, 32), device="cpu", **asked)
+    monkeypatch.setattr("animegen.pipeline.bench_avatar.has_cuda", lambda: False)
+    with pytest.raises(UsageError, match="not measured"):
+        bench_avatar(weights, sizes=(16,), device="cuda", **asked)
+    other = tmp_path / "log.jsonl"
+    other.write_text('{"loss": 1}\n')
+    with pytest.raises(InputError, match=r"log\.jsonl is not the log"):
+        network_share(other)
