@@ -130,7 +130,7 @@ class AnimeStyle:
             full = [*batch, *[batch[-1]] * (together - len(batch))]
             arrays = {name: np.stack([one[name] for one in full]) for name in ("xy", "z", "score", "expression")}
             avatar = np.stack([one["avatar"] for one in full])
-            drawn += self._generator.draw(**arrays, avatar=avatar, stage=stage)[: len(batch)]
+            drawn.extend(self._generator.draw(**arrays, avatar=avatar, stage=stage)[: len(batch)])
         return drawn
 
     def _frame(self, request: RenderRequest) -> Prepared:

@@ -8,7 +8,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from animegen.pose.limbs import middles
 from animegen.pose.retarget import Retargeted
 from animegen.pose.skeletons import AVATAR35
-from animegen.pose.smooth import local_mean
+from animegen.pose.smooth import local_quadratic
 from animegen.types import Float64Array
 
 MARGIN = 0.16
@@ -34,7 +34,7 @@ def canvases(avatar: Retargeted, *, crown: float, lowest: Float64Array) -> Float
     low, high = framed.min(axis=1), framed.max(axis=1)
     room = MARGIN * (high - low).max(axis=1, keepdims=True)
     low, high = low - room, high + room
-    centre = local_mean(avatar.time, (low + high) / 2, np.ones_like(low), _STEADY_FRAMES)
+    centre = local_quadratic(avatar.time, (low + high)[:, None] / 2, np.ones((len(low), 1)), _STEADY_FRAMES)[:, 0]
     across = 2 * np.maximum(high - centre, centre - low)
     if avatar.whole:
         side = _roof(across.max(axis=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -115,7 +116,8 @@ def convert_clip(clip: PoseClip, skeleton: Skeleton) -> PoseClip:
     return replace(clip, skeleton=skeleton, poses=poses)
 
 
-def _sources(source: Skeleton, target: Skeleton) -> list[tuple[int, ...]]:
+@lru_cache(maxsize=32)
+def _sources(source: Skeleton, target: Skeleton) -> tuple[tuple[int, ...], ...]:
     """For each target point the source points it is the mean of; empty where there are none."""
     for skeleton in (source, target):
         if not set(_CORE) <= set(skeleton.points):
@@ -129,4 +131,4 @@ def _sources(source: Skeleton, target: Skeleton) -> list[tuple[int, ...]]:
     for name in target.points:
         names = (name,) if name in index else _MADE_OF.get(name, ())
         found.append(tuple(index[n] for n in names) if all(n in index for n in names) else ())
-    return found
+    return tuple(found)

@@ -17,7 +17,7 @@ from animegen.pose.smooth import local_mean
 from animegen.types import Float64Array
 
 FACE_POINTS = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "mouth_left", "mouth_right")
-FACE = tuple(AVATAR35.index(point) for point in FACE_POINTS)
+FACE = [AVATAR35.index(point) for point in FACE_POINTS]
 """The points that turn with the head."""
 
 HUMAN_FACE = np.array(

@@ -78,7 +78,11 @@ def _tree() -> tuple[Limb, ...]:
 LIMBS = _tree()
 """Every limb, those of the trunk first and parents before children."""
 
-TRUNK, NECK = LIMBS[:2]
+TRUNK, NECK = 0, 1
+"""Their places among the limbs."""
+
+PARENTS = np.array([limb.parent for limb in LIMBS])
+CHILDREN = np.array([limb.child for limb in LIMBS])
 
 USUAL_LENGTHS: Mapping[str, float] = MappingProxyType({limb.part: limb.length for limb in LIMBS})
 """The usual length of each part in standing heights; that of shoulders and hips from the middle."""

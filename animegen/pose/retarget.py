@@ -26,9 +26,7 @@ from animegen.types import Float32Array, Float64Array, Pose, Track
 HUMAN_HEAD = 0.13
 """A usual head's height in standing heights (Drillis and Contini 1966)."""
 
-_FEET = tuple(
-    AVATAR35.index(f"{side}_{name}") for side in ("left", "right") for name in ("ankle", "heel", "foot_index")
-)
+_FEET = [AVATAR35.index(f"{side}_{name}") for side in ("left", "right") for name in ("ankle", "heel", "foot_index")]
 _LEGS_SHOWN = 0.3
 """Share of the frames that must show feet for a person to count as seen whole."""
 _LIFTED_FOOT = 0.04
@@ -158,7 +156,7 @@ def _shift(person: Lifted, joints: Float64Array, *, whole: bool) -> Float64Array
 
     Of whom no feet are seen in a frame, hips and shoulders stay in place.
     """
-    feet, trunk = list(_FEET), [MID_HIP, MID_SHOULDER]
+    feet, trunk = _FEET, [MID_HIP, MID_SHOULDER]
     known = person.known[:, feet] * whole
     low = person.joints[:, feet, 1] / (_LIFTED_FOOT * person.lengths.height[:, None])
     bearing = np.exp(low - low.max(axis=1, keepdims=True)) * known

@@ -1,0 +1,191 @@
+"""The style anime, with a tiny generator that nobody trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from animegen.avatar.checkpoint import save_generator
+from animegen.avatar.config import AvatarConfig
+from animegen.avatar.network import Generator
+from animegen.avatar.options import AnimeOptions
+from animegen.builtin import animegen_styles
+from animegen.errors import UsageError
+from animegen.identity import read_cast, write_cast
+from animegen.pipeline.anime import make_style
+from animegen.pipeline.cast import _with_avatars
+from animegen.pose.head import HUMAN_FACE
+from animegen.pose.limbs import USUAL_LENGTHS
+from animegen.pose.retarget import Proportions
+from animegen.pose.skeletons import AVATAR35
+from animegen.protocols import CastingStyle, PluginContext
+from animegen.testing import check_style, synthetic_identity, synthetic_pose, synthetic_track
+from animegen.types import Expression, RenderRequest, Track, Trait, Traits
+
+BUILD = {**Proportions(USUAL_LENGTHS, 0.2, 1.4 * HUMAN_FACE).to_dict(), "crown": 0.9}
+AVATARS = (
+    ("Rin", {"hair_length": 1.0, "sleeves": 1.0, "skirt": 1.0, "head_to_height": 0.2}),
+    ("Kei", {"hair_length": 0.2, "sleeves": 1.0, "skirt": 0.0, "head_to_height": 0.18}),
+    ("Momo", {"hair_length": 0.5, "sleeves": 0.0, "skirt": 1.0, "head_to_height": 0.24}),
+)
+SAME_PICTURE = 1
+"""Grey levels by which a picture may change when a person moves by whole pixels: positions are rounded differently."""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(3)
+    config = AvatarConfig(
+        AVATAR35, len(AVATARS), channels={4: 8, 8: 8, 16: 8, 32: 8}, largest_stage=64, latent=4, width=8, map_size=16
+    )
+    generator = Generator(config)
+    with torch.no_grad():
+        for name, parameter in generator.named_parameters():
+            if "head.weight" in name:
+                parameter.normal_(std=0.3)
+            if "head.bias" in name:
+                parameter.view(10, 4)[:] = torch.tensor([2.0] + 6 * [-0.5] + 3 * [-3.0])[:, None]
+    path = tmp_path_factory.mktemp("weights") / "avatar.safetensors"
+    avatars = [{"name": name, "proportions": BUILD, "traits": traits} for name, traits in AVATARS]
+    save_generator(path, generator, avatars=avatars, dtype=torch.float16, notes={})
+    return path
+
+
+@pytest.fixture(scope="module")
+def style(weights):
+    return made(weights)
+
+
+def made(weights, *avatars):
+    return make_style(AnimeOptions(avatars), PluginContext(weights={"avatar-anime": weights}))
+
+
+def drawn(style, track, identity=None, frames=None):
+    identity = identity or synthetic_identity(1)
+    prepared = style.prepare(identity, track, ())
+    wanted = [i for i in range(len(track.poses)) if frames is None or track.frame_indices[i] in frames]
+    return style.render(
+        [
+            RenderRequest(identity, prepared, track.poses[i], track.frame_indices[i], Fraction(i, 25), 200.0, float(i))
+            for i in wanted
+        ]
+    )
+
+
+def test_the_contract(style):
+    check_style(style)
+
+
+def test_it_is_announced_with_its_options():
+    spec = next(spec for spec in animegen_styles() if spec.name == "anime")
+    assert spec.factory == "animegen.pipeline.anime:make_style"
+    assert spec.options is AnimeOptions
+
+
+def test_a_person_moved_by_a_pixel_is_the_same_picture_moved(style):
+    track = synthetic_track(length=6, height=150.0)
+    shift = np.float32([1.0, 0.0])
+    poses = tuple(replace(p, xy=p.xy + shift, bbox=p.bbox + np.tile(shift, 2)) for p in track.poses)
+    for one, other in zip(drawn(style, track), drawn(style, Track(0, track.frame_indices, poses)), strict=True):
+        assert np.abs(one.rgba.astype(int) - other.rgba).max() <= SAME_PICTURE
+        assert np.allclose(other.affine - one.affine, [[0, 0, 1], [0, 0, 0]], atol=1e-3)
+
+
+def test_one_stage_serves_a_person_through_the_clip(style):
+    small = synthetic_track(length=30, height=20.0)
+    grows = tuple(synthetic_pose(height=20.0 + 3 * i, feet=(160.0, 220.0)) for i in range(30))
+    sides = {len(sprite.rgba) for sprite in drawn(style, Track(0, tuple(range(30)), grows))}
+    assert sides == {64}
+    assert {len(sprite.rgba) for sprite in drawn(style, small)} == {32}
+
+
+def test_the_canvas_holds_the_whole_avatar_and_is_steady(style):
+    track = synthetic_track(length=40, step=(9.0, 0.0))
+    prepared = style.prepare(synthetic_identity(1), track, ())
+    assert prepared["score"][:, ~np.char.endswith(AVATAR35.points, "_tip")].all()
+    assert np.abs(np.diff(prepared["canvas"][:, 2])).max() < 0.01 * prepared["canvas"][:, 2].mean()
+    speed = np.diff(prepared["canvas"][:, 0])
+    assert np.allclose(speed[10:-10], 9.0, atol=0.2)
+
+
+def test_half_a_person_ends_where_they_are_cut(style):
+    pose = synthetic_pose(feet=(160.0, 300.0), height=260.0)
+    score = pose.score.copy()
+    legs = [
+        i for i, name in enumerate(pose.skeleton.points) if any(w in name for w in ("knee", "ankle", "heel", "foot"))
+    ]
+    score[legs] = 0
+    box = pose.bbox.copy()
+    box[3] = 239  # the picture's last row
+    track = Track(0, tuple(range(5)), (replace(pose, score=score, bbox=box),) * 5)
+    (sprite, *_) = drawn(style, track)
+    bottom = sprite.affine[1, 2] + (len(sprite.rgba) - 1) * sprite.affine[1, 1]
+    assert 238 <= bottom < 300
+
+
+def test_a_frame_that_was_not_prepared_is_drawn_all_the_same(style):
+    track = synthetic_track(length=3)
+    identity = synthetic_identity(1)
+    prepared = style.prepare(identity, track, ())
+    (sprite,) = style.render([RenderRequest(identity, prepared, track.poses[0], 77, Fraction(3), 200.0, 1.0)])
+    assert sprite.rgba[..., 3].any()
+
+
+def test_the_face_reaches_the_generator(style):
+    track = synthetic_track(length=1)
+    face = Expression(blink_l=1.0, aa=0.5, gaze_y=-1.0, confidence=0.25)
+    prepared = style.prepare(synthetic_identity(1), Track(0, (0,), (replace(track.poses[0], expression=face),)), ())
+    assert prepared["expression"][0].tolist() == [0.5, 0, 0.25, 0, 0, 0, 0, 0, 0, -0.5]
+
+
+def test_people_are_told_apart_while_avatars_last(style):
+    people = [synthetic_identity(seed) for seed in range(7)]
+    names = style.cast(people)
+    assert sorted(names[:3]) == sorted(name for name, _ in AVATARS)
+    assert sorted(names.count(name) for name, _ in AVATARS) == [2, 2, 3]
+
+
+@pytest.mark.parametrize("wanted", [name for name, _ in AVATARS])
+def test_the_avatar_is_the_one_that_is_most_like_the_person(style, wanted):
+    traits = dict(AVATARS)[wanted]
+    seen = Traits(**{name: Trait(value, 0.9) for name, value in traits.items() if name != "head_to_height"})
+    for seed in range(5):
+        assert style.cast([replace(synthetic_identity(seed), traits=seen)]) == [wanted]
+
+
+def test_the_user_chooses(weights, style):
+    people = [synthetic_identity(seed) for seed in range(3)]
+    assert made(weights, "momo").cast(people)[0] == "Momo"
+    assert made(weights, "Kei", "Kei", "Kei").cast(people) == ["Kei"] * 3
+    pinned = [replace(people[0], avatar="rin"), *people[1:]]
+    assert made(weights, "Kei", "Momo").cast(pinned)[:2] == ["Rin", "Momo"]
+    with pytest.raises(UsageError, match="Otto") as caught:
+        made(weights, "Otto").cast(people)
+    assert "Rin, Kei, Momo" in caught.value.hint
+
+
+def test_who_is_longest_on_the_screen_chooses_first(style, weights):
+    assert isinstance(style, CastingStyle)
+    people = [synthetic_identity(seed) for seed in range(2)]
+    tracks = [synthetic_track(length=3, id=0), synthetic_track(length=9, id=1)]
+    short, long = _with_avatars(made(weights, "Kei", "Momo"), people, tracks)
+    assert (long.avatar, short.avatar) == ("Kei", "Momo")
+
+
+def test_the_cast_file_keeps_avatars(tmp_path):
+    people = [replace(synthetic_identity(0), avatar="Rin"), synthetic_identity(1)]
+    write_cast(tmp_path / "cast.toml", people, [synthetic_track(), synthetic_track(id=1)], Fraction(25))
+    assert [person.avatar for person in read_cast(tmp_path / "cast.toml")] == ["Rin", ""]
+
+
+def test_the_palette_colours_the_picture(style):
+    identity = synthetic_identity(1)
+    other = replace(identity, palette=synthetic_identity(2).palette)
+    track = synthetic_track(length=1)
+    one, two = drawn(style, track, identity)[0].rgba, drawn(style, track, other)[0].rgba
+    assert np.array_equal(one[..., 3], two[..., 3])
+    assert np.abs(one[..., :3].astype(int) - two[..., :3]).mean() > 1
