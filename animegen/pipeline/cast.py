@@ -28,11 +28,14 @@ from animegen.pose.files import load_npz
 from animegen.pose.sides import repair_sides
 from animegen.pose.smooth import extend_runs, fill_gaps, smooth_track
 from animegen.protocols import CastingStyle, Style
-from animegen.tracking import keep_longest, track_clip
+from animegen.tracking import fill_hidden, keep_longest, track_clip
 from animegen.types import Crop, Float32Array, Identity, Pose, Prepared, Track
 
 GAP_SECONDS = Fraction(1, 2)
 """A person unseen for no longer than this keeps moving: the poses between are interpolated."""
+
+HIDDEN_SECONDS = Fraction(6)
+"""A person hidden behind another for no longer than this is drawn behind that person."""
 
 LEAD_SECONDS = Fraction(1, 5)
 """How much longer than found a person is drawn at either end: nobody appears or vanishes in full view."""
@@ -93,19 +96,22 @@ def _people(run: Run) -> tuple[Person, ...]:
     style = run.stages.style()
     identities = _identities(run, style, tracks, crops)
     run.check()
-    smooth = [_smoothed(run, track) for track in tracks]
+    rate = run.video.info.rate
+    steady = [fill_gaps(repair_sides(track), round(rate * GAP_SECONDS)) for track in tracks]
+    hidden = fill_hidden(steady, round(rate * HIDDEN_SECONDS))
+    smooth = [_smoothed(run, track) for track, _ in hidden]
+    orders = _orders(smooth, [fronts for _, fronts in hidden], rate)
     prepared = _prepare(run, style, identities, smooth, [crops[track.id] for track in tracks])
     return tuple(
-        Person(identity, ready, track, _smooth_order(track, run.video.info.rate), _places(track, slots[track.id]))
-        for identity, ready, track in zip(identities, prepared, smooth, strict=True)
+        Person(identity, ready, track, order, _places(track, slots[track.id]))
+        for identity, ready, track, order in zip(identities, prepared, smooth, orders, strict=True)
     )
 
 
 def _smoothed(run: Run, track: Track) -> Track:
-    """A track with left and right put right, without short gaps, jitter and late starts, by its frames' true times."""
+    """A track without jitter and late starts, by its frames' true times."""
     rate = run.video.info.rate
-    whole = fill_gaps(repair_sides(track), round(rate * GAP_SECONDS))
-    smooth = smooth_track(whole, rate, [run.video.timeline.time(index) for index in whole.frame_indices])
+    smooth = smooth_track(track, rate, [run.video.timeline.time(index) for index in track.frame_indices])
     return extend_runs(smooth, max(1, round(rate * LEAD_SECONDS)), run.segments[0].start, run.segments[-1].stop)
 
 
@@ -175,9 +181,7 @@ def _spread(indices: Sequence[int]) -> tuple[int, ...]:
     return tuple(indices[i] for i in np.linspace(0, len(indices) - 1, CROPS_PER_TRACK).round().astype(int))
 
 
-def _identities(
-    run: Run, style: Style, tracks: Sequence[Track], crops: Mapping[int, Sequence[Crop]]
-) -> list[Identity]:
+def _identities(run: Run, style: Style, tracks: Sequence[Track], crops: Mapping[int, Sequence[Crop]]) -> list[Identity]:
     """Everyone's identity as ``cast.toml`` has it; the file is written first where there is none."""
     if not run.job.cast.exists():
         preserver = run.stages.identity_preserver()
@@ -235,9 +239,23 @@ def _places(track: Track, slots: Mapping[int, int]) -> tuple[int | None, ...]:
     return tuple(slots.get(index) for index in track.frame_indices)
 
 
-def _smooth_order(track: Track, rate: Fraction) -> tuple[float, ...]:
+def _orders(tracks: Sequence[Track], hidden: Sequence[Mapping[int, int]], rate: Fraction) -> list[tuple[float, ...]]:
+    """Everyone's depth order per pose; ``hidden`` has by frame the position of the track behind which one must be."""
+    smooth = [_smooth_order(track, rate) for track in tracks]
+    at = [dict(zip(track.frame_indices, order, strict=True)) for track, order in zip(tracks, smooth, strict=True)]
+    return [
+        tuple(
+            min(own, at[fronts[index]][index] - 1.0) if index in fronts else own
+            for index, own in zip(track.frame_indices, order, strict=True)
+        )
+        for track, order, fronts in zip(tracks, smooth, hidden, strict=True)
+    ]
+
+
+def _smooth_order(track: Track, rate: Fraction) -> list[float]:
     raw = np.array([depth_order(pose) for pose in track.poses])
-    return tuple(gaussian_filter1d(raw, float(rate) * ORDER_SECONDS, mode="nearest").tolist())
+    smooth: list[float] = gaussian_filter1d(raw, float(rate) * ORDER_SECONDS, mode="nearest").tolist()
+    return smooth
 
 
 def _plates(run: Run) -> PlateSet:
