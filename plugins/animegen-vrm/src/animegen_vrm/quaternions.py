@@ -1,4 +1,4 @@
-"""Unit quaternions x y z w, in arrays whose last axis is 4. Of a product, as of matrices, the right factor turns first."""
+"""Unit quaternions x y z w, in arrays whose last axis is 4. In a product the right factor turns first, as in matrices."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from types import MappingProxyType
 
 import numpy as np
@@ -265,7 +266,7 @@ class Rig:
                 drivers.append(self._index[bone])
         for side in ("left", "right"):
             for bone in (f"{side}Foot", f"{side}Toes"):
-                corners = sole_points(self.avatar, self.rest, bone)
+                corners = foot_points(self.avatar, self.rest, bone)
                 points.extend((*corner, 0.0) for corner in corners)
                 drivers.extend([self._index[bone]] * len(corners))
         return np.asarray(points, np.float32).reshape(-1, 4), drivers
@@ -283,17 +284,13 @@ def bound_vertices(avatar: Avatar, rest: Float32Array, nodes: set[int]) -> Float
     return np.concatenate(found)
 
 
-def sole_points(avatar: Avatar, rest: Float32Array, bone: str) -> Float64Array:
-    """Corners of the sole under a foot or toe bone at rest, f64 [C, 3]; where it has no skin the bone's own place."""
+def foot_points(avatar: Avatar, rest: Float32Array, bone: str) -> Float64Array:
+    """The outermost points of what hangs on a foot or toe bone at rest, f64 [C, 3]; of nothing the bone's own place."""
     if bone not in avatar.humanoid:
         return np.zeros((0, 3))
     node = avatar.humanoid[bone]
     vertices = bound_vertices(avatar, rest, {node})
     if not len(vertices):
         return rest[node, :3, 3][None].astype(np.float64)
-    height = np.ptp(vertices[:, 1])
-    sole = vertices[vertices[:, 1] <= vertices[:, 1].min() + 0.15 * height + 0.002]
-    ends = [sole[np.argmax(sole @ direction)] for direction in np.array([(0, 0, 1), (0, 0, -1), (1, 0, 0), (-1, 0, 0)])]
-    corners = np.stack(ends)
-    corners[:, 1] = sole[:, 1].min()
-    return corners
+    around = np.array([direction for direction in product((-1.0, 0.0, 1.0), repeat=3) if any(direction)])
+    return vertices[np.unique((vertices @ around.T).argmax(axis=0))]
