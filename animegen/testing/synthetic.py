@@ -121,18 +121,25 @@ def synthetic_frame(
 
 def _paint(image: Uint8Array, pose: Pose, identity: Identity) -> None:
     """Draw the limbs of a pose as thick lines: legs, then the upper body, then the head."""
-    rows, columns = np.indices(image.shape[:2], np.float64)
-    grid = np.stack([columns, rows], axis=-1)
     radius = 0.03 * float(pose.bbox[3] - pose.bbox[1])
     limbs = [(a, b) for a, b in pose.skeleton.edges if min(pose.score[a], pose.score[b]) > 0]
     for names, part in ((("knee", "ankle", "foot"), "lower"), (("shoulder", "elbow", "wrist", "hip"), "upper")):
         rgb = lab_to_rgb(getattr(identity.palette, part).lab)
         for a, b in limbs:
             if any(name in pose.skeleton.points[b] for name in names):
-                image[_near(grid, pose.xy[a], pose.xy[b]) < radius] = rgb
+                _stroke(image, pose.xy[a], pose.xy[b], radius, rgb)
     if "nose" in pose.skeleton.points:
         nose = pose.xy[pose.skeleton.index("nose")]
-        image[_near(grid, nose, nose) < 2.2 * radius] = lab_to_rgb(identity.palette.skin.lab)
+        _stroke(image, nose, nose, 2.2 * radius, lab_to_rgb(identity.palette.skin.lab))
+
+
+def _stroke(image: Uint8Array, start: Float32Array, end: Float32Array, radius: float, rgb: Uint8Array) -> None:
+    """Colour every pixel nearer than ``radius`` to a line segment."""
+    size = image.shape[1::-1]
+    left, top = np.clip(np.floor(np.minimum(start, end) - radius), 0, size).astype(int)
+    right, bottom = np.clip(np.ceil(np.maximum(start, end) + radius) + 1, 0, size).astype(int)
+    grid = np.stack(np.meshgrid(np.arange(left, right), np.arange(top, bottom)), axis=-1).astype(np.float64)
+    image[top:bottom, left:right][_near(grid, start, end) < radius] = rgb
 
 
 def _near(grid: Float64Array, start: Float32Array, end: Float32Array) -> Float64Array:
