@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from animegen.hookspecs import hookimpl
-from animegen.protocols import DoctorCheck
+from animegen.protocols import DoctorCheck, StyleSpec
 
 if TYPE_CHECKING:
     import click
@@ -18,6 +18,19 @@ def animegen_register_commands(cli: click.Group) -> None:
     from animegen_vrm.cli import vrm
 
     cli.add_command(vrm)
+
+
+@hookimpl
+def animegen_styles() -> Iterable[StyleSpec]:
+    """Announces the style."""
+    from animegen_vrm.options import VrmOptions
+
+    yield StyleSpec(
+        name="vrm",
+        summary="VRM avatars of your own, given with --set avatar=FILE.vrm",
+        factory="animegen_vrm.style:make_style",
+        options=VrmOptions,
+    )
 
 
 @hookimpl

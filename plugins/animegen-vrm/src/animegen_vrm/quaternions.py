@@ -1,4 +1,4 @@
-"""Unit quaternions x y z w, in arrays whose last axis is 4. In a product the right factor turns first, as in matrices."""
+"""Unit quaternions x y z w, in arrays whose last axis is 4. In a product the right factor turns first."""
 
 from __future__ import annotations
 

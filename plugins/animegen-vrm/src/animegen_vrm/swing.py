@@ -78,6 +78,14 @@ class SpringChains:
 
         return self._move(posed, force)
 
+    def hold(self, posed: Posed, tails: Float32Array) -> Posed:
+        """The pose with its springs as they once hung: ``tails`` f32 [S, 3] of the same pose."""
+
+        def force(level: _Level, heads: Float32Array, _: Float32Array) -> Float32Array:
+            return tails[level.slots] - heads
+
+        return self._move(posed, force)[0]
+
     def _move(
         self, posed: Posed, force: Callable[[_Level, Float32Array, Float32Array], Float32Array]
     ) -> tuple[Posed, Float32Array]:

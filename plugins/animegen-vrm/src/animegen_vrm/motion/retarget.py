@@ -60,11 +60,16 @@ class Take:
 
 def retarget(take: Take) -> Motion:
     """The take as poses of any humanoid; it starts over the origin and faces +Z."""
+    return as_motion(take, aim_limbs(take))
+
+
+def aim_limbs(take: Take) -> dict[str, Float64Array]:
+    """World rotations of the humanoid's bones since the T-pose, f64 [F, 4]: limbs point where the take's do."""
     turns = {bone: turn.copy() for bone, turn in take.turns.items()}
     for side, outward in _SIDES.items():
         _aim_leg(take, turns, side)
         _aim_arm(take, turns, side, outward)
-    return as_motion(take, turns)
+    return turns
 
 
 def as_motion(take: Take, turns: Mapping[str, Float64Array]) -> Motion:
@@ -77,7 +82,7 @@ def as_motion(take: Take, turns: Mapping[str, Float64Array]) -> Motion:
     hips[:, 1] -= floor
     straight = q.inverse(_heading(turns["hips"][0]))
     turns = {bone: q.multiply(straight, turn) for bone, turn in turns.items()}
-    local = {bone: _local(turns, bone) for bone in BONES if bone in turns}
+    local = local_turns(turns)
     local |= _still_fingers(take.name, local)
     return Motion(
         take.name,
@@ -87,6 +92,11 @@ def as_motion(take: Take, turns: Mapping[str, Float64Array]) -> Motion:
         q.rotate(straight, hips).astype(np.float32),
         clearance.astype(np.float32),
     )
+
+
+def local_turns(turns: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
+    """Rotations of bones relative to the nearest ancestor that turns, as BodyPose has them, from those in the world."""
+    return {bone: _local(turns, bone) for bone in BONES if bone in turns}
 
 
 def _local(turns: Mapping[str, Float64Array], bone: str) -> Float64Array:
