@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 
@@ -15,5 +14,5 @@ class VrmOptions:
     than people, from the start again. ``colours``: ``own`` those of the files, ``person`` those of the person.
     """
 
-    avatar: tuple[Path, ...] = ()
+    avatar: tuple[str, ...] = ()
     colours: Literal["own", "person"] = "own"

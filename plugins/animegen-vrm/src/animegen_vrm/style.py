@@ -90,7 +90,7 @@ class VrmStyle:
 
     def __init__(self, options: VrmOptions) -> None:
         self._own_colours = options.colours == "own"
-        self._players = {str(path): _Player(path) for path in options.avatar}
+        self._players = {name: _Player(Path(name)) for name in options.avatar}
         self._renderer: Renderer | None = None
         self._models: dict[str, Model] = {}
 
