@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,15 +16,14 @@ from torch.nn import functional
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.config import EXPRESSION
 from animegen.avatar.data import Dataset, Sample
+from animegen.avatar.layers import SHADES
+from animegen.avatar.recipes import DEFAULT_AUGMENTATIONS
 from animegen.types import Float32Array, Skeleton
-
-AUGMENTATIONS = ("flip", "turn", "noise", "dropout")
-"""``flip`` mirrors picture and labels; ``turn`` rotates, scales and shifts; ``noise`` moves points a little;
-``dropout`` hides depth, faces, finger tips or single points, as pose backends do."""
 
 _TURN_SHARE = 0.4
 _TURN_DEGREES, _TURN_SCALE, _TURN_SHIFT = 20.0, 0.12, 0.05
 _POINT_NOISE, _DEPTH_NOISE = 0.003, 0.012
+_SHADE_GAIN = 0.1
 _NO_DEPTH, _NO_FACE, _NO_TIPS, _NO_POINT = 0.1, 0.06, 0.5, 0.02
 _FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "mouth_left", "mouth_right")
 _BLINK_L, _BLINK_R, _GAZE_X = (EXPRESSION.index(name) for name in ("blink_l", "blink_r", "gaze_x"))
@@ -40,14 +40,23 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        pose = PoseBatch(*(t.to(device, non_blocking=True) for t in (self.pose.xy, self.pose.z, self.pose.score)))
-        return Batch(self.truth.to(device, non_blocking=True), pose, self.avatar.to(device), self.expression.to(device))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> Batch:
+        """The same batch in memory that a CUDA device copies from by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        pose = PoseBatch(change(self.pose.xy), change(self.pose.z), change(self.pose.score))
+        return Batch(change(self.truth), pose, change(self.avatar), change(self.expression))
 
 
 class BatchSource:
     """Makes batch number n of a training: a function of the dataset, the seed and n alone.
 
-    ``rank`` and ``world`` split each batch of ``size`` over processes; ``augment`` names some of ``AUGMENTATIONS``.
+    ``augment`` names some of :data:`animegen.avatar.recipes.AUGMENTATIONS`; only the first ``samples`` of the dataset
+    are drawn from (default: all). ``rank`` and ``world`` split each batch of ``size`` over processes: together they get
+    the batch that one process would get.
     """
 
     def __init__(
@@ -56,43 +65,79 @@ class BatchSource:
         *,
         size: int,
         seed: int,
-        augment: Sequence[str] = AUGMENTATIONS,
+        augment: Sequence[str] = DEFAULT_AUGMENTATIONS,
+        samples: int | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.data, self.size, self.seed, self.augment = data, size, seed, frozenset(augment)
+        self.samples = len(data) if samples is None else samples
         self.rank, self.world = rank, world
 
     def batch(self, number: int, stage: int) -> Batch:
         """Batch ``number`` (from 0) for a stage: this process's share of it."""
         rng = np.random.default_rng((self.seed, number))
-        indices = rng.integers(len(self.data), size=self.size)[self.rank :: self.world]
-        rng = np.random.default_rng((self.seed, number, self.rank, 1))
+        indices = rng.integers(self.samples, size=self.size)[self.rank :: self.world]
+        draws = _Draws(np.random.default_rng((self.seed, number, 0, 1)), self.size, self.rank, self.world)
         samples = [self.data[int(i)] for i in indices]
         truth = _pictures(samples, stage)
         labels = _Labels.of(samples, self.data.header.size)
         skeleton = self.data.header.skeleton
         if "flip" in self.augment:
-            _flip(rng, truth, labels, skeleton)
+            _flip(draws, truth, labels, skeleton)
         if "turn" in self.augment:
-            _turn(rng, truth, labels)
+            _turn(draws, truth, labels)
         if "noise" in self.augment:
-            labels.xy += rng.normal(scale=_POINT_NOISE, size=labels.xy.shape).astype(np.float32)
-            labels.z += rng.normal(scale=_DEPTH_NOISE, size=labels.z.shape).astype(np.float32)
+            labels.xy += draws.normal(_POINT_NOISE, *labels.xy.shape[1:]).astype(np.float32)
+            labels.z += draws.normal(_DEPTH_NOISE, *labels.z.shape[1:]).astype(np.float32)
         if "dropout" in self.augment:
-            _drop(rng, labels, skeleton)
+            _drop(draws, labels, skeleton)
+        if "shade" in self.augment:
+            _shade(draws, truth)
         return labels.batch(truth)
 
-    def batches(self, first: int, last: int, stage: int) -> Iterator[Batch]:
-        """Batches ``first`` up to, without, ``last``; the next ones are made while one is used."""
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-            waiting: list[Future[Batch]] = []
+    def batches(self, first: int, last: int, stage: int, *, loaders: int = 1, pinned: bool = False) -> Iterator[Batch]:
+        """Batches ``first`` up to, without, ``last``, in order; ``loaders`` threads make the next ones meanwhile."""
+
+        def make(number: int) -> Batch:
+            batch = self.batch(number, stage)
+            return batch.pinned() if pinned else batch
+
+        # several loaders would fight over the processors if each of their operations took all of them
+        alone = (lambda: None) if loaders == 1 else (lambda: torch.set_num_threads(1))
+        pool = ThreadPoolExecutor(loaders, thread_name_prefix="batches", initializer=alone)
+        waiting: deque[Future[Batch]] = deque()
+        try:
             for number in range(first, last):
-                waiting.append(pool.submit(self.batch, number, stage))
-                if len(waiting) > 2:
-                    yield waiting.pop(0).result()
-            for future in waiting:
-                yield future.result()
+                waiting.append(pool.submit(make, number))
+                if len(waiting) > loaders + 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """Random numbers for one process's share of a batch: drawn for the whole batch, so that splitting changes none."""
+
+    rng: np.random.Generator
+    size: int
+    rank: int
+    world: int
+
+    def random(self, *shape: int) -> NDArray[np.float64]:
+        """From 0 up to 1, [share, *shape]."""
+        return self.rng.random((self.size, *shape))[self.rank :: self.world]
+
+    def uniform(self, reach: float, *shape: int) -> NDArray[np.float64]:
+        """From -reach to reach, [share, *shape]."""
+        return self.rng.uniform(-reach, reach, (self.size, *shape))[self.rank :: self.world]
+
+    def normal(self, scale: float, *shape: int) -> NDArray[np.float64]:
+        """Around 0, [share, *shape]."""
+        return self.rng.normal(scale=scale, size=(self.size, *shape))[self.rank :: self.world]
 
 
 def plain_batch(data: Dataset, indices: Sequence[int], stage: int) -> Batch:
@@ -134,9 +179,9 @@ class _Labels:
         return Batch(truth, pose, torch.from_numpy(self.avatar), torch.from_numpy(self.expression))
 
 
-def _flip(rng: np.random.Generator, truth: Tensor, labels: _Labels, skeleton: Skeleton) -> None:
+def _flip(draws: _Draws, truth: Tensor, labels: _Labels, skeleton: Skeleton) -> None:
     """Mirror half of the batch in place: left becomes right."""
-    chosen = rng.random(len(labels.xy)) < 0.5
+    chosen = draws.random() < 0.5
     where = torch.from_numpy(chosen)
     truth[where] = truth[where].flip(-1)
     order = np.arange(len(skeleton))
@@ -151,13 +196,13 @@ def _flip(rng: np.random.Generator, truth: Tensor, labels: _Labels, skeleton: Sk
     labels.expression[chosen] = faces
 
 
-def _turn(rng: np.random.Generator, truth: Tensor, labels: _Labels) -> None:
+def _turn(draws: _Draws, truth: Tensor, labels: _Labels) -> None:
     """Rotate, scale and shift some of the batch around the canvas's middle, in place."""
     count = len(labels.xy)
-    chosen = rng.random(count) < _TURN_SHARE
-    angle = np.radians(rng.uniform(-_TURN_DEGREES, _TURN_DEGREES, count)) * chosen
-    scale = np.exp(rng.uniform(-_TURN_SCALE, _TURN_SCALE, count) * chosen)
-    shift = rng.uniform(-_TURN_SHIFT, _TURN_SHIFT, (count, 2)) * chosen[:, None]
+    chosen = draws.random() < _TURN_SHARE
+    angle = np.radians(draws.uniform(_TURN_DEGREES)) * chosen
+    scale = np.exp(draws.uniform(_TURN_SCALE) * chosen)
+    shift = draws.uniform(_TURN_SHIFT, 2) * chosen[:, None]
     forward = np.empty((count, 2, 2))
     forward[:, 0, 0] = forward[:, 1, 1] = np.cos(angle) * scale
     forward[:, 0, 1] = -np.sin(angle) * scale
@@ -176,12 +221,20 @@ def _turn(rng: np.random.Generator, truth: Tensor, labels: _Labels) -> None:
         truth[where] = functional.grid_sample(picked, grid, align_corners=False)
 
 
-def _drop(rng: np.random.Generator, labels: _Labels, skeleton: Skeleton) -> None:
+def _drop(draws: _Draws, labels: _Labels, skeleton: Skeleton) -> None:
     """Hide what a pose backend may not know, in place."""
-    count = len(labels.z)
-    labels.z[rng.random(count) < _NO_DEPTH] = 0
+    labels.z[draws.random() < _NO_DEPTH] = 0
     face = np.array([name in _FACE for name in skeleton.points])
-    labels.score[(rng.random(count) < _NO_FACE)[:, None] & face] = 0
+    labels.score[(draws.random() < _NO_FACE)[:, None] & face] = 0
     tips = np.array([name.endswith("_tip") for name in skeleton.points])
-    labels.score[(rng.random(count) < _NO_TIPS)[:, None] & tips] = 0
-    labels.score[rng.random(labels.score.shape) < _NO_POINT] = 0
+    labels.score[(draws.random() < _NO_TIPS)[:, None] & tips] = 0
+    labels.score[draws.random(len(skeleton)) < _NO_POINT] = 0
+
+
+def _shade(draws: _Draws, truth: Tensor) -> None:
+    """Lighten or darken each part, in place.
+
+    A gain and no gamma: planes are coverage times shade, so a gain leaves edges where they are and a gamma would not.
+    """
+    gains = torch.from_numpy(np.exp(draws.uniform(_SHADE_GAIN, truth[:, SHADES].shape[1])).astype(np.float32))
+    truth[:, SHADES] = (truth[:, SHADES] * gains[..., None, None]).clamp_max(1)

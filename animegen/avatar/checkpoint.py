@@ -49,9 +49,12 @@ def load_generator(path: Path) -> tuple[Generator, list[dict[str, Any]]]:
             f"{path} is not an avatar generator: its format is {metadata.get('format')!r}, expected {FORMAT!r}",
             "`animegen train avatar` writes such a file",
         )
-    generator = Generator(AvatarConfig.from_json(metadata["config"]))
+    try:
+        generator = Generator(AvatarConfig.from_json(metadata.get("config", "")))
+        avatars: list[dict[str, Any]] = json.loads(metadata.get("avatars", ""))
+    except ValueError as error:
+        raise WeightsError(f"{path} is damaged: its metadata: {error}", "fetch or make it again") from error
     restore(generator, tensors, path)
-    avatars: list[dict[str, Any]] = json.loads(metadata["avatars"])
     return generator, avatars
 
 

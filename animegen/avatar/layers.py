@@ -37,7 +37,8 @@ def colour_layers(layers: Uint8Array, palette: Float32Array) -> Uint8Array:
     mix[ALPHA, 3] = 1.0
     rgba = layers.astype(np.float32) @ mix
     np.minimum(rgba[..., :3], rgba[..., 3:], out=rgba[..., :3])
-    return np.rint(rgba).astype(np.uint8)
+    coloured: Uint8Array = np.rint(rgba).astype(np.uint8)
+    return coloured
 
 
 def part_masks(layers: Uint8Array) -> Uint8Array:

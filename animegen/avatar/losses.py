@@ -27,7 +27,7 @@ class Reconstruction:
     """The sum to descend, and its terms for the log."""
 
     total: Tensor
-    terms: Mapping[str, float]
+    terms: Mapping[str, Tensor]
 
 
 def reconstruction_loss(
@@ -40,7 +40,7 @@ def reconstruction_loss(
     """
     largest = max(drawn)
     total = truth.new_zeros(())
-    terms: dict[str, float] = {}
+    terms: dict[str, Tensor] = {}
     for stage, layers in drawn.items():
         target = functional.avg_pool2d(truth, largest // stage) if stage < largest else truth
         weight = _focus(pose, skeleton, stage)
@@ -51,7 +51,7 @@ def reconstruction_loss(
         ).mean()
         share = 1.0 if stage == largest else _LOWER_STAGE
         total = total + share * (plain + _EDGES * edges)
-        terms |= {f"plain{stage}": plain.item(), f"edges{stage}": edges.item()}
+        terms |= {f"plain{stage}": plain.detach(), f"edges{stage}": edges.detach()}
     return Reconstruction(total, terms)
 
 

@@ -122,8 +122,8 @@ class Grid(nn.Module):
         pose = pose + self.points(points)
         brought = self.up(below) if self.up is not None and below is not None else self.start
         x = self.brought(brought + pose, w)
-        refined: Tensor = self.refined(self.refine(x), w)
-        return x + refined
+        refined: Tensor = x + self.refined(self.refine(x), w)
+        return refined
 
     def draw(self, x: Tensor, below: Tensor | None) -> Tensor:
         """Layers before the sigmoid, [B, 10, 2 side, 2 side]: what this grid adds to the layers of the grid below."""

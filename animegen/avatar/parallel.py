@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from types import TracebackType
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
+
+from animegen.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +18,27 @@ class Workers:
 
     rank: int = 0
     world: int = 1
+    device: str = "cpu"
 
     @classmethod
     def from_environment(cls, device: str) -> Workers:
-        """Join the others as ``torchrun`` says in the environment; alone where it says nothing."""
-        world = int(os.environ.get("WORLD_SIZE", "1"))
-        if world == 1:
-            return cls()
+        """Join the others as ``torchrun`` says in the environment; alone where it says nothing.
+
+        Raises UsageError where CUDA is asked for and there is none, or fewer devices than processes.
+        """
+        world, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
         if device == "cuda":
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            if local >= torch.cuda.device_count():
+                raise UsageError(
+                    f"--device cuda: process {local} of this machine needs a CUDA device of its own, torch finds "
+                    f"{torch.cuda.device_count()}",
+                    "use --device cpu, or fewer processes",
+                )
+            torch.cuda.set_device(local)
+        if world == 1:
+            return cls(device=device)
         distributed.init_process_group("nccl" if device == "cuda" else "gloo")
-        return cls(distributed.get_rank(), world)
+        return cls(distributed.get_rank(), world, device)
 
     def __enter__(self) -> Workers:
         return self
@@ -34,6 +46,28 @@ class Workers:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.world > 1:
             distributed.destroy_process_group()
+
+    def share(self, whole: Tensor) -> Tensor:
+        """This process's part of a batch: every ``world``-th row."""
+        return whole[self.rank :: self.world]
+
+    def wait(self) -> None:
+        """Go on when every process is here."""
+        if self.world > 1:
+            distributed.barrier()
+
+    def any(self, mine: bool) -> bool:
+        """Whether it holds in any of the processes."""
+        return bool(mine) if self.world == 1 else self._agreed(int(mine), distributed.ReduceOp.MAX) > 0
+
+    def least(self, mine: int) -> int:
+        """The smallest of the processes' numbers."""
+        return mine if self.world == 1 else self._agreed(mine, distributed.ReduceOp.MIN)
+
+    def _agreed(self, mine: int, how: distributed.ReduceOp.RedOpType) -> int:
+        number = torch.tensor(mine, device=self.device)
+        distributed.all_reduce(number, how)
+        return int(number.item())
 
     @torch.no_grad()
     def same(self, network: nn.Module) -> None:

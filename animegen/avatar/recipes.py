@@ -1,29 +1,48 @@
-"""How a generator is trained: stages one after the other, each with its share of the images, batch and rate."""
+"""How a generator is trained: stages one after the other, each with its share of the images, batch and rate.
+
+Light on purpose: the command line reads names from here and imports nothing heavy.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from animegen.errors import UsageError
 
+AUGMENTATIONS = ("flip", "turn", "noise", "dropout", "shade")
+"""``flip`` mirrors picture and labels; ``turn`` rotates, scales and shifts; ``noise`` moves points a little;
+``dropout`` hides depth, faces, finger tips or single points, as pose backends do; ``shade`` makes each part a little
+lighter or darker: shade layers have no colours, so this is their colour augmentation. It is off where nobody asks for
+it, because the layers' linearity already serves every palette."""
+
+DEFAULT_AUGMENTATIONS = ("flip", "turn", "noise", "dropout")
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of training at one stage: ``share`` of all images, ``adversarial`` weight of the discriminator."""
+    """A stretch of training at one stage.
+
+    ``share`` of all images, ``adversarial`` weight of the discriminator, ``rate`` of Adam where it is not the recipe's;
+    with ``fade`` the stage is blended in over the stretch (Karras et al. 2018, section 2).
+    """
 
     stage: int
     share: float
     batch: int = 16
     adversarial: float = 0.0
+    rate: float | None = None
+    fade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """A named way to train. ``rate`` is Adam's, reached after ``warmup`` images and brought down as a cosine.
 
-    ``images`` is how long it takes where nothing else is asked for.
+    ``images`` is how long it takes and ``augment`` how data is varied where nothing else is asked for; ``clip`` the
+    largest norm of a gradient; ``ema`` what the averaged weights keep at each step.
     """
 
     name: str
@@ -34,6 +53,7 @@ class Recipe:
     final_rate: float = 0.05
     clip: float = 1.0
     ema: float = 0.998
+    augment: tuple[str, ...] = DEFAULT_AUGMENTATIONS
 
     @property
     def resolution(self) -> int:
@@ -41,13 +61,24 @@ class Recipe:
         return self.phases[-1].stage
 
     def limited_to(self, resolution: int) -> Recipe:
-        """The same recipe ending at a smaller stage: the shares of the phases left are scaled up to the whole."""
-        kept = [phase for phase in self.phases if phase.stage <= resolution]
-        if not kept or kept[-1].stage != resolution:
+        """The same recipe ending at a smaller stage, without the images of the later ones.
+
+        Raises UsageError where it has no such stage.
+        """
+        return self._only([phase for phase in self.phases if phase.stage <= resolution], resolution)
+
+    def beginning_at(self, stage: int) -> Recipe:
+        """The same recipe without the smaller stages, to train on what can draw already. Raises UsageError likewise."""
+        return self._only([phase for phase in self.phases if phase.stage >= stage], stage)
+
+    def _only(self, phases: list[Phase], stage: int) -> Recipe:
+        """These phases, which have to hold the stage, with their shares scaled up to the whole."""
+        if stage not in {phase.stage for phase in phases}:
             stages = ", ".join(str(stage) for stage in sorted({phase.stage for phase in self.phases}))
-            raise UsageError(f"recipe '{self.name}' has no stage of {resolution} px", f"it has {stages}")
-        total = sum(phase.share for phase in kept)
-        return replace(self, phases=tuple(replace(phase, share=phase.share / total) for phase in kept))
+            raise UsageError(f"recipe '{self.name}' has no stage of {stage} px", f"it has {stages}")
+        total = sum(phase.share for phase in phases)
+        images = round(self.images * total / sum(phase.share for phase in self.phases))
+        return replace(self, phases=tuple(replace(phase, share=phase.share / total) for phase in phases), images=images)
 
     def with_batch(self, batch: int) -> Recipe:
         """The same recipe with batches of one size in all phases."""
@@ -57,14 +88,23 @@ class Recipe:
         """The same recipe with the discriminator's weight in its last phase."""
         return replace(self, phases=(*self.phases[:-1], replace(self.phases[-1], adversarial=weight)))
 
-    def at(self, image: int, images: int) -> tuple[Phase, int]:
-        """The phase that image number ``image`` of ``images`` belongs to, and the image at which it ends."""
-        end = 0.0
+    def at(self, image: int, images: int) -> tuple[Phase, int, int]:
+        """The phase that image number ``image`` of ``images`` belongs to, and the images where it begins and ends."""
+        begin, end = 0, 0.0
         for phase in self.phases:
             end += phase.share
             if image < round(end * images):
-                return phase, round(end * images)
-        return self.phases[-1], images
+                return phase, begin, round(end * images)
+            begin = round(end * images)
+        return self.phases[-1], begin, max(images, begin + 1)
+
+    def rate_at(self, image: int, images: int) -> float:
+        """Adam's rate at image number ``image`` of ``images``."""
+        phase, _, _ = self.at(image, images)
+        rate = self.rate if phase.rate is None else phase.rate
+        warm = min(1.0, (image + 1) / self.warmup)
+        fall = self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * image / images))
+        return rate * warm * fall
 
 
 _ANIME_512 = Recipe(
@@ -76,9 +116,37 @@ _ANIME_512 = Recipe(
         Phase(256, 0.13),
         Phase(512, 0.13),
     ),
+    images=678_000,
+)
+
+_PUBLISHED_RATES = {4: 1e-3, 8: 1e-3, 16: 1e-3, 32: 1e-3, 64: 1e-3, 128: 8e-4, 256: 6e-4, 512: 2e-4}
+_PUBLISHED_BATCHES = {256: 14, 512: 6}
+_IMAGES_A_PHASE = 800_000
+
+
+def _grown(stages: Mapping[int, float]) -> tuple[Phase, ...]:
+    """Each stage blended in and then trained for as long again; the first one has nothing to be blended with."""
+    share = 1 / (2 * len(stages) - 1)
+    phases = [
+        Phase(stage, share, _PUBLISHED_BATCHES.get(stage, 16), rate=rate, fade=fade)
+        for stage, rate in stages.items()
+        for fade in (True, False)
+    ]
+    return tuple(phases[1:])
+
+
+_PSGAN_512 = Recipe(
+    "psgan-2018",
+    _grown(_PUBLISHED_RATES),
+    images=_IMAGES_A_PHASE * (2 * len(_PUBLISHED_RATES) - 1),
+    warmup=1,
+    final_rate=1.0,
+    clip=math.inf,
+    ema=0.999,
+    augment=(),
 )
 
 ANIME = _ANIME_512.limited_to(256)
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in (_ANIME_512,)})
-"""Recipes by name, up to the largest stage that each knows."""
+RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in (_ANIME_512, _PSGAN_512)})
+"""Recipes by name, up to the largest stage that each knows: published or ours."""

@@ -87,7 +87,9 @@ class RunFolder:
         try:
             found: dict[str, Any] = dict(json.loads(self.options.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{self.options} is damaged: {error}", "remove it, or begin anew with --restart") from error
+            raise InputError(
+                f"{self.options} is damaged: {error}", "remove it, or begin anew with --restart"
+            ) from error
         return found
 
 

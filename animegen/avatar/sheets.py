@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from animegen.jobs import artefact
 from animegen.types import Uint8Array
@@ -17,6 +18,12 @@ _CURVES = ("psnr", "iou")
 _PLOT = (640, 240)
 _MARGIN = 40
 _INK = (30, 30, 30)
+
+
+def pairs(truth: Tensor, drawn: Tensor) -> list[tuple[Uint8Array, Uint8Array]]:
+    """Truth and drawing, f32 [B, 4, s, s] premultiplied RGBA in 0..1, as pictures for :func:`write_grid`."""
+    both = [(rgba.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy() for rgba in (truth, drawn)]
+    return list(zip(*both, strict=True))
 
 
 def write_grid(folder: Path, images: int, pairs: Sequence[tuple[Uint8Array, Uint8Array]]) -> None:

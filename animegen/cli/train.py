@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+
+from animegen.avatar.recipes import AUGMENTATIONS, RECIPES
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from animegen.avatar.train import Progress
+    from animegen.avatar.recipes import Recipe
+    from animegen.avatar.train import Progress, TrainOptions
 
 _PATH = click.Path(path_type=Path)
-_AUGMENTATIONS = ("flip", "turn", "noise", "dropout")
+_DEFAULT_RESOLUTION = 256
 
 
 @click.group(name="train")
@@ -27,17 +31,25 @@ def command() -> None:
 @command.command()
 @click.argument("data", type=_PATH)
 @click.option("-o", "--output", "run", metavar="RUN", required=True, type=_PATH, help="Folder of the training.")
-@click.option("--config", type=click.Choice(["anime"]), default="anime", show_default=True, help="Recipe.")
+@click.option("--config", type=click.Choice(list(RECIPES)), default="anime", show_default=True, help="Recipe.")
 @click.option("--resolution", metavar="N", type=click.IntRange(min=4), help="Largest stage; default: at most DATA's.")
-@click.option("--images", metavar="N", type=click.IntRange(min=1), help="Length of the training; default: the recipe's.")
+@click.option("--begin-at", metavar="N", type=click.IntRange(min=4), help="Smallest stage, to train on from --init.")
+@click.option(
+    "--images", metavar="N", type=click.IntRange(min=1), help="Length of the training; default: the recipe's."
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Default: all processors.")
 @click.option("--seed", default=0, show_default=True, help="Draws the weights, batches and augmentations.")
 @click.option("--batch", metavar="N", type=click.IntRange(min=1), help="Pictures a step; default: the recipe's.")
-@click.option("--every", metavar="N", type=click.IntRange(min=1), default=4000, show_default=True, help="Images between checkpoints.")  # fmt: skip
+@click.option("--every", metavar="N", type=click.IntRange(min=1), default=4000, help="Images a checkpoint; 4000.")
 @click.option("--init", metavar="FILE", help="Weights to begin with: a file, or a name such as avatar-anime.")
-@click.option("--no-augment", multiple=True, type=click.Choice(_AUGMENTATIONS), help="Leave one out; several allowed.")
-@click.option("--adversarial", metavar="W", type=click.FloatRange(min=0), help="Weight of the discriminator in the last phase.")  # fmt: skip
+@click.option(
+    "--augment", multiple=True, type=click.Choice(AUGMENTATIONS), help="One beside the recipe's; several allowed."
+)
+@click.option("--no-augment", multiple=True, type=click.Choice(AUGMENTATIONS), help="Leave one out; several allowed.")
+@click.option(
+    "--adversarial", metavar="W", type=click.FloatRange(min=0), help="Weight of the discriminator, last phase."
+)
 @click.option("--restart", is_flag=True, help="Throw the training in RUN away and begin anew.")
 @click.option("--json", "as_json", is_flag=True, help="One line of figures a checkpoint, as JSON.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
@@ -50,7 +62,7 @@ def avatar(run: Path, *, as_json: bool, quiet: bool, **values: Any) -> None:
     from animegen.cli import console
     from animegen.errors import Cancelled
 
-    options = _options(run, **values)
+    options = _options(run, values)
 
     def tell(progress: Progress) -> None:
         if as_json:
@@ -71,40 +83,61 @@ def avatar(run: Path, *, as_json: bool, quiet: bool, **values: Any) -> None:
         click.echo(run / "avatar.safetensors")
 
 
-def _options(run: Path, **values: Any) -> Any:
-    import os
-
-    from animegen.avatar.data import Dataset
-    from animegen.avatar.recipes import RECIPES
+def _options(run: Path, values: dict[str, Any]) -> TrainOptions:
     from animegen.avatar.train import TrainOptions
 
-    recipe = RECIPES[values["config"]]
-    if values["resolution"] is None:
-        size = Dataset(values["data"]).header.size
-        values["resolution"] = max(phase.stage for phase in recipe.phases if phase.stage <= min(size, 256))
-    recipe = recipe.limited_to(values["resolution"])
-    if values["batch"] is not None:
-        recipe = recipe.with_batch(values["batch"])
-    if values["adversarial"] is not None:
-        recipe = recipe.with_adversarial(values["adversarial"])
-    device = values["device"]
-    if device == "auto":
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    recipe = _recipe(values)
+    left_out, added = values["no_augment"], values["augment"]
     return TrainOptions(
         data=values["data"],
         run=run,
         recipe=recipe,
         images=values["images"] or recipe.images,
         seed=values["seed"],
-        device=device,
-        threads=values["threads"] or os.cpu_count() or 1,
+        device=values["device"] if values["device"] != "auto" else _device(),
+        threads=values["threads"] or _processors(),
         every=values["every"],
-        augment=tuple(name for name in _AUGMENTATIONS if name not in values["no_augment"]),
-        init=None if values["init"] is None else Path(values["init"]),
+        augment=tuple(n for n in AUGMENTATIONS if n not in left_out and n in (*recipe.augment, *added)),
+        init=None if values["init"] is None else _weights(values["init"]),
         restart=values["restart"],
     )
+
+
+def _recipe(values: dict[str, Any]) -> Recipe:
+    """The recipe with what was asked for; up to the data's size, and to 256 px, where no resolution was."""
+    from animegen.avatar.data import Dataset
+
+    recipe = RECIPES[values["config"]]
+    resolution = values["resolution"]
+    if resolution is None:
+        most = min(Dataset(values["data"]).header.size, _DEFAULT_RESOLUTION)
+        resolution = max((phase.stage for phase in recipe.phases if phase.stage <= most), default=most)
+    recipe = recipe.limited_to(resolution)
+    if values["begin_at"] is not None:
+        recipe = recipe.beginning_at(values["begin_at"])
+    if values["batch"] is not None:
+        recipe = recipe.with_batch(values["batch"])
+    if values["adversarial"] is not None:
+        recipe = recipe.with_adversarial(values["adversarial"])
+    return recipe
+
+
+def _weights(name: str) -> Path:
+    """A file, or the file of a weight by name."""
+    from animegen.weights import fetch
+
+    return Path(name) if Path(name).exists() or name.endswith(".safetensors") else fetch(name)
+
+
+def _device() -> Literal["cpu", "cuda"]:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _processors() -> int:
+    """This process's share of the processors."""
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 @contextmanager

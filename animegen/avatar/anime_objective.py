@@ -1,0 +1,151 @@
+"""The recipe ``anime``: shade layers by reconstruction, and a discriminator on coloured avatars where wanted."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from animegen.avatar.batches import Batch
+from animegen.avatar.checkpoint import load_generator, save_generator
+from animegen.avatar.conditioning import PoseBatch
+from animegen.avatar.config import AvatarConfig
+from animegen.avatar.discriminator import Discriminator, coloured
+from animegen.avatar.losses import reconstruction_loss
+from animegen.avatar.network import Generator
+from animegen.avatar.objective import Learner, Moment, Setting, Trial, follow
+from animegen.avatar.precision import has_bfloat16
+from animegen.avatar.sheets import pairs
+
+_GENERATOR_BETAS, _CRITIC_BETAS = (0.9, 0.99), (0.0, 0.99)
+_R1_EVERY, _R1_WEIGHT = 16, 1.0
+_DRAWN_AT_ONCE = 16
+
+
+class AnimeObjective:
+    """Trains :class:`animegen.avatar.network.Generator`, in bfloat16 where the device has it."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting, self._device = setting, setting.device
+        self._half = torch.bfloat16 if has_bfloat16(setting.device) else None
+        recipe, header = setting.recipe, setting.header
+        config = AvatarConfig(header.skeleton, len(header.avatars), largest_stage=recipe.resolution)
+        self.generator = Generator(config)
+        if setting.init is not None:
+            self._start_from(setting.init)
+        self._place(self.generator)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self._generator = Learner(self.generator, setting.workers, betas=_GENERATOR_BETAS, clip=recipe.clip)
+        self.discriminator: Discriminator | None = None
+        self._critic: Learner | None = None
+        if recipe.phases[-1].adversarial:
+            self.discriminator = Discriminator(config, recipe.resolution)
+            self._place(self.discriminator)
+            self._critic = Learner(self.discriminator, setting.workers, betas=_CRITIC_BETAS, clip=recipe.clip)
+
+    def _place(self, network: nn.Module) -> None:
+        network.to(self._device)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _start_from(self, path: Path) -> None:
+        """Take over what fits of another generator's weights: grids it has, avatars of the same names."""
+        other, avatars = load_generator(path)
+        own = self.generator.state_dict()
+        taken = {
+            name: value for name, value in other.state_dict().items()
+            if name in own and own[name].shape == value.shape and not name.startswith("avatars.")
+        }  # fmt: skip
+        latents = own["avatars.weight"].clone()
+        if other.config.latent == self.generator.config.latent:
+            rows = {entry["name"]: row for row, entry in enumerate(avatars)}
+            for row, entry in enumerate(self._setting.header.avatars):
+                if entry.name in rows:
+                    latents[row] = other.avatars.weight[rows[entry.name]].detach()
+        self.generator.load_state_dict({**own, **taken, "avatars.weight": latents})
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The generator, its average, and the discriminator where the recipe has one."""
+        judge = {} if self.discriminator is None else {"discriminator": self.discriminator}
+        return {"generator": self.generator, "average": self.average, **judge}
+
+    @property
+    def optimisers(self) -> Mapping[str, torch.optim.Adam]:
+        """The generator's and, where there is one, the discriminator's."""
+        critic = {} if self._critic is None else {"critic": self._critic.optimiser}
+        return {"optimiser": self._generator.optimiser, **critic}
+
+    def step(self, batch: Batch, moment: Moment) -> Mapping[str, Tensor]:
+        """Draw the phase's stage and the one below it, and bring both nearer to the render."""
+        phase = moment.phase
+        with self._autocast():
+            latent = self.generator.avatars(batch.avatar)
+            drawn = self.generator(batch.pose, latent, batch.expression, [phase.stage // 2, phase.stage])
+        layers = {stage: planes.float() for stage, planes in drawn.items()}
+        loss = reconstruction_loss(layers, batch.truth, batch.pose, self.generator.config.skeleton)
+        total, terms = loss.total, dict(loss.terms)
+        if phase.adversarial and self._critic is not None:
+            colours = torch.rand(phase.batch, 6, 3, generator=moment.random())
+            palette = self._setting.workers.share(colours).to(self._device)
+            fake = coloured(layers[phase.stage], palette)
+            terms["judge"] = self._judge(self._critic, batch, fake.detach(), coloured(batch.truth, palette), moment)
+            with self._autocast():
+                fooled = functional.softplus(-self._critic.network(fake, batch.pose, batch.avatar)).mean().float()
+            total = total + phase.adversarial * fooled
+            terms["fooled"] = fooled.detach()
+        self._generator.descend(total, moment.rate)
+        follow(self.average, self.generator, keep=self._setting.recipe.ema, step=moment.step)
+        return terms
+
+    def _judge(self, critic: Learner, batch: Batch, fake: Tensor, real: Tensor, moment: Moment) -> Tensor:
+        """One step of the discriminator: non-saturating logistic loss, with R1 every few steps (Karras et al. 2020)."""
+        lazy = moment.step % _R1_EVERY == 0
+        real.requires_grad_(lazy)
+        with self._autocast(enabled=not lazy):
+            seen = critic.network(real, batch.pose, batch.avatar)
+            drawn = critic.network(fake, batch.pose, batch.avatar)
+        loss = functional.softplus(-seen.float()).mean() + functional.softplus(drawn.float()).mean()
+        if lazy:
+            (slope,) = torch.autograd.grad(seen.sum(), real, create_graph=True)
+            loss = loss + 0.5 * _R1_WEIGHT * _R1_EVERY * slope.square().sum(dim=(1, 2, 3)).mean()
+        critic.descend(loss, moment.rate)
+        return loss.detach()
+
+    @torch.no_grad()
+    def trial(self, batch: Batch, moment: Moment) -> Trial:
+        """Alpha IoU and foreground PSNR under random palettes."""
+        drawn = self._draw(batch, moment.phase.stage)
+        inside, drawn_inside = batch.truth[:, :1] >= 0.5, drawn[:, :1] >= 0.5
+        union = inside | drawn_inside
+        size = union.sum(dim=(1, 2, 3)).clamp_min(1)
+        iou = ((inside & drawn_inside).sum(dim=(1, 2, 3)) / size).mean()
+        palette = torch.rand(len(drawn), 6, 3, generator=torch.Generator().manual_seed(0)).to(self._device)
+        truth, drawn = coloured(batch.truth, palette), coloured(drawn, palette)
+        error = (drawn - truth)[:, :3].square().mean(dim=1, keepdim=True)
+        mse = (error * union).sum(dim=(1, 2, 3)) / size
+        psnr = (-10 * mse.clamp_min(1e-6).log10()).mean()
+        return Trial({"iou": iou.item(), "psnr": psnr.item()}, pairs(truth, drawn))
+
+    def _draw(self, batch: Batch, stage: int) -> Tensor:
+        """Layers by the averaged weights, a few at once, so that memory does not grow with the batch."""
+        parts = []
+        with self._autocast():
+            for first in range(0, len(batch.avatar), _DRAWN_AT_ONCE):
+                part = slice(first, first + _DRAWN_AT_ONCE)
+                pose = PoseBatch(batch.pose.xy[part], batch.pose.z[part], batch.pose.score[part])
+                latent = self.average.avatars(batch.avatar[part])
+                parts.append(self.average(pose, latent, batch.expression[part], [stage])[stage].float())
+        return torch.cat(parts)
+
+    def _autocast(self, enabled: bool = True) -> torch.autocast:
+        return torch.autocast(self._device.type, self._half, enabled=enabled and self._half is not None)
+
+    def save(self, path: Path, notes: Mapping[str, str]) -> None:
+        """The averaged weights in bfloat16, with what is known of the avatars."""
+        avatars = [asdict(entry) for entry in self._setting.header.avatars]
+        save_generator(path, self.average, avatars=avatars, dtype=torch.bfloat16, notes=notes)
