@@ -38,7 +38,7 @@ def look(
 
 
 def material_block(material: Material, images: Sequence[Uint8Array]) -> list[float]:
-    """The fields of the block Material in blocks.glsl."""
+    """The fields of the block Material in surface.glsl."""
     parts = [1.0 if material.part == part else 0.0 for part in PARTS]
     return [
         *_encoded(material.lit[:3]), material.lit[3],

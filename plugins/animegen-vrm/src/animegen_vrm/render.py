@@ -21,7 +21,7 @@ from animegen_vrm.upload import Draw, Model
 LIGHT = (-0.35, 0.55, 0.75)
 """Where the light comes from by default, in the camera's axes: above, in front, from the left of the picture."""
 
-OUTLINE = 0.6
+OUTLINE = 0.8
 """Outlines are at least so many pixels wide: thinner ones would break into dots."""
 
 _LEVELS = {4**level: level for level in range(4)}  # samples a pixel -> how often the picture is halved
@@ -39,6 +39,9 @@ class _Target:
         self._size, self._level = size, level
         scaled = size[0] << level, size[1] << level
         self._pictures = [context.texture(scaled, 4) for _ in range(count)]
+        for picture in self._pictures:
+            # Memory for the levels comes first: Mesa would move a picture that is drawn into already.
+            picture.build_mipmaps(0, level)
         self._depth = context.depth_renderbuffer(scaled)
         self.framebuffer = context.framebuffer(self._pictures, self._depth)
 
@@ -47,14 +50,15 @@ class _Target:
         return [self._read(picture) for picture in self._pictures]
 
     def _read(self, picture: moderngl.Texture) -> Uint8Array:
-        if self._level:
-            picture.build_mipmaps(0, self._level)
+        picture.build_mipmaps(0, self._level)
         return np.frombuffer(picture.read(level=self._level), np.uint8).reshape(self._size[1], self._size[0], 4)
 
     def release(self) -> None:
         """Give back its memory."""
-        for part in (self.framebuffer, self._depth, *self._pictures):
-            part.release()
+        self.framebuffer.release()
+        self._depth.release()
+        for picture in self._pictures:
+            picture.release()
 
 
 class Renderer:
@@ -90,9 +94,11 @@ class Renderer:
 
     def resize(self, size: int | tuple[int, int]) -> None:
         """Draw pictures of another size from now on."""
-        self.size = (size, size) if isinstance(size, int) else size
-        if not all(1 <= side <= 16384 for side in self.size):
-            raise InvalidValue(f"a picture's sides must be 1 to 16384 pixels, got {self.size}")
+        width, height = (size, size) if isinstance(size, int) else size
+        largest = int(self.context.info["GL_MAX_TEXTURE_SIZE"]) >> self._level
+        if not (1 <= width <= largest and 1 <= height <= largest):
+            raise InvalidValue(f"a picture's sides must be 1 to {largest} pixels, got {(width, height)}")
+        self.size = width, height
         with self.context:
             for target in self._targets.values():
                 target.release()

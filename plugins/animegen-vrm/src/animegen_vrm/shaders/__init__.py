@@ -47,7 +47,7 @@ class Programs:
         """The program of a surface."""
         if look not in self._surfaces:
             head = "".join(f"#define {name.upper()} {int(value)}\n" for name, value in asdict(look).items())
-            head += _text("blocks.glsl")
+            head += _text("surface.glsl")
             program = self._context.program(
                 vertex_shader=_source("surface.vert", head), fragment_shader=_source("surface.frag", head)
             )

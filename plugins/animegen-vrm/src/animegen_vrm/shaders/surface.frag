@@ -6,7 +6,7 @@
 // program without what it does not use.
 
 const float GAMMA = 2.2;
-const float OUTLINE_SHADE = 0.35;  // an outline, as a share of its part's colour
+const float OUTLINE_SHADE = 0.4;  // an outline, as a share of its part's colour
 
 #if PART
 uniform sampler2D part_texture;      // the part's shade, alpha
@@ -48,7 +48,7 @@ float coverage(float alpha) {
 }
 
 float lit_share() {
-    float shading = dot(normalize(surface_normal), to_light);
+    float shading = dot(unit(surface_normal), to_light);
     shading = (gl_FrontFacing ? shading : -shading) + shift;
     return clamp(shading / max(2.0 - 2.0 * toony, 1e-3) + 0.5, 0.0, 1.0);
 }

@@ -14,7 +14,7 @@ void main() {
 #if OUTLINE
     float share = textureLod(outline_texture, uv * outline_uv.xy + outline_uv.zw, 0.0).g;
     float width = max(outline_width, outline_pixels * clip.w) * share;
-    clip = clip_from_world * vec4(position + normalize(normal) * width, 1.0);
+    clip = clip_from_world * vec4(position + unit(normal) * width, 1.0);
 #endif
     gl_Position = clip;
     surface_normal = normal;

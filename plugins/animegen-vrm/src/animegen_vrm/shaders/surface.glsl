@@ -1,4 +1,4 @@
-// What one picture shares, and what one material. Colours are sRGB.
+// What all surfaces share. Colours are sRGB.
 
 layout(std140, binding = 0) uniform Frame {
     mat4 clip_from_world;
@@ -24,3 +24,8 @@ layout(std140, binding = 1) uniform Material {
     float dark;            // light in the shade, as a share of a lit value
     float outline_mix;     // how much of the surface's colour an outline takes on
 };
+
+// A normal's direction; files also hold normals of no length, which have none.
+vec3 unit(vec3 normal) {
+    return normal * inversesqrt(max(dot(normal, normal), 1e-20));
+}
