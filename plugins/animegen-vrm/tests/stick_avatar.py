@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-from numpy.typing import NDArray
-
 from animegen_vrm import quaternions as q
 from animegen_vrm.model import Avatar, Licence, LookAt, Material, Nodes, Primitive, Spring
 from animegen_vrm.rig import BONES, ancestors
+from numpy.typing import NDArray
 
 _LEFT = {
-    "Shoulder": (0.03, 1.40, 0.0), "UpperArm": (0.12, 1.40, 0.0), "LowerArm": (0.36, 1.40, 0.0), "Hand": (0.60, 1.40, 0.0),
-    "UpperLeg": (0.09, 0.88, 0.0), "LowerLeg": (0.09, 0.48, 0.0), "Foot": (0.09, 0.08, 0.0), "Toes": (0.09, 0.02, 0.12),
+    "Shoulder": (0.03, 1.40, 0.0), "UpperArm": (0.12, 1.40, 0.0), "LowerArm": (0.36, 1.40, 0.0),
+    "Hand": (0.60, 1.40, 0.0), "UpperLeg": (0.09, 0.88, 0.0), "LowerLeg": (0.09, 0.48, 0.0), "Foot": (0.09, 0.08, 0.0), "Toes": (0.09, 0.02, 0.12),
 }  # fmt: skip
 _CENTRE = {
     "hips": (0.0, 0.95, 0.0), "spine": (0.0, 1.05, 0.0), "chest": (0.0, 1.18, 0.0), "upperChest": (0.0, 1.30, 0.0),

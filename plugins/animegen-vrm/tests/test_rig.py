@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from animegen_vrm import quaternions as q
+from animegen_vrm.model import Avatar, LookAt, Posed
+from animegen_vrm.motion import random_pose
+from animegen_vrm.read import read_avatar
+from animegen_vrm.rig import BONES, BodyPose, Rig, vrm_expressions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stick_avatar import HIP_HEIGHT, places, stick_avatar
 
 from animegen.errors import InvalidValue
 from animegen.types import Expression
-from animegen_vrm import quaternions as q
-from animegen_vrm.model import Avatar, LookAt, Posed
-from animegen_vrm.motion import random_pose
-from animegen_vrm.read import read_avatar
-from animegen_vrm.rig import BONES, BodyPose, Rig, vrm_expressions
 
 EXACT = 1e-5  # metres: rounding of float32 along a chain of bones
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "avatars"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from stick_avatar import stick_avatar
-
-from animegen.errors import InvalidValue
 from animegen_vrm import quaternions as q
 from animegen_vrm.model import Avatar, Collider, Posed, Spring
 from animegen_vrm.motion import random_pose
 from animegen_vrm.rig import BodyPose, Rig
 from animegen_vrm.springs import SpringSimulation, settle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stick_avatar import stick_avatar
+
+from animegen.errors import InvalidValue
 
 LINKS = 4
 LENGTH = 0.1

@@ -16,7 +16,11 @@ _LIDS = ("blink", "blinkLeft", "blinkRight")
 
 # Where there is neither mesh nor morph to go by, in parts of the head's height from its joint to its top.
 _EYE_HEIGHT, _MOUTH_HEIGHT = 0.26, 0.07
-_EYE_SIDE, _MOUTH_SIDE = 0.17, 0.05
+_EYE_SIDE, _MOUTH_SIDE, _EAR_SIDE = 0.17, 0.05, 0.3
+_NOSE_FORWARD = 0.05
+
+_EAR_BESIDE_EYE = 1.3
+"""Ears are at least so much farther to the side than the middles of the eyes; hair may hide the skin there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,12 +44,10 @@ def face_points(avatar: Avatar, rest: Float32Array) -> dict[str, Float64Array]:
     head = _head(avatar, rest)
     left_eye, right_eye = _eyes(head)
     left_mouth, right_mouth = _mouth(head)
-    eye_height = (left_eye[1] + right_eye[1]) / 2.0
-    mouth_height = (left_mouth[1] + right_mouth[1]) / 2.0
     skin = _face_skin(head)
-    left_ear, right_ear = _ears(skin, eye_height, mouth_height)
+    left_ear, right_ear = _ears(head, skin, left_eye, left_mouth)
     return {
-        "nose": _nose(skin, eye_height, mouth_height),
+        "nose": _nose(head, skin, left_eye, left_mouth),
         "left_eye": left_eye, "right_eye": right_eye,
         "left_ear": left_ear, "right_ear": right_ear,
         "mouth_left": left_mouth, "mouth_right": right_mouth,
@@ -113,12 +115,8 @@ def _face_skin(head: _Head) -> Float64Array:
 
 
 def _eyes(head: _Head) -> tuple[Float64Array, Float64Array]:
-    """Centres of the left and the right eye: of its own mesh, of what gaze moves, of what lids pass over."""
-    for points in (
-        head.positions[head.parts == "eyes"],
-        _swept(head, _GAZES),
-        _swept(head, _LIDS),
-    ):
+    """Centres of the left and the right eye: of what gaze moves, of its own mesh, of what lids pass over."""
+    for points in (_swept(head, _GAZES), head.positions[head.parts == "eyes"], _swept(head, _LIDS)):
         left, right = points[points[:, 0] > 0.0], points[points[:, 0] < 0.0]
         if len(left) >= 3 and len(right) >= 3:
             return _middle(left), _middle(right)
@@ -163,24 +161,29 @@ def _guess(head: _Head, side: float, height: float) -> tuple[Float64Array, Float
     return np.array((x, y, z)), np.array((-x, y, z))
 
 
-def _nose(skin: Float64Array, eyes: float, mouth: float) -> Float64Array:
-    """The foremost point between eyes and mouth."""
-    low, high = mouth + 0.2 * (eyes - mouth), eyes - 0.15 * (eyes - mouth)
-    band = skin[(skin[:, 1] > low) & (skin[:, 1] < high) & (np.abs(skin[:, 0]) < 0.5 * abs(eyes - mouth) + 1e-3)]
+def _nose(head: _Head, skin: Float64Array, eyes: Float64Array, mouth: Float64Array) -> Float64Array:
+    """The foremost point between eyes and mouth, given the left ones."""
+    apart = abs(float(eyes[1] - mouth[1]))
+    low, high = mouth[1] + 0.2 * apart, eyes[1] - 0.15 * apart
+    band = skin[(skin[:, 1] > low) & (skin[:, 1] < high) & (np.abs(skin[:, 0]) < 0.5 * apart)]
     if not len(band):
-        return np.array((0.0, (eyes + mouth) / 2.0, float(skin[:, 2].max(initial=0.0))))
+        return np.array((0.0, (low + high) / 2.0, max(eyes[2], mouth[2]) + _NOSE_FORWARD * head.height))
     tip = band[band[:, 2].argmax()]
     return np.array((0.0, tip[1], tip[2]))
 
 
-def _ears(skin: Float64Array, eyes: float, mouth: float) -> tuple[Float64Array, Float64Array]:
+def _ears(
+    head: _Head, skin: Float64Array, eyes: Float64Array, mouth: Float64Array
+) -> tuple[Float64Array, Float64Array]:
     """Where the ears begin: as far back as the skin's widest points, as far out as the cheeks (ears may be long)."""
-    margin = 0.5 * abs(eyes - mouth)
-    band = skin[(skin[:, 1] > mouth) & (skin[:, 1] < eyes + margin)]
+    margin = 0.5 * abs(float(eyes[1] - mouth[1]))
+    y = eyes[1] - 0.25 * margin
+    band = skin[(skin[:, 1] > mouth[1]) & (skin[:, 1] < eyes[1] + margin)]
     if not len(band):
-        band = skin
-    left, right = band[band[:, 0].argmax()], band[band[:, 0].argmin()]
-    y, z = eyes - 0.25 * margin, (left[2] + right[2]) / 2.0
-    cheeks = band[band[:, 2] > z + 0.15 * (band[:, 2].max() - z)]
-    width = np.ptp(cheeks[:, 0] if len(cheeks) else band[:, 0]) / 2.0
+        width, z = _EAR_SIDE * head.height, float(head.joint[2])
+    else:
+        z = float(band[band[:, 0].argmax(), 2] + band[band[:, 0].argmin(), 2]) / 2.0
+        cheeks = band[band[:, 2] > z + 0.15 * (band[:, 2].max() - z)]
+        width = float(np.ptp(cheeks[:, 0] if len(cheeks) else band[:, 0])) / 2.0
+    width = max(width, _EAR_BESIDE_EYE * abs(float(eyes[0])))
     return np.array((width, y, z)), np.array((-width, y, z))

@@ -116,12 +116,12 @@ def _plain_hand(avatar: Avatar, rest: Float32Array, side: str) -> dict[str, Boun
 
 
 def _foot(avatar: Avatar, rest: Float32Array, side: str) -> dict[str, Bound]:
-    """Heel and toe tip of the shoe."""
+    """Heel and toe tip of the shoe; its heel may hang on the shin, as that of a boot does."""
     foot = avatar.humanoid[f"{side}Foot"]
     toes = avatar.humanoid.get(f"{side}Toes", foot)
     ankle = rest[foot, :3, 3].astype(np.float64)
-    vertices = bound_vertices(avatar, rest, _descendants(avatar, foot))
-    if not len(vertices):
+    vertices = bound_vertices(avatar, rest, _descendants(avatar, foot) | {avatar.humanoid[f"{side}LowerLeg"]})
+    if not len(vertices) or vertices[:, 1].min() >= ankle[1]:
         size = ankle[1]
         return {
             f"{side}_heel": (foot, np.array((ankle[0], 0.0, ankle[2] - 0.4 * size))),

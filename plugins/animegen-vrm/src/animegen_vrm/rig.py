@@ -293,4 +293,5 @@ def foot_points(avatar: Avatar, rest: Float32Array, bone: str) -> Float64Array:
     if not len(vertices):
         return rest[node, :3, 3][None].astype(np.float64)
     around = np.array([direction for direction in product((-1.0, 0.0, 1.0), repeat=3) if any(direction)])
-    return vertices[np.unique((vertices @ around.T).argmax(axis=0))]
+    outermost: Float64Array = vertices[np.unique((vertices @ around.T).argmax(axis=0))]
+    return outermost
