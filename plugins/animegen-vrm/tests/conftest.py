@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test fails for a slow machine, and each run sees the same examples.
+settings.register_profile("animegen-vrm", deadline=None, derandomize=True)
+settings.load_profile("animegen-vrm")
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 

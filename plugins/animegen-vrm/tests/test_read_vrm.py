@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_vrm import MESH_NODE, NUMBERS, TAIL_NODES, png, save, tiny_vrm
-
 from animegen_vrm.model import Avatar
 from animegen_vrm.read import read_avatar
 from animegen_vrm.rig import rest_matrices
 from animegen_vrm.surface import rest_positions
+from tiny_vrm import MESH_NODE, NUMBERS, TAIL_NODES, png, save, tiny_vrm
 
 EXACT = 1e-5  # metres: float32 of a person's size
 VERSIONS = ("0.x", "1.0")
@@ -140,7 +139,10 @@ def test_normalised_integers_strides_and_sparse_accessors(tmp_path: Path) -> Non
         "componentType": 5121,
         "normalized": True,
     }
-    moved = {"count": 1, "indices": {"bufferView": writer.view(np.array([2], np.uint16).tobytes()), "componentType": 5123}}
+    moved = {
+        "count": 1,
+        "indices": {"bufferView": writer.view(np.array([2], np.uint16).tobytes()), "componentType": 5123},
+    }
     moved["values"] = {"bufferView": writer.view(np.array([[0.3, 1.6, 0.1]], np.float32).tobytes())}
     accessors[attributes["POSITION"]]["sparse"] = moved
     (primitive,) = read_avatar(save(tmp_path, writer)).primitives

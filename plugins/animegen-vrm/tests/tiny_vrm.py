@@ -48,9 +48,7 @@ class Writer:
 
     def view(self, data: bytes, **more: Any) -> int:
         self.binary += bytes(-len(self.binary) % 4)
-        self.json["bufferViews"].append(
-            {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data), **more}
-        )
+        self.json["bufferViews"].append({"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data), **more})
         self.binary += data
         return len(self.json["bufferViews"]) - 1
 
@@ -122,9 +120,7 @@ def tiny_vrm(version: str = "1.0", colour: tuple[int, int, int] = (200, 150, 120
             ],
         }
     ]
-    file["skins"] = [
-        {"joints": [NUMBERS["hips"], NUMBERS["head"]], "inverseBindMatrices": writer.accessor(binds)}
-    ]
+    file["skins"] = [{"joints": [NUMBERS["hips"], NUMBERS["head"]], "inverseBindMatrices": writer.accessor(binds)}]
     file["images"] = [{"bufferView": writer.view(png(colour)), "mimeType": "image/png"}]
     file["textures"] = [{"source": 0}]
     file["materials"] = [{"name": "N00_Face_SKIN", "pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}]
@@ -153,9 +149,7 @@ def _describe_1(file: Json) -> None:
         "VRMC_springBone": {
             "colliders": [{"node": NUMBERS["head"], "shape": {"sphere": {"offset": [0, 0.1, 0.02], "radius": 0.1}}}],
             "colliderGroups": [{"colliders": [0]}],
-            "springs": [
-                {"joints": [{"node": node, "stiffness": 0.7} for node in TAIL_NODES], "colliderGroups": [0]}
-            ],
+            "springs": [{"joints": [{"node": node, "stiffness": 0.7} for node in TAIL_NODES], "colliderGroups": [0]}],
         },
     }
 
@@ -200,3 +194,55 @@ def save(folder: Path, writer: Writer, name: str = "tiny.vrm") -> Path:
     path = folder / name
     path.write_bytes(glb(writer.json, writer.binary))
     return path
+
+
+BLOCKS: dict[str, tuple[str, tuple[float, ...], tuple[float, ...], tuple[int, int, int]]] = {
+    "face": ("head", (0.0, 1.60, 0.03), (0.08, 0.10, 0.05), (245, 215, 195)),
+    "hair": ("head", (0.0, 1.64, -0.06), (0.11, 0.14, 0.03), (60, 40, 120)),
+    "shirt": ("spine", (0.0, 1.25, 0.0), (0.15, 0.18, 0.08), (200, 40, 40)),
+    "sleeve": ("leftUpperArm", (0.3, 1.4, 0.0), (0.15, 0.05, 0.05), (200, 40, 40)),
+    "hand": ("leftHand", (0.7, 1.4, 0.0), (0.06, 0.02, 0.04), (245, 215, 195)),
+    "trousers": ("leftUpperLeg", (0.1, 0.55, 0.0), (0.07, 0.33, 0.07), (40, 90, 50)),
+    "shoe": ("leftFoot", (0.1, 0.05, 0.05), (0.05, 0.05, 0.12), (30, 30, 30)),
+}
+"""Blocks of a person: the bone each hangs on, its middle, half its size, its colour in the atlas."""
+
+
+def block_vrm(material: str = "everything") -> Writer:
+    """A person of blocks, one mesh with one material whose texture is an atlas of flat colours."""
+    writer = tiny_vrm()
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+    faces = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
+    box = np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]])
+    count = len(BLOCKS)
+    middles, halves = (np.array([block[i] for block in BLOCKS.values()], np.float32)[:, None] for i in (1, 2))
+    joints = np.zeros((count, 8, 4), np.uint8)
+    joints[:, :, 0] = np.array([NUMBERS[block[0]] for block in BLOCKS.values()])[:, None]
+    uvs = np.full((count, 8, 2), 0.5, np.float32)
+    uvs[:, :, 0] = (np.arange(count)[:, None] + 0.5) / count
+    binds = np.tile(np.eye(4, dtype=np.float32), (len(BONES), 1, 1))
+    for name, number in NUMBERS.items():
+        binds[number, 3, :3] = -_place(name)
+    writer.json["skins"] = [{"joints": list(NUMBERS.values()), "inverseBindMatrices": writer.accessor(binds)}]
+    attributes = {
+        "POSITION": writer.accessor((middles + corners * halves).reshape(-1, 3)),
+        "TEXCOORD_0": writer.accessor(uvs.reshape(-1, 2)),
+        "JOINTS_0": writer.accessor(joints.reshape(-1, 4)),
+        "WEIGHTS_0": writer.accessor(np.array([[1, 0, 0, 0]] * count * 8, np.float32)),
+    }
+    triangles = (box[None] + 8 * np.arange(count)[:, None, None]).astype(np.uint16)
+    indices = writer.accessor(triangles.reshape(-1))
+    writer.json["meshes"] = [{"primitives": [{"attributes": attributes, "indices": indices, "material": 0}]}]
+    writer.json["materials"][0]["name"] = material
+    writer.json["extensions"]["VRMC_vrm"]["expressions"] = {}
+    atlas = Image.new("RGB", (count, 1))
+    atlas.putdata([block[3] for block in BLOCKS.values()])
+    held = io.BytesIO()
+    atlas.save(held, "PNG")
+    writer.json["images"] = [{"bufferView": writer.view(held.getvalue())}]
+    return writer
+
+
+def _place(bone: str) -> NDArray[np.float32]:
+    parent, offset = BONES[bone]
+    return np.array(offset, np.float32) + (_place(parent) if parent else 0)

@@ -93,7 +93,7 @@ def _references(avatar: Avatar, looks: Sequence[_Look]) -> Mapping[Part, Float64
         weights = np.concatenate([np.empty(0), *(look.weights for look in mine)])
         if part == "eyes":
             # Neither the black pupil nor the white glint is what one calls the colour of an eye.
-            weights = weights * np.hypot(*rgb_to_lab(rgb)[:, 1:].T)
+            weights = weights * (np.hypot(*rgb_to_lab(rgb)[:, 1:].T) + 1)
         if weights.sum() > 0:
             references[part] = weighted_median(rgb.astype(np.float64), weights)
     return references
