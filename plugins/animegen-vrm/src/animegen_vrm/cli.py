@@ -11,39 +11,41 @@ import click
 from animegen.cli import console
 
 if TYPE_CHECKING:
+    from animegen.types import Part
     from animegen_vrm.model import Avatar
+
+Rgb = tuple[float, float, float]
+"""sRGB 0..1."""
 
 _PATH = click.Path(path_type=Path)
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 _QUIET = click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 
 
-class _Colour(click.ParamType[tuple[float, float, float]]):
+class _Colour(click.ParamType[Rgb]):
     """A colour ``#rrggbb`` as sRGB 0..1."""
 
     name = "#rrggbb"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float, float]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rgb:
+        """Parse a colour."""
         if not re.fullmatch("#[0-9a-fA-F]{6}", str(value)):
             self.fail(f"'{value}' is no colour: write #rrggbb", param, ctx)
         red, green, blue = (int(value[i : i + 2], 16) / 255 for i in (1, 3, 5))
         return red, green, blue
 
 
-def _palette(
-    ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]
-) -> dict[str, tuple[float, float, float]]:
+def _palette(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) -> dict[Part, Rgb]:
     """``PART=#rrggbb``, several times or separated by commas."""
     from animegen.types import PARTS
 
-    colours = {}
+    colours: dict[Part, Rgb] = {}
     for pair in (piece for text in pairs for piece in text.split(",")):
-        part, _, colour = pair.partition("=")
-        if part not in PARTS:
-            raise click.BadParameter(f"'{part}' is no part: {', '.join(PARTS)}", ctx, param)
-        colours[part] = _Colour().convert(colour, param, ctx)
+        name, _, colour = pair.partition("=")
+        part = next((part for part in PARTS if part == name.strip()), None)
+        if part is None:
+            raise click.BadParameter(f"'{pair}' is not PART=#rrggbb; the parts are {', '.join(PARTS)}", ctx, param)
+        colours[part] = _Colour().convert(colour.strip(), param, ctx)
     return colours
 
 
@@ -143,19 +145,7 @@ def render(output: Path, *, quiet: bool, **options: Any) -> None:
 @click.option("--hold-out", default="", metavar="NAME,...", callback=_names, help="Motions for testing only.")
 @click.option("--test-count", type=click.IntRange(min=0), default=0, show_default=True, help="Samples of those.")
 @_QUIET
-def dataset(
-    avatars: Path,
-    motions: Path,
-    output: Path,
-    count: int,
-    size: str,
-    seed: int,
-    processes: int | None,
-    hold_out: tuple[str, ...],
-    test_count: int,
-    *,
-    quiet: bool,
-) -> None:
+def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **options: Any) -> None:
     """Render training data: every avatar of a folder in poses of every motion of a folder and in random ones.
 
     Run again, it goes on where it stopped, and makes a finished dataset larger where --count has grown.
@@ -165,17 +155,18 @@ def dataset(
     from animegen.cli.progress import listener
     from animegen_vrm.dataset import Recipe, files, generate
 
+    count, tests = options["count"], options["test_count"]
     recipe = Recipe(
         avatars=files(avatars, (".vrm",)),
         motions=files(motions, (".bvh", ".vrma")),
-        size=int(size),
-        seed=seed,
-        hold_out=hold_out,
-        tests=test_count,
+        size=int(options["size"]),
+        seed=options["seed"],
+        hold_out=options["hold_out"],
+        tests=tests,
     )
     with listener(quiet=quiet) as tell:
-        generate(recipe, output, test_count + count, processes or os.cpu_count() or 1, tell)
-    click.echo(f"{output}: {count} samples to train and validate on, {test_count} to test on")
+        generate(recipe, output, tests + count, options["processes"] or os.cpu_count() or 1, tell)
+    click.echo(f"{output}: {count} samples to train and validate on, {tests} to test on")
 
 
 def check_rendering() -> tuple[bool, str]:

@@ -340,3 +340,5 @@ def _work(recipe: Recipe, header: Header, folder: Path, tasks: Sequence[_Task], 
             results.send(write_shard(folder, number, header, [studio.sample(first + i) for i in range(samples)]))
     except AnimegenError as error:
         results.send(error)
+    except BrokenPipeError:
+        pass  # whoever asked for the shards is gone
