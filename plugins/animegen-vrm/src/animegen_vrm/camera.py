@@ -31,8 +31,7 @@ class Camera:
         for name, matrix in (("view", self.view), ("projection", self.projection)):
             if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
                 raise InvalidValue(f"Camera.{name} must be a finite (4, 4) matrix, got {matrix.tolist()}")
-        if min(self.size) < 1:
-            raise InvalidValue(f"Camera.size must be at least (1, 1), got {self.size}")
+        _check_size(self.size)
 
     def project(self, points: ArrayLike) -> tuple[Float32Array, Float32Array]:
         """Where points [K, 3] land: pixels f32 [K, 2], and how many metres before the camera f32 [K].
@@ -78,7 +77,14 @@ def look_at_parallel(
 
 
 def _size(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
+    sides = (size, size) if isinstance(size, int) else size
+    _check_size(sides)
+    return sides
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    if min(size) < 1:
+        raise InvalidValue(f"a camera's picture must have at least (1, 1) pixels, got {size}")
 
 
 def _view(eye: ArrayLike, target: ArrayLike, up: ArrayLike) -> Float64Array:
