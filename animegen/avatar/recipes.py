@@ -110,13 +110,13 @@ class Recipe:
 _ANIME_512 = Recipe(
     "anime",
     (
-        Phase(32, 0.09, 32),
-        Phase(64, 0.36),
-        Phase(128, 0.42),
-        Phase(256, 0.13),
-        Phase(512, 0.13),
+        Phase(32, 0.11, 32),
+        Phase(64, 0.40),
+        Phase(128, 0.35),
+        Phase(256, 0.14),
+        Phase(512, 0.14),
     ),
-    images=678_000,
+    images=684_000,
 )
 
 _PUBLISHED_RATES = {4: 1e-3, 8: 1e-3, 16: 1e-3, 32: 1e-3, 64: 1e-3, 128: 8e-4, 256: 6e-4, 512: 2e-4}
