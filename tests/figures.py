@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from animegen.avatar import anime_objective
+from animegen.avatar.config import AvatarConfig
 from animegen.avatar.data import AvatarEntry, ClipEntry, DatasetWriter, Header, Sample
 from animegen.avatar.layers import FIXED, LAYERS, SHADE_LIMIT
+from animegen.avatar.psgan import KEYPOINTS, PsganConfig
 from animegen.pose.skeletons import AVATAR35
 
 BODY = {
@@ -49,7 +54,7 @@ def pose(rng: np.random.Generator) -> np.ndarray:
         side = 1 if name.startswith(("left", "mouth_left")) else -1
         part = "mouth" if name.startswith("mouth") else name.split("_", 1)[1]
         x, y = BODY[part]
-        if 0.1 < x and y < 0.6:
+        if x > 0.1 and y < 0.6:
             y += lift[int(side > 0)]
         points[i] = 0.5 + side * x, y
     points[:, 0] += sway
@@ -98,3 +103,15 @@ def write_figures(
     writer.write(0, [sample(seed, 0, size) for seed in range(train)])
     writer.write(1, [sample(1000 + seed, 1, size) for seed in range(validation)])
     return folder
+
+
+def tiny_psgan(stage: int = 8) -> PsganConfig:
+    indices = tuple(AVATAR35.index(name) for name in KEYPOINTS)
+    return PsganConfig(indices, stage, latent=8, channels={4: 16, 8: 16, 16: 8})
+
+
+def narrow_networks(patch: pytest.MonkeyPatch) -> None:
+    """Let both recipes train networks of a few channels."""
+    narrow = partial(AvatarConfig, channels={4: 12, 8: 12, 16: 8}, latent=4, width=16, map_size=16)
+    patch.setattr(anime_objective, "AvatarConfig", narrow)
+    patch.setattr(PsganConfig, "of", classmethod(lambda cls, skeleton, stage: tiny_psgan(stage)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from figures import header, write_figures
+from figures import header, narrow_networks, tiny_psgan, write_figures
 from torch import nn
 
 from animegen.avatar.batches import BatchSource, plain_batch
@@ -19,7 +19,6 @@ from animegen.avatar.parallel import Workers
 from animegen.avatar.psgan import (
     KEYPOINTS,
     Equalised,
-    PsganConfig,
     PsganDiscriminator,
     PsganGenerator,
     heat_maps,
@@ -33,18 +32,12 @@ from animegen.avatar.recipes import RECIPES, Phase
 from animegen.errors import WeightsError
 from animegen.pose.skeletons import AVATAR35
 
-WIDTHS = {4: 16, 8: 16, 16: 8}
 EXACT = 1e-5
 """float32 sums in another order."""
 HALF_A_CELL = 0.1
 """How much a Gaussian of 0.012 changes over half a cell of 1/512 in both directions, at most."""
 LEAST_IOU = 0.45
 """Silhouettes at 8 px after a few hundred steps of a tiny network: 0.07 to 0.2 untrained, 0.6 to 0.8 trained."""
-
-
-def tiny(stage: int = 8) -> PsganConfig:
-    indices = tuple(AVATAR35.index(name) for name in KEYPOINTS)
-    return PsganConfig(indices, stage, latent=8, channels=WIDTHS)
 
 
 def poses(count: int, seed: int = 0) -> PoseBatch:
@@ -59,7 +52,7 @@ def test_there_are_twenty_keypoints_of_the_avatars_skeleton() -> None:
 
 
 def test_heat_maps_are_the_maximum_of_a_finer_drawing() -> None:
-    config, pose = tiny(), poses(1)
+    config, pose = tiny_psgan(), poses(1)
     fine = (torch.arange(512) + 0.5) / 512
     xy = pose.xy[:, config.indices]
     gaussian = torch.exp(-((fine - xy[..., None]) ** 2) / (2 * config.point_sigma**2))
@@ -72,7 +65,7 @@ def test_heat_maps_are_the_maximum_of_a_finer_drawing() -> None:
 def test_an_unknown_point_has_an_empty_map() -> None:
     pose = poses(1)
     pose.score[0, AVATAR35.index("left_wrist")] = 0
-    maps = heat_maps(pose, tiny(), 8)[0]
+    maps = heat_maps(pose, tiny_psgan(), 8)[0]
     assert maps[KEYPOINTS.index("left_wrist")].abs().max() == 0
     assert maps[KEYPOINTS.index("right_wrist")].max() == 1
 
@@ -93,7 +86,12 @@ def test_pixel_norm_deviation_and_equalised_weights() -> None:
 @pytest.mark.parametrize("fade", [0.0, 0.3, 1.0])
 def test_a_stage_is_blended_in(fade: float) -> None:
     torch.manual_seed(0)
-    generator, critic, pose, z = PsganGenerator(tiny()), PsganDiscriminator(tiny()), poses(2), torch.randn(2, 8)
+    generator, critic, pose, z = (
+        PsganGenerator(tiny_psgan()),
+        PsganDiscriminator(tiny_psgan()),
+        poses(2),
+        torch.randn(2, 8),
+    )
     new, old = generator(z, pose, 8), generator(z, pose, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
     torch.testing.assert_close(generator(z, pose, 8, fade), fade * new + (1 - fade) * old, atol=EXACT, rtol=0)
     if fade == 0:
@@ -103,7 +101,7 @@ def test_a_stage_is_blended_in(fade: float) -> None:
 
 def test_the_gradient_penalty_is_that_of_finite_differences() -> None:
     torch.manual_seed(0)
-    critic, pose = PsganDiscriminator(tiny(4)).double(), poses(2)
+    critic, pose = PsganDiscriminator(tiny_psgan(4)).double(), poses(2)
     pose = PoseBatch(pose.xy.double(), pose.z.double(), pose.score.double())
     picture = torch.randn(2, 3, 4, 4, dtype=torch.float64)
     steps = 1e-6 * torch.eye(picture.numel(), dtype=torch.float64).view(-1, *picture.shape)
@@ -117,7 +115,7 @@ def test_the_gradient_penalty_is_that_of_finite_differences() -> None:
 
 def test_the_gradient_penalty_is_differentiable_itself() -> None:
     torch.manual_seed(0)
-    critic, pose = PsganDiscriminator(tiny(4)).double(), poses(2)
+    critic, pose = PsganDiscriminator(tiny_psgan(4)).double(), poses(2)
     pose = PoseBatch(pose.xy.double(), pose.z.double(), pose.score.double())
     picture = torch.randn(2, 3, 4, 4, dtype=torch.float64)
     weight = critic.score.weight
@@ -145,7 +143,7 @@ def test_the_recipe_has_the_published_rates() -> None:
 
 def test_weights_are_read_as_written(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    generator, pose, z = PsganGenerator(tiny()), poses(1), torch.randn(1, 8)
+    generator, pose, z = PsganGenerator(tiny_psgan()), poses(1), torch.randn(1, 8)
     save_psgan(tmp_path / "psgan.safetensors", generator, {"images": "3"})
     again = load_psgan(tmp_path / "psgan.safetensors")
     assert torch.equal(generator(z, pose, 8), again(z, pose, 8))
@@ -155,11 +153,12 @@ def test_weights_are_read_as_written(tmp_path: Path) -> None:
         load_generator(tmp_path / "psgan.safetensors")
 
 
-def test_it_learns_to_follow_poses(tmp_path: Path) -> None:
+def test_it_learns_to_follow_poses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow_networks(monkeypatch)
     data = Dataset(write_figures(tmp_path / "data", train=32, size=16), "train")
     torch.manual_seed(0)
     recipe = RECIPES["psgan-2018"].limited_to(8)
-    objective = PsganObjective(Setting(header(16), recipe, torch.device("cpu"), Workers(), None), tiny())
+    objective = PsganObjective(Setting(header(16), recipe, torch.device("cpu"), Workers(), None))
     validation = plain_batch(data, range(16), 8)
     source = BatchSource(data, size=8, seed=0, augment=())
     distances, before = [], objective.trial(validation, Moment(Phase(8, 1.0), 1.0, 2e-3, 0, 0)).terms["iou"]

@@ -38,10 +38,9 @@ _INK = 0.1
 class PsganObjective:
     """Trains :class:`animegen.avatar.psgan.PsganGenerator`, in float32."""
 
-    def __init__(self, setting: Setting, config: PsganConfig | None = None) -> None:
-        """``config`` replaces the published widths, for small trials."""
+    def __init__(self, setting: Setting) -> None:
         self._setting, self._device = setting, setting.device
-        config = config or PsganConfig.of(setting.header.skeleton, setting.recipe.resolution)
+        config = PsganConfig.of(setting.header.skeleton, setting.recipe.resolution)
         generator, critic = PsganGenerator(config), PsganDiscriminator(config)
         if setting.init is not None:
             own = generator.state_dict()

@@ -1,0 +1,94 @@
+"""Two processes take the step that one takes with the whole batch."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from figures import write_figures
+
+from animegen.avatar.checkpoint import load_tensors
+from animegen.avatar.parallel import Workers
+from animegen.avatar.recipes import ANIME, Phase
+from animegen.errors import UsageError
+
+SAME_STEP = 1e-5
+"""Means of halves against a mean of the whole, in float32."""
+
+SCRIPT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import pytest
+import torch
+import animegen.avatar.anime_objective as objective
+from figures import narrow_networks
+from animegen.avatar.recipes import ANIME, Phase
+from animegen.avatar.train import TrainOptions, train_avatar
+
+narrow_networks(pytest.MonkeyPatch())
+objective.has_bfloat16 = lambda device: False  # halves of a batch round alike in float32 only
+# Adam's first steps are of the rate's size whatever the gradient's: a small rate would hide differences, a large
+# epsilon shows gradients as they are
+adam = torch.optim.Adam
+torch.optim.Adam = lambda *a, **k: adam(*a, **k, eps=1.0)
+recipe = replace(ANIME, phases=(Phase(8, 1.0, 4, adversarial=0.1),), warmup=1, rate=1.0)
+train_avatar(TrainOptions(Path(sys.argv[1]), Path(sys.argv[2]), recipe, images=8, threads=1), lambda progress: None)
+"""
+
+
+def train(data: Path, run: Path, world: int) -> dict[str, torch.Tensor]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for rank in range(world):
+        group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        paths = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+        environment = {**os.environ, **paths, **{name: str(value) for name, value in group.items()}}
+        processes.append(subprocess.Popen([sys.executable, "-c", SCRIPT, str(data), str(run)], env=environment))
+    assert [process.wait(timeout=300) for process in processes] == [0] * world
+    return load_tensors(run / "checkpoint.safetensors")[0]
+
+
+def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+    data = write_figures(tmp_path / "data", train=12, validation=2, size=8)
+    alone, together = (train(data, tmp_path / f"run{world}", world) for world in (1, 2))
+    assert alone.keys() == together.keys()
+    for name in alone:
+        torch.testing.assert_close(together[name], alone[name], atol=SAME_STEP, rtol=SAME_STEP, msg=name)
+    moved = (alone["generator/mapping.2.weight"] - alone["average/mapping.2.weight"]).abs().max()
+    assert moved > 10 * SAME_STEP
+
+
+def test_alone_nothing_is_exchanged() -> None:
+    workers, network = Workers(), torch.nn.Linear(2, 2)
+    workers.same(network)
+    workers.average(network)
+    workers.wait()
+    assert workers.any(True)
+    assert not workers.any(False)
+    assert workers.least(3) == 3
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_missing_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(UsageError, match="--device cuda"):
+        Workers.from_environment("cuda")
+
+
+def test_a_batch_has_to_divide(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from animegen.avatar.train import Trainer, TrainOptions
+
+    data = write_figures(tmp_path / "data", train=2, validation=1, size=8)
+    recipe = replace(ANIME, phases=(Phase(8, 1.0, 5),))
+    with pytest.raises(UsageError, match="a batch of 5 does not divide among 2 processes"):
+        Trainer(TrainOptions(data, tmp_path / "run", recipe, images=5), Workers(0, 2))
