@@ -16,8 +16,8 @@ from animegen.composite.matte import Matte, person_matte
 from animegen.composite.mosaic import is_identity
 from animegen.types import Float64Array, Frame, Pose, Uint8Array
 
-_CACHED_PLATES = 4
-"""Plates held decoded: two of the window being drawn, and as many for the frames still in flight."""
+_CACHED_PLATES = 3
+"""Plates held decoded: that of the window being drawn, and its neighbours'."""
 
 _RING = 0.12
 """Width, in longer sides of the matte, of the surroundings by whose light the plate is matched."""

@@ -72,8 +72,9 @@ class Scene:
         requests = []
         for person, place in self._by_frame.get(frame.index, ()):
             pose, slot = person.track.poses[place], person.slots[place]
-            if slot is not None:
-                pose = replace(pose, mask=raw[slot].mask)
+            mask = None if slot is None else raw[slot].mask
+            if mask is not None:  # copied: a view would keep the whole segment's masks until this frame is encoded
+                pose = replace(pose, mask=replace(mask, alpha=mask.alpha.copy()))
             requests.append(
                 RenderRequest(
                     identity=person.identity,
