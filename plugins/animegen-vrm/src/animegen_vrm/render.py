@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -15,8 +14,8 @@ from animegen.types import Uint8Array
 from animegen_vrm.camera import Camera
 from animegen_vrm.context import open_context
 from animegen_vrm.model import Avatar, Posed
-from animegen_vrm.shaders import Look, Programs
-from animegen_vrm.upload import Draw, Model
+from animegen_vrm.shaders import Programs
+from animegen_vrm.upload import Model
 
 LIGHT = (-0.35, 0.55, 0.75)
 """Where the light comes from by default, in the camera's axes: above, in front, from the left of the picture."""
@@ -142,11 +141,13 @@ class Renderer:
             framebuffer.use()
             framebuffer.depth_mask = True
             framebuffer.clear()
-            if model.draws:
-                self._write_frame(camera, light)
-                model.pose(posed)
-            for draw in model.draws:
-                self._draw(model, draw, layers)
+            self._write_frame(camera, light)
+            model.pose(posed)
+            for step in model.layer_steps if layers else model.colour_steps:
+                framebuffer.depth_mask = step.depth_write
+                self.context.enable_only(step.flags)
+                self.context.cull_face = step.cull
+                model.draw(step)
             return target.read()
 
     def _target(self, layers: bool) -> _Target:
@@ -165,20 +166,3 @@ class Renderer:
         block[19] = OUTLINE * 2.0 / (camera.size[1] * camera.projection[1, 1])
         self._frame.write(block)
         self._frame.bind_to_uniform_block(_FRAME)
-
-    def _draw(self, model: Model, draw: Draw, layers: bool) -> None:
-        """Draw a material's surface, and the hull around it whose inside is its outline."""
-        material = model.avatar.materials[draw.material]
-        look = model.use(draw.material, layers)
-        self._target(layers).framebuffer.depth_mask = not look.alpha_blend or material.depth_write
-        flags = moderngl.DEPTH_TEST | (moderngl.BLEND if look.alpha_blend else 0)
-        self.context.enable_only(flags | (0 if material.double_sided else moderngl.CULL_FACE))
-        self.context.cull_face = "back"
-        self._triangles(model, draw, look)
-        if material.outline_width > 0.0:
-            self.context.enable_only(flags | moderngl.CULL_FACE)
-            self.context.cull_face = "front"
-            self._triangles(model, draw, replace(look, outline=True))
-
-    def _triangles(self, model: Model, draw: Draw, look: Look) -> None:
-        model.vertices(look, self._programs.surface(look)).render(moderngl.TRIANGLES, draw.count, draw.first)

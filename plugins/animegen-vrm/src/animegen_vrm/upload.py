@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
 
 import moderngl
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from animegen_vrm.materials import look, material_block
 from animegen_vrm.model import Avatar, Posed
-from animegen_vrm.recolour import shade_textures
+from animegen_vrm.recolour import ShadeTexture, shade_textures
 from animegen_vrm.shaders import UNITS, Look, Programs
 from animegen_vrm.textures import Textures
 
@@ -31,11 +33,15 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Paint:
-    """How a material is drawn: its program's switches, and its textures by unit."""
+class Step:
+    """One draw call with all the state it needs: the surface of a material, or the hull around it."""
 
-    look: Look
-    textures: tuple[tuple[int, moderngl.Texture], ...]
+    draw: Draw
+    vertices: moderngl.VertexArray
+    textures: tuple[tuple[int, moderngl.Texture], ...]  # by unit; a hull uses those of its surface
+    flags: int
+    cull: Literal["front", "back"]
+    depth_write: bool
 
 
 class Model:
@@ -43,47 +49,72 @@ class Model:
 
     def __init__(self, context: moderngl.Context, programs: Programs, avatar: Avatar) -> None:
         self._context = context
-        self.avatar = avatar
-        self.draws = _draws(avatar)
+        self._programs = programs
+        self._avatar = avatar
+        self._draws = _draws(avatar)
         self._weights: dict[str, float] = {}
         self._starts = np.cumsum([0, *(len(p.positions) for p in avatar.primitives)])
-        self._upload_vertices(programs)
+        self._upload_vertices()
         self._textures = Textures(context, avatar)
         self._blocks = context.buffer(_material_blocks(avatar))
-        self._paints: dict[bool, list[Paint]] = {}
         self._vertices: dict[Look, moderngl.VertexArray] = {}
 
     def pose(self, posed: Posed) -> None:
         """Move the vertices: expressions here, joints on the GPU. Some framebuffer must be bound."""
+        if not self._draws:
+            return
         self._morph(posed.expressions)
-        matrices = posed.globals[self.avatar.joint_nodes] @ self.avatar.inverse_binds
+        matrices = posed.globals[self._avatar.joint_nodes] @ self._avatar.inverse_binds
         self._joints.write(np.ascontiguousarray(matrices[:, :3], np.float32))
         self._joints.bind_to_storage_buffer(JOINTS)
         self._skin.transform(self._moved, moderngl.POINTS, vertices=int(self._starts[-1]))
 
-    def use(self, material: int, layers: bool) -> Look:
-        """Bind a material's textures and constants; returns what its program has to do."""
-        if layers not in self._paints:
-            self._paints[layers] = self._paints_of_layers() if layers else self._paints_of_colours()
-        paint = self._paints[layers][material]
-        for unit, texture in paint.textures:
-            texture.use(unit)
-        self._blocks.bind_to_uniform_block(MATERIAL, material * _BLOCK, _BLOCK)
-        return paint.look
+    @cached_property
+    def colour_steps(self) -> list[Step]:
+        """What draws the avatar in its own colours, in order."""
+        return self._steps([None] * len(self._avatar.materials), layers=False)
 
-    def vertices(self, look: Look, program: moderngl.Program) -> moderngl.VertexArray:
-        """The moved vertices as the program of a look takes them."""
-        if look not in self._vertices:
-            self._vertices[look] = self._context.vertex_array(
-                program,
+    @cached_property
+    def layer_steps(self) -> list[Step]:
+        """What draws the avatar's shade layers, in order."""
+        return self._steps(shade_textures(self._avatar), layers=True) if self._draws else []
+
+    def draw(self, step: Step) -> None:
+        """Draw the triangles of a step whose flags are set."""
+        for unit, texture in step.textures:
+            texture.use(unit)
+        self._blocks.bind_to_uniform_block(MATERIAL, step.draw.material * _BLOCK, _BLOCK)
+        step.vertices.render(moderngl.TRIANGLES, step.draw.count, step.draw.first)
+
+    def _steps(self, shades: Sequence[ShadeTexture | None], layers: bool) -> list[Step]:
+        steps = []
+        for draw in self._draws:
+            material, shade = self._avatar.materials[draw.material], shades[draw.material]
+            needs = look(material, self._avatar.images, layers=layers, shade=shade)
+            named = self._textures.of_colours(material) if shade is None else self._textures.of_part(material, shade)
+            textures = tuple((UNITS[name], texture) for name, texture in named.items())
+            flags = moderngl.DEPTH_TEST | (moderngl.BLEND if needs.alpha_blend else 0)
+            writes = material.depth_write or not needs.alpha_blend
+            culls = 0 if material.double_sided else moderngl.CULL_FACE
+            steps.append(Step(draw, self._vertices_for(needs), textures, flags | culls, "back", writes))
+            if material.outline_width > 0.0:
+                hull = self._vertices_for(replace(needs, outline=True))
+                steps.append(Step(draw, hull, (), flags | moderngl.CULL_FACE, "front", writes))
+        return steps
+
+    def _vertices_for(self, needs: Look) -> moderngl.VertexArray:
+        """The moved vertices with the program for a look."""
+        if needs not in self._vertices:
+            self._vertices[needs] = self._context.vertex_array(
+                self._programs.surface(needs),
                 [(self._moved, "3f 3f", "position", "normal"), (self._uvs, "2f", "uv")],
                 self._triangles,
                 skip_errors=True,
             )
-        return self._vertices[look]
+        return self._vertices[needs]
 
-    def _upload_vertices(self, programs: Programs) -> None:
-        primitives, context = self.avatar.primitives, self._context
+    def _upload_vertices(self) -> None:
+        primitives, context = self._avatar.primitives, self._context
         positions = _joined([p.positions for p in primitives], 3, np.float32)
         normals = _joined([p.normals for p in primitives], 3, np.float32)
         joints = _joined([p.joints for p in primitives], 4, np.uint16)
@@ -91,10 +122,10 @@ class Model:
         self._positions = context.buffer(positions)
         self._uvs = context.buffer(_joined([p.uvs for p in primitives], 2, np.float32))
         self._moved = context.buffer(reserve=positions.nbytes + normals.nbytes)
-        self._joints = context.buffer(reserve=max(len(self.avatar.joint_nodes), 1) * 48, dynamic=True)
-        self._triangles = context.buffer(_triangles(self.avatar, self.draws, self._starts))
+        self._joints = context.buffer(reserve=max(len(self._avatar.joint_nodes), 1) * 48, dynamic=True)
+        self._triangles = context.buffer(_triangles(self._avatar, self._draws, self._starts))
         self._skin = context.vertex_array(
-            programs.skin,
+            self._programs.skin,
             [
                 (self._positions, "3f", "bind_position"),
                 (context.buffer(normals), "3f", "bind_normal"),
@@ -107,7 +138,7 @@ class Model:
         """Apply expressions to the meshes that have them, where they differ from what the buffer holds."""
         wanted = {name: weight for name, weight in weights.items() if weight != 0.0}
         changed = {name for name in wanted.keys() | self._weights.keys() if wanted.get(name) != self._weights.get(name)}
-        for primitive, start in zip(self.avatar.primitives, self._starts, strict=False):
+        for primitive, start in zip(self._avatar.primitives, self._starts, strict=False):
             if changed.isdisjoint(primitive.morphs):
                 continue
             positions = primitive.positions.astype(np.float32)
@@ -115,24 +146,6 @@ class Model:
                 positions += np.float32(wanted[name]) * primitive.morphs[name]
             self._positions.write(positions, offset=int(start) * 12)
         self._weights = wanted
-
-    def _paints_of_colours(self) -> list[Paint]:
-        return [
-            _paint(look(material, self.avatar.images), self._textures.of_colours(material))
-            for material in self.avatar.materials
-        ]
-
-    def _paints_of_layers(self) -> list[Paint]:
-        paints = []
-        for material, shade in zip(self.avatar.materials, shade_textures(self.avatar), strict=True):
-            own = look(material, self.avatar.images, layers=True, shade=shade)
-            textures = self._textures.of_colours(material) if shade is None else self._textures.of_part(material, shade)
-            paints.append(_paint(own, textures))
-        return paints
-
-
-def _paint(look: Look, textures: Mapping[str, moderngl.Texture]) -> Paint:
-    return Paint(look, tuple((UNITS[name], texture) for name, texture in textures.items()))
 
 
 def _joined(arrays: Sequence[NDArray[np.generic]], columns: int, dtype: type[np.generic]) -> NDArray[np.generic]:
