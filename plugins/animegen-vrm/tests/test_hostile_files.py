@@ -255,6 +255,20 @@ def test_many_views_of_the_same_bytes_do_not_fill_the_memory(tmp_path: Path) -> 
     _refused(save(tmp_path, writer), "displacements for 5 positions|more than")
 
 
+def test_each_with_each_does_not_take_forever(tmp_path: Path) -> None:
+    writer = tiny_vrm()
+    held = writer.json["extensions"]["VRMC_springBone"]
+    held["colliders"] *= 1000
+    held["colliderGroups"] = [{"colliders": list(range(1000))}] * 100
+    held["springs"] = [{**held["springs"][0], "colliderGroups": list(range(100))}] * 100
+    _refused(save(tmp_path, writer), "more than")
+    writer = tiny_vrm()
+    primitive, preset = writer.json["meshes"][0]["primitives"], writer.json["extensions"]["VRMC_vrm"]["expressions"]
+    primitive *= 4000
+    preset["preset"]["aa"]["morphTargetBinds"] *= 1000
+    _refused(save(tmp_path, writer), "more than")
+
+
 def test_springs_in_a_circle_end(tmp_path: Path) -> None:
     writer = tiny_vrm("0.x")
     first = writer.json["extensions"]["VRM"]["secondaryAnimation"]["boneGroups"][0]["bones"][0]

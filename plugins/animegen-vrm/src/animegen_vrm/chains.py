@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,10 @@ from animegen_vrm.model import Collider, Spring
 from animegen_vrm.nodes import Tree
 
 MAX_CHAINS = 1024
-MAX_JOINTS = 1 << 14  # of all chains together
+MAX_JOINTS = 1 << 12  # of one chain
 MAX_COLLIDERS = 1024
 
+_COLLIDER_COST = 1000  # numbers that a spring's collider counts as: it takes time
 _TAIL_0X = 0.07  # metres: how far beyond the last bone of a chain VRM 0.x thinks its end
 
 XYZ = tuple[float, float, float]
@@ -36,8 +38,8 @@ def read_springs(gltf: Gltf, tree: Tree) -> tuple[Spring, ...]:
     """All spring chains, in nodes of the file; 0.x gets the nodes at its chains' ends, which it leaves unsaid."""
     extensions = gltf.root.child("extensions")
     if is_vrm_1(gltf):
-        return _springs_1(extensions.child("VRMC_springBone"), len(tree))
-    return _springs_0x(extensions.child("VRM").child("secondaryAnimation"), tree)
+        return _springs_1(gltf, extensions.child("VRMC_springBone"), len(tree))
+    return _springs_0x(gltf, extensions.child("VRM").child("secondaryAnimation"), tree)
 
 
 def _spring(joints: list[_Joint], colliders: tuple[Collider, ...]) -> Spring:
@@ -52,7 +54,14 @@ def _spring(joints: list[_Joint], colliders: tuple[Collider, ...]) -> Spring:
     )
 
 
-def _springs_1(entry: Fields, node_count: int) -> tuple[Spring, ...]:
+def _colliders(gltf: Gltf, spring: Fields, groups: Sequence[Sequence[Collider | None]]) -> tuple[Collider, ...]:
+    """What a spring may hit, each collider once."""
+    hit = spring.indices("colliderGroups", len(groups), "collider groups", MAX_COLLIDERS)
+    gltf.spend(_COLLIDER_COST * sum(len(groups[i]) for i in hit))
+    return tuple(dict.fromkeys(c for i in hit for c in groups[i] if c is not None))
+
+
+def _springs_1(gltf: Gltf, entry: Fields, node_count: int) -> tuple[Spring, ...]:
     colliders = [_collider_1(each, node_count) for each in entry.children("colliders", MAX_COLLIDERS)]
     groups = [
         [colliders[i] for i in group.indices("colliders", len(colliders), "colliders", MAX_COLLIDERS)]
@@ -63,9 +72,8 @@ def _springs_1(entry: Fields, node_count: int) -> tuple[Spring, ...]:
         joints = [_joint_1(each, node_count) for each in spring.children("joints", MAX_JOINTS)]
         if len({joint.node for joint in joints}) != len(joints):
             raise spring.fault("names a node twice")
-        hit = spring.indices("colliderGroups", len(groups), "collider groups", MAX_COLLIDERS)
         if len(joints) >= 2:
-            springs.append(_spring(joints, tuple(dict.fromkeys(c for i in hit for c in groups[i] if c is not None))))
+            springs.append(_spring(joints, _colliders(gltf, spring, groups)))
     return tuple(springs)
 
 
@@ -91,14 +99,13 @@ def _joint_1(entry: Fields, node_count: int) -> _Joint:
     )
 
 
-def _springs_0x(entry: Fields, tree: Tree) -> tuple[Spring, ...]:
+def _springs_0x(gltf: Gltf, entry: Fields, tree: Tree) -> tuple[Spring, ...]:
     count = len(tree)
     groups = [_colliders_0x(group, count) for group in entry.children("colliderGroups", MAX_COLLIDERS)]
     springs: list[Spring] = []
     taken: set[int] = set()
     for group in entry.children("boneGroups", MAX_CHAINS):
-        hit = group.indices("colliderGroups", len(groups), "collider groups", MAX_COLLIDERS)
-        colliders = tuple(dict.fromkeys(c for i in hit for c in groups[i]))
+        colliders = _colliders(gltf, group, groups)
         x, y, z = group.vector("gravityDir", (0.0, -1.0, 0.0))
         settings = {
             "stiffness": group.number("stiffiness", 1.0),  # spelt so in the format

@@ -17,10 +17,10 @@ from animegen.errors import InputError
 from animegen_vrm.fields import EXPORT_AGAIN, Fields
 
 MAX_FILE = 1 << 30  # bytes
-MAX_JSON = 1 << 26  # bytes
+MAX_JSON = 1 << 24  # bytes
 MAX_ENTRIES = 1 << 16  # accessors, views and the like
 MAX_COUNT = 1 << 22  # elements of one accessor
-MAX_VALUES = 1 << 27  # numbers in all accessors that are read: distinct accessors may share one short buffer
+MAX_VALUES = 1 << 27  # numbers that are read or made in all: many accessors may share one short buffer
 
 _JSON_CHUNK, _BIN_CHUNK = 0x4E4F534A, 0x004E4942
 _KINDS: dict[int, type[np.generic]] = {

@@ -14,7 +14,7 @@ REQUIRED = ("hips", "spine", "head", *(f"{side}{bone}" for side in ("left", "rig
 """The bones without which VRM calls nothing a humanoid."""
 
 MAX_EXPRESSIONS = 256
-MAX_BINDS = 4096
+MAX_BINDS = 4096  # of one expression
 
 _BONES_0X = {
     f"{side}Thumb{old}": f"{side}Thumb{new}"

@@ -22,6 +22,8 @@ MAX_JOINTS = 1 << 15
 MAX_JOINT_SETS = 4  # JOINTS_0 .. JOINTS_3; the four strongest of their weights are kept
 MAX_TARGETS = 1024
 
+_BIND_COST = 1000  # numbers that summing one morph target counts as, beside its own: it takes time even when empty
+
 
 @dataclass(frozen=True, slots=True)
 class MeshNode:
@@ -72,6 +74,8 @@ class Meshes:
         self._entries = gltf.root.children("meshes", MAX_ENTRIES)
         self._skins = gltf.root.children("skins", MAX_ENTRIES)
         self._triangles = 0
+        self._count = 0
+        self._skin_joints: dict[int, NDArray[np.uint16]] = {}
         self.joints = JointTable()
         self.primitives: list[Primitive] = []
 
@@ -79,27 +83,33 @@ class Meshes:
         """Read what the given nodes show into ``primitives`` and ``joints``."""
         for each in shown:
             mesh = self._entries[each.mesh]
-            joints = self._skin(each)
+            joints = self._joints(each)
             if len(self.joints.nodes) > MAX_JOINTS:
                 raise mesh.fault(f"brings the joints of all skins above {MAX_JOINTS}")
             for entry in mesh.children("primitives", MAX_PRIMITIVES):
+                self._count += 1
+                if self._count > MAX_PRIMITIVES:
+                    raise mesh.fault(f"brings the primitives of all meshes above {MAX_PRIMITIVES}")
                 primitive = self._primitive(mesh.text("name"), entry, each.node, joints)
                 if len(primitive.triangles):
                     self.primitives.append(primitive)
-                if len(self.primitives) > MAX_PRIMITIVES:
-                    raise mesh.fault(f"brings the primitives of all meshes above {MAX_PRIMITIVES}")
         if not self.primitives:
             raise self._gltf.root.fault("has no mesh with a triangle in it")
 
-    def _skin(self, shown: MeshNode) -> NDArray[np.uint16]:
+    def _joints(self, shown: MeshNode) -> NDArray[np.uint16]:
         """Number in the joint table of each joint of the node's skin; of the node itself where it has no skin."""
         if shown.skin is None:
-            identity: Float32Array = np.eye(4, dtype=np.float32)
-            return np.array([self.joints.number(self._numbers[shown.node], identity)], np.uint16)
-        skin = self._skins[shown.skin]
+            return np.array([self.joints.number(self._numbers[shown.node], np.eye(4, dtype=np.float32))], np.uint16)
+        if shown.skin not in self._skin_joints:
+            self._skin_joints[shown.skin] = self._skin(self._skins[shown.skin])
+        return self._skin_joints[shown.skin]
+
+    def _skin(self, skin: Fields) -> NDArray[np.uint16]:
+        """Number in the joint table of each joint of a skin."""
         nodes = skin.indices("joints", len(self._numbers), "nodes", MAX_SKIN_JOINTS)
         if not nodes:
             raise skin.fault("has no joints")
+        self._gltf.spend(16 * len(nodes))
         binds = np.tile(np.eye(4, dtype=np.float32), (len(nodes), 1, 1))
         accessor = self._accessor(skin, "inverseBindMatrices")
         if accessor is not None:
@@ -214,6 +224,7 @@ class Meshes:
             mine = [(target, weight) for bound, target, weight in binds if bound == node]
             total = np.zeros((len(used), 3), np.float32)
             for target, weight in mine:
+                self._gltf.spend(total.size + _BIND_COST)
                 if target >= len(targets):
                     raise entry.fault(f"has {len(targets)} morph targets, but the expression '{name}' moves {target}")
                 moved = self._attribute(targets[target], "POSITION", "VEC3")
@@ -223,7 +234,6 @@ class Meshes:
                     raise targets[target].fault(f"has {len(moved)} displacements for {count} positions")
                 total += np.clip(moved[used], -MAX_NUMBER, MAX_NUMBER).astype(np.float32) * np.float32(weight)
             if total.any():
-                self._gltf.spend(total.size)
                 morphs[name] = total
         return morphs
 
