@@ -152,6 +152,13 @@ def test_an_empty_room_holds_nobody(backend: PoseBackend, shared: Path) -> None:
     assert look(backend, Frame(0, Fraction(0), np.zeros((90, 160, 3), np.uint8))) == []
 
 
+def test_who_walks_in_is_followed_back_to_the_edge(backend: PoseBackend, shared: Path) -> None:
+    clip = footage(shared / "video" / "intel_one_by_one_person.mp4", 54, 80)
+    seen = [i for i, poses in enumerate(backend.estimate(clip), start=54) if poses]
+    assert 60 <= seen[0] <= 64, "her hair shows from frame 60 on, her shoulders from 63"
+    assert len(seen) >= 14, seen
+
+
 def test_somebody_lost_is_found_again_at_once(backend: PoseBackend, shared: Path) -> None:
     frames = list(footage(shared / "video" / "sam2_juggle_man.mp4", 0, 8))
     for i in (3, 4):

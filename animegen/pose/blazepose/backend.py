@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +51,16 @@ _NEW = 12
 """Frames for which a newcomer belongs to the mask of whoever is in front as well: a track as short as this is dropped
 later on, and the person would show."""
 
+_SURE = 6
+"""Frames after which a newcomer is followed backwards: what is no person is lost again sooner as a rule."""
+
+_MISSED = 2
+"""Frames in a row in which somebody followed backwards may be missed: who is cut by the edge is seen now and then."""
+
+_BACK = 16
+_BACK_BYTES = 64 * 2**20
+"""Frames that wait for people of later frames, and how much memory they may take."""
+
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
 
@@ -77,6 +88,22 @@ class _Lost:
         return replace(self, region=replace(self.region, x=x, y=y), shown=i, traces=traces)
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A frame whose people are not told yet: a newcomer of a later frame may be among them.
+
+    ``behind`` has for each of the people what shows behind them.
+    """
+
+    frame: Frame
+    people: list[Landmarks]
+    behind: list[list[Silhouette]]
+
+    def poses(self) -> list[Pose]:
+        """The poses of the frame."""
+        return [one.pose(*self.frame.size, behind) for one, behind in zip(self.people, self.behind, strict=True)]
+
+
 def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose:
     """The backend with its models loaded; raises WeightsError when one is missing or no such model."""
 
@@ -97,7 +124,8 @@ class BlazePose:
     The first frame of a segment is searched in all tiles. Each later frame is searched in one square, the next tile
     or the surroundings of somebody, so that newcomers are found at an even cost. People are looked at from the
     best seen to the worst, each without those before: so someone half hidden is not mistaken for the one in front.
-    What shows of somebody lost beside the person in front of them belongs to that person's mask.
+    What shows of somebody lost beside the person in front of them belongs to that person's mask. Newcomers are
+    followed backwards to where they came into view, so frames are told a little later than they are taken.
     """
 
     skeleton = BLAZEPOSE33
@@ -113,21 +141,28 @@ class BlazePose:
     def estimate(self, frames: Iterable[Frame]) -> Iterator[list[Pose]]:
         """Yield the poses of each frame of one segment, those longest in view first."""
         people: list[Landmarks] = []
-        since: list[int] = []
+        first: list[tuple[int, Landmarks]] = []
         lost: list[_Lost] = []
+        waiting: deque[_Waiting] = deque()
         for i, frame in enumerate(frames):
             seen = self._follow(frame.image, people)
             gone = [person.next for k, person in enumerate(people) if k not in seen]
-            people, since = [seen[k] for k in sorted(seen)], [since[k] for k in sorted(seen)]
+            people, first = [seen[k] for k in sorted(seen)], [first[k] for k in sorted(seen)]
             lost = [_Lost(region, i, i) for region in gone] + [one for one in lost if one.sought(i)]
             found = self._find(frame.image, self._squares(i, frame.size, people, lost), people)
             found = [look for look in found if not _doubtful(look, people)]
             lost = [one for one in lost if not any(one.region.near(look.next) for look in found)]
             people = (people + found)[: self._options.max_people]
-            since = (since + [i] * len(found))[: len(people)]
-            new = [k for k, first in enumerate(since) if first and i - first < _NEW]
+            first = (first + [(i, look) for look in found])[: len(people)]
+            new = [k for k, (since, _) in enumerate(first) if since and i - since < _NEW]
             lost = self._trace(frame.image, lost, i, people)
-            yield [person.pose(*frame.size, _behind(k, people, lost, new)) for k, person in enumerate(people)]
+            for newcomer in [look for since, look in first if since == i - _SURE]:
+                self._follow_back(newcomer, list(waiting)[:-_SURE])
+            waiting.append(_Waiting(frame, [*people], [_behind(k, people, lost, new) for k in range(len(people))]))
+            if len(waiting) > min(_BACK, _BACK_BYTES // frame.image.nbytes):
+                yield waiting.popleft().poses()
+        for left in waiting:
+            yield left.poses()
 
     def _squares(
         self, i: int, size: tuple[int, int], people: Sequence[Landmarks], lost: Sequence[_Lost]
@@ -156,6 +191,19 @@ class BlazePose:
             if look is not None:
                 seen[k] = look
         return seen
+
+    def _follow_back(self, newcomer: Landmarks, waiting: Sequence[_Waiting]) -> None:
+        """Add a newcomer to the frames before, from the last on, as far back as the person is seen."""
+        person, missed = newcomer, 0
+        for one in reversed(waiting):
+            look = self._look(one.frame.image, person.next, one.people)
+            missed = missed + 1 if look is None else 0
+            if missed > _MISSED or len(one.people) == self._options.max_people:
+                return
+            if look is not None:
+                one.people.append(look)
+                one.behind.append([])
+                person = look
 
     def _trace(self, image: Uint8Array, lost: Sequence[_Lost], i: int, people: Sequence[Landmarks]) -> list[_Lost]:
         """The lost people with what shows of them in frame ``i``; each is looked for in every second frame."""
