@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from animegen.avatar.data import AvatarEntry, ClipEntry, Dataset, DatasetWriter, Header, Sample
 from animegen.avatar.layers import LAYERS
+from animegen.cli import cli
 from animegen.errors import OutputError, UsageError
 from animegen.pipeline.avatar_pairs import Pairs, canvas_points
 from animegen.pipeline.avatar_report import check_report_folder, contact_sheet, write_report
@@ -283,3 +286,41 @@ def test_keypoints_are_sought_in_both_pictures(data, blazepose_weights, shared):
         if way["compared"]:  # the same pictures give the same points
             assert way["ratio"] == pytest.approx(1) and way["between"] == 0
             assert math.isfinite(way["truth_error"]) and way["truth_detected"] == way["output_detected"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """An untrained generator of the three avatars, small enough to draw in milliseconds."""
+    import torch
+
+    from animegen.avatar.checkpoint import save_generator
+    from animegen.avatar.config import AvatarConfig
+    from animegen.avatar.network import Generator
+
+    torch.manual_seed(0)
+    config = AvatarConfig(AVATAR35, avatars=3, channels={4: 8, 8: 8, 16: 8, 32: 8}, largest_stage=64)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    avatars = [{"name": name} for name in AVATARS]
+    save_generator(path, Generator(config), avatars=avatars, dtype=torch.float32, notes={})
+    return path
+
+
+def test_the_command_measures_a_weights_file_and_tells_what_is_too_bad(data, weights, tmp_path):
+    arguments = ["evaluate", "avatar", str(weights), str(data), "-o", str(tmp_path / "report"), "--count", "3"]
+    arguments += ["--size", str(SIDE), "--pose-backend", "none"]
+    found = CliRunner().invoke(cli, [*arguments, "--json", "--fail-under", "iou=0.93"])
+    assert found.exit_code == 1 and "0.93 at least was asked for" in found.stderr
+    figures = json.loads(found.stdout)
+    assert figures["weights"] == {"file": weights.name, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    again = CliRunner().invoke(cli, [*arguments, "--overwrite", "--fail-under", "iou=0"])
+    assert again.exit_code == 0, again.output
+    assert "Foreground PSNR dB" in again.stdout and "FID, KID: not measured" in again.stdout
+    written = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert written["metrics"] == figures["metrics"]
+
+
+@pytest.mark.parametrize("limit", ["beauty=1", "iou", "iou=good"])
+def test_a_limit_that_means_nothing_is_refused_before_any_work(limit, tmp_path):
+    arguments = ["evaluate", "avatar", "none", "none", "-o", str(tmp_path / "report"), "--fail-under", limit]
+    assert CliRunner().invoke(cli, arguments).exit_code == 2
+    assert not (tmp_path / "report").exists()

@@ -92,8 +92,8 @@ def _print(figures: Mapping[str, Any], report: Path) -> None:
             continue
         click.echo(
             f"keypoints ({way}): error {found['output_error']:.4f} of the height, on the truth "
-            f"{found['truth_error']:.4f}, ratio {found['ratio']:.3f}; found in {found['output_detected']:.0%} of the "
-            f"outputs, {found['truth_detected']:.0%} of the truths"
+            f"{found['truth_error']:.4f}, ratio {found['ratio']:.3f} (of the medians {found['ratio_of_medians']:.3f}); "
+            f"found in {found['output_detected']:.0%} of the outputs, {found['truth_detected']:.0%} of the truths"
         )
     for move, steady in figures["steadiness"]["moves"].items():
         click.echo(

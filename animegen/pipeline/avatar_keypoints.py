@@ -59,22 +59,26 @@ class Fidelity:
         self.apart.append(_error(truth, output) / height)
 
     def summary(self) -> dict[str, Any]:
-        """Mean errors over the pictures in which somebody was found in both, their ratio, and detection rates."""
+        """Errors over the pictures in which somebody was found in both, the ratio of their means, detection rates."""
         truth, output, apart = (np.array(errors, np.float64) for errors in (self.truth, self.output, self.apart))
         both = np.isfinite(truth) & np.isfinite(output)
-        if not both.any():
-            return {"pictures": len(truth), "compared": 0, "truth_error": None, "output_error": None, "ratio": None}
-        return {
+        counts: dict[str, Any] = {
             "pictures": len(truth),
             "compared": int(both.sum()),
+            "truth_detected": float(np.isfinite(truth).mean()) if len(truth) else None,
+            "output_detected": float(np.isfinite(output).mean()) if len(truth) else None,
+        }
+        if not both.any():
+            return {**counts, "truth_error": None, "output_error": None, "ratio": None}
+        return {
+            **counts,
             "truth_error": float(truth[both].mean()),
             "output_error": float(output[both].mean()),
             "ratio": float(output[both].mean() / max(truth[both].mean(), 1e-9)),
             "truth_median": float(np.median(truth[both])),
             "output_median": float(np.median(output[both])),
+            "ratio_of_medians": float(np.median(output[both]) / max(np.median(truth[both]), 1e-9)),
             "between": float(apart[both].mean()),
-            "truth_detected": float(np.isfinite(truth).mean()),
-            "output_detected": float(np.isfinite(output).mean()),
         }
 
 

@@ -171,10 +171,13 @@ _STATISTICS = ("mean", "median", "worst")
 def _keypoints(ways: Mapping[str, Mapping[str, Any]]) -> str:
     if not ways:
         return "<p>Not measured: no pose backend was asked for.</p>"
-    columns = ("truth_error", "output_error", "ratio", "between", "truth_detected", "output_detected", "compared")
+    columns = (
+        "truth_error", "output_error", "ratio", "truth_median", "output_median", "ratio_of_medians", "between",
+        "truth_detected", "output_detected", "compared",
+    )  # fmt: skip
     rows = [(name, *(_number(way.get(column)) for column in columns)) for name, way in ways.items()]
     return _table(("", *(column.replace("_", " ") for column in columns)), rows) + (
-        '<p class="note">Mean distance of the backend\'s points from those asked for, in heights of the figure, on the '
+        '<p class="note">Distance of the backend\'s points from those asked for, in heights of the figure, on the '
         "pictures where it finds somebody in both; between: from its points on the truth to those on the output.</p>"
     )
 
