@@ -55,7 +55,8 @@ def test_limbs_tell_place_and_depth() -> None:
         x, y = (asked.xy[0, a] + t * (asked.xy[0, b] - asked.xy[0, a])).mul(256).long().tolist()
         assert near[y, x] > 0.95
         assert place[y, x].item() == pytest.approx(2 * t - 1, abs=0.05)
-        assert depth[y, x].item() == pytest.approx(4 * (asked.z[0, a] + t * (asked.z[0, b] - asked.z[0, a])), abs=0.05)
+        z = asked.z[0, a] + t * (asked.z[0, b] - asked.z[0, a])
+        assert depth[y, x].item() == pytest.approx(4 * z.item(), abs=0.05)
 
 
 @pytest.mark.parametrize("side", [8, 32])

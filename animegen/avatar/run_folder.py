@@ -71,7 +71,7 @@ class RunFolder:
                 path.unlink(missing_ok=True)
             shutil.rmtree(self.grids, ignore_errors=True)
         wanted: dict[str, Any] = json.loads(json.dumps(options))
-        if self.options.exists():
+        if self.checkpoint.exists() and self.options.exists():  # what never took a step binds nobody
             found = self._found()
             differing = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
             if differing:

@@ -32,7 +32,7 @@ def command() -> None:
 @click.argument("data", type=_PATH)
 @click.option("-o", "--output", "run", metavar="RUN", required=True, type=_PATH, help="Folder of the training.")
 @click.option("--config", type=click.Choice(list(RECIPES)), default="anime", show_default=True, help="Recipe.")
-@click.option("--resolution", metavar="N", type=click.IntRange(min=4), help="Largest stage; default: at most DATA's.")
+@click.option("--resolution", metavar="N", type=click.IntRange(min=4), help="Largest stage; default: DATA's, to 256.")
 @click.option("--begin-at", metavar="N", type=click.IntRange(min=4), help="Smallest stage, to train on from --init.")
 @click.option(
     "--images", metavar="N", type=click.IntRange(min=1), help="Length of the training; default: the recipe's."
