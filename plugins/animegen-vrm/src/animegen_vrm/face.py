@@ -42,8 +42,8 @@ class _Head:
 def face_points(avatar: Avatar, rest: Float32Array) -> dict[str, Float64Array]:
     """The seven face points of AVATAR35 in the world at rest, f64 [3] metres each."""
     head = _head(avatar, rest)
-    left_eye, right_eye = _eyes(head)
-    left_mouth, right_mouth = _mouth(head)
+    left_eye, right_eye = _mirrored(*_eyes(head))
+    left_mouth, right_mouth = _mirrored(*_mouth(head))
     skin = _face_skin(head)
     left_ear, right_ear = _ears(head, skin, left_eye, left_mouth)
     return {
@@ -52,6 +52,12 @@ def face_points(avatar: Avatar, rest: Float32Array) -> dict[str, Float64Array]:
         "left_ear": left_ear, "right_ear": right_ear,
         "mouth_left": left_mouth, "mouth_right": right_mouth,
     }  # fmt: skip
+
+
+def _mirrored(left: Float64Array, right: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Two points made each other's mirror image: faces are even at rest, their meshes not always."""
+    even = (left + right * (-1.0, 1.0, 1.0)) / 2.0
+    return even, even * (-1.0, 1.0, 1.0)
 
 
 def _head(avatar: Avatar, rest: Float32Array) -> _Head:

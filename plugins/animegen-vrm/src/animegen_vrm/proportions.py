@@ -27,30 +27,35 @@ _THIGH_BAND = (0.55, 0.85)
 def measure(avatar: Avatar) -> dict[str, float]:
     """The build in standing heights, as :meth:`animegen.pose.retarget.Proportions.to_dict` writes it."""
     joints = _joints(avatar)
-    height = crown(avatar) - _floor(joints)
+    top = _crown(avatar, joints)
+    height = top - _floor(joints)
     parts: dict[str, list[float]] = {}
     for limb in LIMBS:
         length = float(np.linalg.norm(joints[limb.child] - joints[limb.parent])) / height
         parts.setdefault(limb.part, []).append(max(length, _SHORTEST))
     face = (joints[list(FACE)] - joints[HEAD]) * (1.0, -1.0, -1.0) / height
     return Proportions(
-        {part: float(np.mean(both)) for part, both in parts.items()}, _head_share(avatar), face
+        {part: float(np.mean(both)) for part, both in parts.items()}, _head_share(joints, top), face
     ).to_dict()
 
 
 def measure_traits(avatar: Avatar) -> dict[str, float]:
     """What :class:`animegen.types.Traits` measures of a person: hair_length, sleeves, skirt, head_to_height."""
+    joints = _joints(avatar)
     return {
-        "hair_length": _hair_length(avatar),
-        "sleeves": _sleeves(avatar),
-        "skirt": _skirt(avatar),
-        "head_to_height": _head_share(avatar),
+        "hair_length": _hair_length(avatar, joints),
+        "sleeves": _sleeves(avatar, joints),
+        "skirt": _skirt(avatar, joints),
+        "head_to_height": _head_share(joints, _crown(avatar, joints)),
     }
 
 
 def crown(avatar: Avatar) -> float:
     """Height of the top of the head, hair upon it included but no buns, ears or single strands, in metres."""
-    points = _joints(avatar)
+    return _crown(avatar, _joints(avatar))
+
+
+def _crown(avatar: Avatar, points: Float64Array) -> float:
     vertices = bound_vertices(avatar, rest_matrices(avatar.nodes), {avatar.humanoid["head"]})
     ears = abs(points[AVATAR35.index("left_ear")][0])
     middle = vertices[np.abs(vertices[:, 0]) <= max(ears, _SHORTEST)]
@@ -86,9 +91,8 @@ def _chin(joints: Float64Array) -> float:
     return mouth - _CHIN * (eyes - mouth)
 
 
-def _head_share(avatar: Avatar) -> float:
+def _head_share(joints: Float64Array, top: float) -> float:
     """From chin to crown, in standing heights."""
-    joints, top = _joints(avatar), crown(avatar)
     return float(np.clip((top - _chin(joints)) / (top - _floor(joints)), 0.01, 0.99))
 
 
@@ -101,20 +105,18 @@ def _of_part(avatar: Avatar, part: Part) -> Float64Array:
     return np.concatenate(found)
 
 
-def _hair_length(avatar: Avatar) -> float:
+def _hair_length(avatar: Avatar, joints: Float64Array) -> float:
     """How far down hair reaches: 0.2 to the chin, 0.5 to the shoulders, 1 half-way down the trunk."""
     hair = _of_part(avatar, "hair").reshape(-1, 3)
     if not len(hair):
         return 0.0
-    joints = _joints(avatar)
     shoulders, hips = _pair(joints, "shoulder"), _pair(joints, "hip")
     marks = [_pair(joints, "eye"), _chin(joints), shoulders, (shoulders + hips) / 2.0]
     return float(np.interp(-np.quantile(hair[:, 1], 0.03), -np.array(marks), _HAIR_LENGTHS))
 
 
-def _sleeves(avatar: Avatar) -> float:
+def _sleeves(avatar: Avatar, joints: Float64Array) -> float:
     """Share of the way from shoulder to wrist that clothes of the upper body cover."""
-    joints = _joints(avatar)
     cloth = _of_part(avatar, "upper").mean(axis=1)
     reached = []
     for side in ("left", "right"):
@@ -127,9 +129,8 @@ def _sleeves(avatar: Avatar) -> float:
     return float(np.clip(np.mean(reached), 0.0, 1.0))
 
 
-def _skirt(avatar: Avatar) -> float:
+def _skirt(avatar: Avatar, joints: Float64Array) -> float:
     """1 where cloth goes from side to side between the thighs, 0 where each leg has its own."""
-    joints = _joints(avatar)
     hip, knee = _pair(joints, "hip"), _pair(joints, "knee")
     high, low = (hip + share * (knee - hip) for share in _THIGH_BAND)
     cloth = _of_part(avatar, "lower")

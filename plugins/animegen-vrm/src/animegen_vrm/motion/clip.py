@@ -18,8 +18,8 @@ class Motion:
     """Poses that any humanoid can take, ``rate`` a second.
 
     ``rotations`` f32 [F, B, 4] of ``bones``, ``hips`` f32 [F, 3] and ``clearance`` f32 [F] mean what they mean in
-    BodyPose. The first pose stands over the origin and faces +Z. ``expressions``: VRM name -> weights f32 [F];
-    ``look`` f32 [F, 2]: gaze to the left and up, -1..1.
+    BodyPose. The first pose stands over the origin; the first second faces +Z on average. ``expressions``: VRM name ->
+    weights f32 [F]; ``look`` f32 [F, 2]: gaze to the left and up, -1..1.
     """
 
     name: str

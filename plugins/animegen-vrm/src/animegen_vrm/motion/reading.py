@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ _NEEDED = (
     "hips",
     *(s + b for s in ("left", "right") for b in ("UpperArm", "LowerArm", "UpperLeg", "LowerLeg", "Foot")),
 )
+
+_FASTEST = np.radians(1800.0)
+"""How far hips may turn in a second."""
 
 
 def read_motion(path: Path) -> Motion:
@@ -44,7 +48,8 @@ def bvh_take(bvh: Bvh, path: Path) -> Take:
         )
     places, ends = bvh.rest_positions()
     axes = _axes(joints, places, path)
-    world = q.multiply(q.multiply(axes, bvh.rotations()), q.inverse(axes))
+    moving = slice(1 if _starts_with_reference(bvh, joints["hips"]) else 0, None)
+    world = q.multiply(q.multiply(axes, bvh.rotations()[moving]), q.inverse(axes))
     places, ends = q.rotate(axes, places), q.rotate(axes, ends)
     rest = {bone: places[joint] for bone, joint in joints.items()}
     for side in ("left", "right"):
@@ -55,8 +60,17 @@ def bvh_take(bvh: Bvh, path: Path) -> Take:
     turns = {bone: world[:, joint] for bone, joint in joints.items()}
     for bone, (turn, place) in _spine(bvh, joints, world, places).items():
         turns[bone], rest[bone] = turn, place
-    hips = q.rotate(axes, bvh.root_positions()) + q.rotate(world[:, 0], places[joints["hips"]] - places[0])
+    hips = q.rotate(axes, bvh.root_positions()[moving]) + q.rotate(world[:, 0], places[joints["hips"]] - places[0])
     return Take(path.stem, 1.0 / bvh.frame_time, rest, turns, hips)
+
+
+def _starts_with_reference(bvh: Bvh, hips: int) -> bool:
+    """Whether the first frame is a reference pose before the motion: nobody turns to the second one that fast."""
+    if len(bvh.values) < 2:
+        return False
+    first, second = replace(bvh, values=bvh.values[:2]).rotations()[:, hips]
+    turned = 2.0 * np.arccos(np.clip(abs(float(first @ second)), 0.0, 1.0))
+    return bool(turned > _FASTEST * bvh.frame_time)
 
 
 def _axes(joints: dict[str, int], places: Float64Array, path: Path) -> Float64Array:

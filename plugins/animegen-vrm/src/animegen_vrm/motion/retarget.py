@@ -59,7 +59,7 @@ class Take:
 
 
 def retarget(take: Take) -> Motion:
-    """The take as poses of any humanoid; it starts over the origin and faces +Z."""
+    """The take as poses of any humanoid; it starts over the origin, in its first second it faces +Z."""
     return as_motion(take, aim_limbs(take))
 
 
@@ -80,7 +80,7 @@ def as_motion(take: Take, turns: Mapping[str, Float64Array]) -> Motion:
     clearance = np.maximum(lowest - floor - _CONTACT, 0.0)
     hips = (take.hips - take.hips[0] * (1.0, 0.0, 1.0)) / height - (0.0, 1.0, 0.0)
     hips[:, 1] -= floor
-    straight = q.inverse(_heading(turns["hips"][0]))
+    straight = q.inverse(_heading(turns["hips"][: round(take.rate) + 1]))
     turns = {bone: q.multiply(straight, turn) for bone, turn in turns.items()}
     local = local_turns(turns)
     local |= _still_fingers(take.name, local)
@@ -122,8 +122,9 @@ def _still_fingers(name: str, local: Mapping[str, Float64Array]) -> dict[str, Fl
 
 
 def _heading(turn: Float64Array) -> Float64Array:
-    """The part of a rotation that turns about the vertical."""
-    return q.about(UP, q.twist_angle(turn, UP))
+    """The turn about the vertical from +Z to where rotations [F, 4] face on average."""
+    ahead = q.rotate(turn, FORWARD).sum(axis=0)
+    return q.about(UP, np.arctan2(ahead[0], ahead[2]))
 
 
 def _direction(rest: Mapping[str, Float64Array], bone: str, child: str) -> Float64Array | None:
