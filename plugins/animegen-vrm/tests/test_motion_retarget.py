@@ -104,7 +104,13 @@ def test_elbows_and_knees_bend_about_their_hinges(name: str) -> None:
 
 @needs_clips
 @pytest.mark.parametrize("name", CLIPS)
-def test_motions_run_on_without_jumps(name: str) -> None:
-    _, motion = clip(name)
-    steps = np.degrees(2.0 * np.arccos(np.clip(np.abs((motion.rotations[1:] * motion.rotations[:-1]).sum(-1)), 0, 1)))
-    assert steps.max() * motion.rate < 3600.0  # ten turns a second: no limb is faster
+def test_retargeting_adds_no_jumps(name: str) -> None:
+    take, motion = clip(name)
+    captured = max(fastest(turns) for turns in take.turns.values())  # captures have jumps of their own
+    assert fastest(motion.rotations) < 1.5 * captured
+
+
+def fastest(rotations: np.ndarray) -> float:
+    """Largest turn from one frame to the next, in radians."""
+    cosines = np.abs((rotations[1:] * rotations[:-1]).sum(axis=-1))
+    return float(2.0 * np.arccos(np.clip(cosines, 0.0, 1.0)).max())
