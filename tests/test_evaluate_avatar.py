@@ -146,6 +146,7 @@ def test_only_the_splits_own_motions_are_measured_and_avatars_take_turns(perfect
     records = Dataset(data, "test").records[list(perfect.indices)]
     assert np.bincount(records["avatar"]).tolist() == [8, 8, 8]
     assert set(perfect.figures["metrics"]["iou"]["avatars"]) == set(AVATARS)
+    assert set(perfect.figures["metrics"]["iou"]["framings"]) == {"full"}
 
 
 def test_a_figure_in_the_wrong_place_loses_shape_and_picture_but_not_colour(data, perfect):
@@ -263,7 +264,7 @@ def test_the_report_needs_no_other_file(perfect, tmp_path):
     assert page.count("<img") == 3 * 6 + 1 and 'src="data:image/png' in page and "http" not in page
     assert "58.9" in page
     with Image.open(folder / "contact-sheet.png") as sheet:
-        assert sheet.size == (8 * (2 * 128 + 8) - 8, 3 * 136 - 8)
+        assert sheet.size == (8 * (2 * 192 + 8) - 8, 3 * 200 - 8)
     with pytest.raises(OutputError, match="stands in"):
         check_report_folder(folder, overwrite=False)
     check_report_folder(folder, overwrite=True)
@@ -274,7 +275,7 @@ def test_the_report_needs_no_other_file(perfect, tmp_path):
 
 def test_the_contact_sheet_shows_truth_beside_output(data):
     sheet = np.asarray(contact_sheet(Pairs(Dataset(data, "test"), Draws(), SIDE), 0))
-    truth, output = sheet[20:128, :128], sheet[20:128, 128:256]
+    truth, output = sheet[20:192, :192], sheet[20:192, 192:384]
     assert np.array_equal(truth, output) and len(np.unique(truth)) > 20
 
 

@@ -9,11 +9,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from animegen.avatar.data import FRAMINGS
 from animegen.errors import OutputError
 from animegen.jobs import artefact, write_text
 from animegen.measure.pictures import difference, foreground_psnr, over_grey, scaled
@@ -22,8 +25,11 @@ from animegen.pipeline.evaluate_avatar import Evaluation
 
 JSON_NAME, PAGE_NAME, SHEET_NAME = "report.json", "report.html", "contact-sheet.png"
 
-SHEET_AVATARS, SHEET_POSES, SHEET_SIDE = 8, 8, 128
+SHEET_AVATARS, SHEET_POSES, SHEET_SIDE = 8, 8, 192
 """Rows and columns of the contact sheet, and the side of each of its pictures in pixels."""
+
+SHEET_FRAMINGS: Mapping[str, int] = MappingProxyType({"full": 6, "half": 1, "head": 1})
+"""How many poses of each framing a row shows, as far as there are such."""
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; }
@@ -66,7 +72,7 @@ def _plain(value: Any) -> Any:
 def contact_sheet(pairs: Pairs, seed: int) -> Image.Image:
     """Eight poses of each of eight avatars in their own colours: the truth, and the output to its right.
 
-    Poses in which most points are visible go first, each of another clip as far as the clips go round.
+    Mostly whole figures, each of another clip as far as the clips go round; the last ones show them from nearer.
     """
     records = pairs.data.records
     avatars = [avatar for avatar in range(len(pairs.names)) if (records["avatar"][pairs.indices] == avatar).any()]
@@ -84,18 +90,21 @@ def contact_sheet(pairs: Pairs, seed: int) -> Image.Image:
 
 
 def _poses(pairs: Pairs, avatar: int, seed: int) -> list[int]:
-    """Positions of the samples of one avatar that the contact sheet shows."""
+    """Positions of the samples of one avatar that the contact sheet shows: by framing, then each of another clip."""
     records = pairs.data.records
     own = pairs.indices[records["avatar"][pairs.indices] == avatar]
     own = np.random.default_rng((seed, avatar)).permutation(own)
-    own = own[np.argsort(-records["visible"][own].sum(axis=1), kind="stable")]
-    turns: dict[int, int] = {}
-    rank = []
-    for clip in records["clip"][own].tolist():
-        rank.append(turns.get(clip, 0))
-        turns[clip] = rank[-1] + 1
-    chosen: list[int] = own[np.argsort(rank, kind="stable")][:SHEET_POSES].tolist()
-    return chosen
+    own = own[np.argsort(_turns(records["clip"][own]), kind="stable")]
+    turns = _turns(records["framing"][own])
+    wanted = np.array([SHEET_FRAMINGS.get(FRAMINGS[framing], 0) for framing in records["framing"][own]])
+    chosen = own[np.argsort(turns >= wanted, kind="stable")][:SHEET_POSES]
+    ordered: list[int] = chosen[np.argsort(records["framing"][chosen], kind="stable")].tolist()
+    return ordered
+
+
+def _turns(labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """For each label, how many equal ones stand before it."""
+    return np.array([np.count_nonzero(labels[:k] == label) for k, label in enumerate(labels)], np.int64)
 
 
 def _page(evaluation: Evaluation, sheet: Image.Image) -> str:
@@ -106,7 +115,10 @@ def _page(evaluation: Evaluation, sheet: Image.Image) -> str:
         _heading(figures),
         "<h2>Pictures</h2>",
         _metric_table(figures["metrics"]),
-        *(_avatar_table(figures["metrics"])),
+        "<h3>By avatar</h3>",
+        _group_table(figures["metrics"], "avatars"),
+        "<h3>By framing</h3>",
+        _group_table(figures["metrics"], "framings"),
         "<h2>Part colours</h2>",
         _table(("CIEDE2000", "mean", "median", "worst", "pictures"), _summaries(figures["part_colours"])),
         "<h2>Keypoints</h2>",
@@ -153,16 +165,15 @@ def _metric_table(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _avatar_table(metrics: Mapping[str, Any]) -> Iterable[str]:
-    """Mean and median of each metric for every avatar."""
-    yield "<h3>By avatar</h3>"
-    avatars = next(iter(metrics.values()))["avatars"]
-    columns = [f"{name} {statistic}" for name in metrics for statistic in ("mean", "median", "worst")]
+def _group_table(metrics: Mapping[str, Any], groups: str) -> str:
+    """Mean, median and worst of each metric over the samples of each avatar or framing."""
+    names = next(iter(metrics.values()))[groups]
+    columns = [f"{name} {statistic}" for name in metrics for statistic in _STATISTICS]
     rows = [
-        (avatar, *(_number(metric["avatars"][avatar][key]) for metric in metrics.values() for key in _STATISTICS))
-        for avatar in avatars
+        (name, *(_number(metric[groups][name][key]) for metric in metrics.values() for key in _STATISTICS))
+        for name in names
     ]
-    yield _table(("", *columns), rows)
+    return _table(("", *columns), rows)
 
 
 _STATISTICS = ("mean", "median", "worst")

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from animegen.avatar.data import Dataset, Split
+from animegen.avatar.data import FRAMINGS, Dataset, Split
 from animegen.events import Listener, ignore
 from animegen.measure.features import FeatureExtractor, frechet_distance, kernel_distance
 from animegen.measure.pictures import (
@@ -175,17 +175,21 @@ def _by_metric(rows: Float64Array) -> dict[str, Float64Array]:
 
 
 def _metrics(values: Mapping[str, Float64Array], pairs: Pairs, indices: Sequence[int]) -> dict[str, Any]:
-    """Each metric over all samples and over those of each avatar."""
-    avatars = pairs.data.records["avatar"][list(indices)]
+    """Each metric over all samples, and over those of each avatar and of each framing."""
+    records = pairs.data.records[list(indices)]
+    groups = {"avatars": (records["avatar"], pairs.names), "framings": (records["framing"], FRAMINGS)}
     return {
         name: {
             "title": metric.title,
             "unit": metric.unit,
             "higher_is_better": metric.higher_is_better,
             "overall": summary(values[name], higher_is_better=metric.higher_is_better),
-            "avatars": {
-                pairs.names[avatar]: summary(values[name][avatars == avatar], higher_is_better=metric.higher_is_better)
-                for avatar in np.unique(avatars)
+            **{
+                group: {
+                    names[k]: summary(values[name][labels == k], higher_is_better=metric.higher_is_better)
+                    for k in np.unique(labels)
+                }
+                for group, (labels, names) in groups.items()
             },
         }
         for name, metric in METRICS.items()
