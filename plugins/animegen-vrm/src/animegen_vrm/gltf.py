@@ -37,6 +37,7 @@ _READABLE = {
     "VRMC_vrm",
     "VRMC_materials_mtoon",
     "VRMC_springBone",
+    "VRMC_vrm_animation",
     "KHR_materials_unlit",
     "KHR_materials_emissive_strength",
     "KHR_mesh_quantization",
