@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from animegen_vrm import dataset
-from animegen_vrm.dataset import RANDOM, RANDOM_VALIDATION, Recipe, Studio, files, generate
+from animegen_vrm.dataset import RANDOM, RANDOM_VALIDATION, Recipe, Studio, describe, files, generate
 
 from animegen.avatar.data import Dataset
 from animegen.avatar.layers import ALPHA
@@ -58,7 +58,7 @@ def test_a_sample_depends_on_its_number_alone(studio: Studio, recipe: Recipe) ->
 
 
 def test_samples_show_what_they_say(studio: Studio, recipe: Recipe) -> None:
-    header = studio.header()
+    header = describe(recipe)
     assert [avatar.name for avatar in header.avatars] == list(AVATARS)
     assert "SirRichard94" in header.avatars[0].credit
     for index in range(16):
@@ -87,7 +87,9 @@ def test_every_clip_has_one_split(recipe: Recipe) -> None:
 def test_a_stopped_run_goes_on_with_the_same_bytes(
     studio: Studio, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert studio  # where nothing can be rendered, nothing can be generated
     monkeypatch.setattr(dataset, "SHARD", 4)
+    recipe = replace(recipe, avatars=recipe.avatars[:1])
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     generate(recipe, whole, 10, 2)
     generate(recipe, parts, 4, 1)
@@ -96,7 +98,6 @@ def test_a_stopped_run_goes_on_with_the_same_bytes(
         assert path.read_bytes() == (parts / path.name).read_bytes(), path.name
     data = Dataset(whole)
     assert len(data) == 10
-    assert np.array_equal(data[5].layers, studio.sample(5).layers)
     assert len(Dataset(whole, "test")) == recipe.tests
     with pytest.raises(UsageError, match="ends with a shard of 2 samples"):
         generate(recipe, parts, 16, 1)

@@ -41,9 +41,9 @@ def _palette(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...])
 
     colours: dict[Part, Rgb] = {}
     for pair in (piece for text in pairs for piece in text.split(",")):
-        name, _, colour = pair.partition("=")
+        name, equals, colour = pair.partition("=")
         part = next((part for part in PARTS if part == name.strip()), None)
-        if part is None:
+        if part is None or not equals:
             raise click.BadParameter(f"'{pair}' is not PART=#rrggbb; the parts are {', '.join(PARTS)}", ctx, param)
         colours[part] = _Colour().convert(colour.strip(), param, ctx)
     return colours

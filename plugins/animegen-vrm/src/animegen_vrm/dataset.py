@@ -131,6 +131,29 @@ def files(place: Path, suffixes: Collection[str]) -> tuple[Path, ...]:
     return wanted
 
 
+def describe(recipe: Recipe) -> Header:
+    """What all samples of a recipe share. Raises InputError for an avatar that cannot be read."""
+    return Header(
+        size=recipe.size,
+        skeleton=AVATAR35,
+        avatars=tuple(_entry(read_avatar(path)) for path in recipe.avatars),
+        clips=recipe.clips(),
+        made_by={"seed": recipe.seed, "tests": recipe.tests},
+    )
+
+
+def _entry(avatar: Avatar) -> AvatarEntry:
+    licence, own = avatar.licence, reference_palette(avatar)
+    return AvatarEntry(
+        name=avatar.name,
+        licence=licence.licence,
+        credit=", ".join((licence.title, *licence.authors)),
+        palette=tuple(own.get(part) for part in PARTS),
+        proportions=measure(avatar),
+        traits={**measure_traits(avatar), "crown": crown_of(avatar, Keypoints(avatar))},
+    )
+
+
 class Studio:
     """Everything that makes a recipe's samples: avatars on the GPU, motions in memory."""
 
@@ -140,17 +163,6 @@ class Studio:
         self._figures = [_Figure(read_avatar(path), self._renderer) for path in recipe.avatars]
         self._motions = {path.stem: read_motion(path) for path in recipe.motions}
         self._clips = recipe.clips()
-
-    def header(self) -> Header:
-        """What all samples share."""
-        recipe = self._recipe
-        return Header(
-            size=recipe.size,
-            skeleton=AVATAR35,
-            avatars=tuple(figure.entry() for figure in self._figures),
-            clips=self._clips,
-            made_by={"seed": recipe.seed, "tests": recipe.tests},
-        )
 
     def sample(self, index: int) -> Sample:
         """Make sample ``index``."""
@@ -191,7 +203,7 @@ class Studio:
 
 
 class _Figure:
-    """An avatar with all that poses, draws and measures it."""
+    """An avatar with all that poses and draws it."""
 
     def __init__(self, avatar: Avatar, renderer: Renderer) -> None:
         self.avatar = avatar
@@ -204,18 +216,6 @@ class _Figure:
         """The avatar in a pose and with a face, its hair and skirt at rest under gravity."""
         weights = vrm_expressions(face, self.avatar)
         return settle(self.rig, self.rig.apply(pose, weights, (face.gaze_x, face.gaze_y)))
-
-    def entry(self) -> AvatarEntry:
-        """What a dataset says of the avatar."""
-        licence, own = self.avatar.licence, reference_palette(self.avatar)
-        return AvatarEntry(
-            name=self.avatar.name,
-            licence=licence.licence,
-            credit=", ".join((licence.title, *licence.authors)),
-            palette=tuple(own.get(part) for part in PARTS),
-            proportions=measure(self.avatar),
-            traits={**measure_traits(self.avatar), "crown": self.crown},
-        )
 
 
 def seen(points: Float32Array, camera: Camera) -> tuple[Float32Array, Float32Array]:
@@ -268,7 +268,7 @@ def generate(recipe: Recipe, folder: Path, count: int, processes: int, on_event:
 
     Raises InvalidValue where the folder holds another dataset. Progress counts samples, shard by shard.
     """
-    writer = DatasetWriter(folder, Studio(recipe).header())
+    writer = DatasetWriter(folder, describe(recipe))
     plan = [(first, min(SHARD, count - first)) for first in range(0, count, SHARD)]
     done = writer.shards
     for shard, (_, samples) in zip(done, plan, strict=False):
