@@ -151,6 +151,12 @@ def test_proportions_travel_as_numbers():
         Proportions({**USUAL_LENGTHS, "shin": 0.0}, 0.2, HUMAN_FACE)
 
 
+def test_the_crown_stands_above_the_ears():
+    human = Proportions(USUAL_LENGTHS, HUMAN_HEAD, HUMAN_FACE)
+    assert human.crown * human.parts["neck"] == pytest.approx(0.075, abs=0.01)  # tragion to vertex: 131 of 1750 mm
+    assert ANIME.crown > human.crown
+
+
 def test_motion_goes_over_to_where_another_person_stands():
     near = dance(40, feet=(300.0, 460.0), height=300.0)
     far = dance(40, feet=(500.0, 250.0), height=150.0)

@@ -26,7 +26,7 @@ from animegen.protocols import CastingStyle, PluginContext
 from animegen.testing import check_style, synthetic_identity, synthetic_pose, synthetic_track
 from animegen.types import Expression, RenderRequest, Track, Trait, Traits
 
-BUILD = {**Proportions(USUAL_LENGTHS, 0.2, 1.4 * HUMAN_FACE).to_dict(), "crown": 0.9}
+BUILD = Proportions(USUAL_LENGTHS, 0.2, 1.4 * HUMAN_FACE).to_dict()
 AVATARS = (
     ("Rin", {"hair_length": 1.0, "sleeves": 1.0, "skirt": 1.0, "head_to_height": 0.2}),
     ("Kei", {"hair_length": 0.2, "sleeves": 1.0, "skirt": 0.0, "head_to_height": 0.18}),

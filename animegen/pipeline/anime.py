@@ -50,8 +50,6 @@ the last bit of each picture; beside whom it is drawn decides nothing."""
 _ENLARGED = 1.25
 """How much larger than it is drawn a person may be shown before the next stage is taken."""
 _LEAST_STAGE = 32
-_CROWN = 1.2
-"""Height of the top of the head above the ears, in distances from shoulders to ears, where an avatar does not tell."""
 _USUAL_HEAD = 0.14
 """Head to height of people of whom it was not measured."""
 _SURE_FACE = 0.5
@@ -87,11 +85,13 @@ class AnimeStyle:
     def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:  # noqa: ARG002
         """The avatar's points on its canvas in every frame, and what does not change through the clip."""
         avatar = self._names.index(self._known(identity.avatar) or self.cast([identity])[0])
-        build = self._generator.avatars[avatar]["proportions"]
+        drawn = self._generator.avatars[avatar]
+        build = Proportions.from_dict(drawn["proportions"])
         person = lift_track(track)
-        moved = retarget(person, Proportions.from_dict(build))
+        moved = retarget(person, build)
         lowest = np.array([pose.bbox[3] for pose in track.poses], np.float64)
-        canvas = canvases(moved, crown=float(build.get("crown", _CROWN)), lowest=lowest)
+        crown = float(drawn.get("traits", {}).get("crown", build.crown))
+        canvas = canvases(moved, crown=crown, lowest=lowest)
         side = canvas[:, None, 2:].astype(np.float32)
         xy = ((moved.xyz[..., :2] - canvas[:, None, :2]) / side).astype(np.float32)
         return {

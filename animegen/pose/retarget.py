@@ -39,6 +39,8 @@ _SEEN = 0.3
 """Score from which a foot or a nose tells where somebody stands."""
 _DEEP = 0.1
 """Depth of a stage in heights of the person below which all of it counts as one place."""
+_CHIN = 0.65
+"""How far the chin lies below the mouth, in distances from eyes to mouth."""
 _AXES = "xyz"
 
 
@@ -63,6 +65,15 @@ class Proportions:
             raise InvalidValue(f"the face of proportions must be finite and {HUMAN_FACE.shape}, got {self.face.shape}")
         if not 0 < self.head_to_height < 1:
             raise InvalidValue(f"head_to_height must be 0..1, got {self.head_to_height}")
+
+    @property
+    def crown(self) -> float:
+        """How far the top of the head lies above the ears, in distances from the shoulders' middle to the ears'."""
+        height = dict(zip(FACE_POINTS, self.face[:, 1].tolist(), strict=True))
+        mouth = (height["mouth_left"] + height["mouth_right"]) / 2
+        eyes = (height["left_eye"] + height["right_eye"]) / 2
+        chin = mouth + _CHIN * (mouth - eyes)
+        return float(max(self.head_to_height - chin, 0.0) / self.parts["neck"])
 
     def to_dict(self) -> dict[str, float]:
         """As plain numbers by name; the face as ``nose_x`` and so on."""
