@@ -167,7 +167,8 @@ class _Labels:
     @classmethod
     def of(cls, samples: Sequence[Sample], size: int) -> _Labels:
         return cls(
-            xy=np.stack([sample.xy for sample in samples]) / np.float32(size),
+            # The centre of a dataset's first pixel is 0, that of a canvas half a pixel from 0.
+            xy=(np.stack([sample.xy for sample in samples]) + np.float32(0.5)) / np.float32(size),
             z=np.stack([sample.z for sample in samples]) / np.float32(size),
             score=np.stack([sample.visible for sample in samples]),
             expression=np.stack([sample.expression for sample in samples]),
