@@ -62,8 +62,10 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     assert alone.keys() == together.keys()
     for name in alone:
         torch.testing.assert_close(together[name], alone[name], atol=SAME_STEP, rtol=SAME_STEP, msg=name)
-    moved = (alone["generator/mapping.2.weight"] - alone["average/mapping.2.weight"]).abs().max()
-    assert moved > 10 * SAME_STEP
+    # the optimisers' means of gradients are among what agrees, and are far larger than the tolerance
+    for optimiser in ("optimiser", "critic"):
+        gradients = [v for name, v in alone.items() if name.startswith(optimiser) and name.endswith("exp_avg")]
+        assert max(float(gradient.abs().max()) for gradient in gradients) > 100 * SAME_STEP
 
 
 def test_alone_nothing_is_exchanged() -> None:
