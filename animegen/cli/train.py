@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -85,6 +85,7 @@ def avatar(run: Path, *, as_json: bool, quiet: bool, **values: Any) -> None:
 
 def _options(run: Path, values: dict[str, Any]) -> TrainOptions:
     from animegen.avatar.train import TrainOptions
+    from animegen.pipeline.stages import chosen_device
 
     recipe = _recipe(values)
     left_out, added = values["no_augment"], values["augment"]
@@ -94,7 +95,7 @@ def _options(run: Path, values: dict[str, Any]) -> TrainOptions:
         recipe=recipe,
         images=values["images"] or recipe.images,
         seed=values["seed"],
-        device=values["device"] if values["device"] != "auto" else _device(),
+        device=chosen_device(values["device"]),
         threads=values["threads"] or _processors(),
         every=values["every"],
         augment=tuple(n for n in AUGMENTATIONS if n not in left_out and n in (*recipe.augment, *added)),
@@ -127,12 +128,6 @@ def _weights(name: str) -> Path:
     from animegen.weights import fetch
 
     return Path(name) if Path(name).exists() or name.endswith(".safetensors") else fetch(name)
-
-
-def _device() -> Literal["cpu", "cuda"]:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _processors() -> int:

@@ -103,7 +103,7 @@ def resolve(
             )
         files[name] = fetch(name, on_event=on_event, specs=announced.values())
         hashes[name] = announced[name].sha256
-    context = PluginContext(_device(config.device), min(THREADS, usable_cores()), files, config.seed)
+    context = PluginContext(chosen_device(config.device), min(THREADS, usable_cores()), files, config.seed)
     return Stages(host, specs, options, context, hashes)
 
 
@@ -120,7 +120,7 @@ def _names(config: ConvertConfig, host: PluginHost) -> tuple[dict[str, str], dic
     return names, settings
 
 
-def _device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
+def chosen_device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
     """The device to use. torch is only asked where an NVIDIA driver is in sight, since importing it takes seconds."""
     if wanted == "cpu" or (wanted == "auto" and shutil.which("nvidia-smi") is None):
         return "cpu"
