@@ -102,3 +102,10 @@ def test_a_small_dataset(avatar: Path, shared: Path, motion: Path, tmp_path: Pat
     said = run("dataset", avatar, motions, "-o", data, *arguments).stdout
     assert "4 samples to train and validate on, 2 to test on" in said
     assert (len(Dataset(data)), len(Dataset(data, "test"))) == (6, 2)
+
+
+def test_bench_tells_the_rate_and_on_what(avatar_paths: dict[str, Path]) -> None:
+    result = CliRunner().invoke(vrm, ["bench", str(avatar_paths["korii_churo_credit"]), "--size", "64", "--rounds", "1"])
+    assert result.exit_code == 0, result.output
+    assert "korii_churo_credit:" in result.output
+    assert "images/s" in result.output

@@ -169,6 +169,27 @@ def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **option
     click.echo(f"{output}: {count} samples to train and validate on, {tests} to test on")
 
 
+@vrm.command()
+@click.argument("avatars", type=_PATH, nargs=-1, required=True)
+@click.option("--size", type=click.IntRange(16, 4096), default=256, show_default=True, help="Side in pixels.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Rounds of 32 pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def bench(avatars: tuple[Path, ...], size: int, rounds: int, *, as_json: bool) -> None:
+    """Time the rendering of training data: layers with outlines and anti-aliasing, masks and keypoints."""
+    from dataclasses import asdict
+
+    from animegen_vrm.bench import bench_vrm
+
+    result = bench_vrm(avatars, size, rounds)
+    if as_json:
+        console.print_json(asdict(result))
+        return
+    click.echo(f"{result.renderer}, {size} px; {result.machine}")
+    for rate in result.rates:
+        spread = f"{rate.slowest:.0f} to {rate.fastest:.0f}"
+        click.echo(f"  {rate.avatar}: {rate.median:.0f} images/s ({spread}), {rate.triangles:,} triangles")
+
+
 def check_rendering() -> tuple[bool, str]:
     """Whether avatars can be rendered here, for ``animegen doctor``."""
     from animegen.errors import AnimegenError
