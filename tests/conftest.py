@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")  # networks in tests are too small for more, and tests run side by side
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 

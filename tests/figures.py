@@ -85,7 +85,7 @@ def sample(seed: int, clip: int = 0, size: int = SIZE) -> Sample:
     xy = pose(rng)
     return Sample(
         layers=render(xy, size, seed % 2),
-        xy=xy * np.float32(size),
+        xy=xy * np.float32(size) - np.float32(0.5),
         z=rng.normal(0, 0.05 * size, 35).astype(np.float32),
         visible=np.ones(35, np.float32),
         expression=rng.random(10).astype(np.float32),
