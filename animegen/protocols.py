@@ -157,6 +157,12 @@ class WeightSpec:
 
 @dataclass(frozen=True, slots=True)
 class _Spec:
+    """What every announcement says.
+
+    ``weights`` names the files that the factory needs. Where ``options`` has a text field ``weights`` and the user
+    names a file in it, the factory finds that one under their names; its contents are the factory's to check.
+    """
+
     name: str
     summary: str
     factory: str

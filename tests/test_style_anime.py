@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -14,14 +15,16 @@ from animegen.avatar.config import AvatarConfig
 from animegen.avatar.network import Generator
 from animegen.avatar.options import AnimeOptions
 from animegen.builtin import animegen_styles
-from animegen.errors import UsageError
+from animegen.config import ConvertConfig
+from animegen.errors import UsageError, WeightsError
 from animegen.identity import read_cast, write_cast
 from animegen.pipeline.anime import make_style
 from animegen.pipeline.cast import _with_avatars
+from animegen.pipeline.stages import resolve
 from animegen.pose.head import HUMAN_FACE
 from animegen.pose.limbs import USUAL_LENGTHS
 from animegen.pose.retarget import Proportions
-from animegen.pose.skeletons import AVATAR35
+from animegen.pose.skeletons import AVATAR35, COCO17
 from animegen.protocols import CastingStyle, PluginContext
 from animegen.testing import check_style, synthetic_identity, synthetic_pose, synthetic_track
 from animegen.types import Expression, RenderRequest, Track, Trait, Traits
@@ -78,6 +81,34 @@ def drawn(style, track, identity=None, frames=None):
 
 def test_the_contract(style):
     check_style(style)
+
+
+def test_weights_of_ones_own_take_the_place_of_the_others(weights):
+    config = ConvertConfig(settings={"style.weights": str(weights)})
+    stages = resolve(config, print, kinds=("style",))
+    assert stages.context.weights == {"avatar-anime": weights}
+    assert stages.weight_hashes == {"avatar-anime": sha256(weights.read_bytes()).hexdigest()}
+    assert stages.style().cast([replace(synthetic_identity(0), avatar="momo")]) == ["Momo"]
+
+
+def test_weights_that_are_not_there_are_named(tmp_path):
+    config = ConvertConfig(settings={"style.weights": str(tmp_path / "mine.safetensors")})
+    with pytest.raises(WeightsError, match=r"mine\.safetensors"):
+        resolve(config, print, kinds=("style",))
+
+
+def test_weights_for_other_points_or_of_avatars_without_a_build_are_refused(tmp_path):
+    for skeleton, avatar, refusal in (
+        (COCO17, {"name": "Rin", "proportions": BUILD}, "driven by the skeleton 'coco17'"),
+        (AVATAR35, {"name": "Rin"}, "too little of its avatars: 'proportions'"),
+        (AVATAR35, {"name": "Rin", "proportions": {}}, "too little of its avatars: these proportions lack"),
+    ):
+        config = AvatarConfig(skeleton, 1, channels={4: 4}, largest_stage=8, latent=4, width=8, map_size=16)
+        path = tmp_path / "w.safetensors"
+        save_generator(path, Generator(config), avatars=[avatar], dtype=torch.float32, notes={})
+        with pytest.raises(WeightsError, match=refusal) as caught:
+            made(path)
+        assert "vrm dataset" in caught.value.hint
 
 
 def test_it_is_announced_with_its_options():

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AnimeOptions:
-    """Who plays whom.
+    """Who plays whom, and by which weights.
 
     ``avatar``: names of avatars, given to the people by their time on the screen, the longest first. Everyone else gets
-    the free avatar that is most like them.
+    the free avatar that is most like them. ``weights``: a file that `animegen train avatar` wrote, in the place of the
+    weights that come with animegen.
     """
 
     avatar: tuple[str, ...] = ()
+    weights: str = ""

@@ -20,7 +20,7 @@ from animegen.avatar.generator import AvatarGenerator, load_avatar_generator
 from animegen.avatar.layers import colour_layers
 from animegen.avatar.options import AnimeOptions
 from animegen.colour import lab_to_rgb
-from animegen.errors import UsageError
+from animegen.errors import InvalidValue, UsageError, WeightsError
 from animegen.pose.canvas import canvases
 from animegen.pose.lift import Lifted, lift_track
 from animegen.pose.limbs import POINTS
@@ -61,7 +61,17 @@ def make_style(options: AnimeOptions | None, context: PluginContext) -> Style:
     """The style with the weights of the context. Raises WeightsError where they cannot be used."""
     path = context.weights["avatar-anime"]
     generator = load_avatar_generator(path, device=context.device, threads=context.threads)
-    return AnimeStyle(generator, options or AnimeOptions())
+    if generator.skeleton != AVATAR35:
+        raise WeightsError(
+            f"{path} is driven by the skeleton '{generator.skeleton.name}', the style anime has '{AVATAR35.name}'",
+            "train it on a dataset that `animegen vrm dataset` made",
+        )
+    try:
+        return AnimeStyle(generator, options or AnimeOptions())
+    except (InvalidValue, KeyError) as error:
+        raise WeightsError(
+            f"{path} tells too little of its avatars: {error}", "train it on a dataset that `animegen vrm dataset` made"
+        ) from error
 
 
 class AnimeStyle:
@@ -70,6 +80,9 @@ class AnimeStyle:
     def __init__(self, generator: AvatarGenerator, options: AnimeOptions) -> None:
         self._generator = generator
         self._options = options
+        self._names = [str(avatar["name"]) for avatar in generator.avatars]
+        self._builds = [Proportions.from_dict(avatar["proportions"]) for avatar in generator.avatars]
+        self._traits: list[Mapping[str, Any]] = [avatar.get("traits", {}) for avatar in generator.avatars]
 
     def cast(self, identities: Sequence[Identity]) -> list[str]:
         """Who is played by whom: as asked for, else by the free avatar that is most like the person."""
@@ -85,12 +98,11 @@ class AnimeStyle:
     def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:  # noqa: ARG002
         """The avatar's points on its canvas in every frame, and what does not change through the clip."""
         avatar = self._names.index(self._known(identity.avatar) or self.cast([identity])[0])
-        drawn = self._generator.avatars[avatar]
-        build = Proportions.from_dict(drawn["proportions"])
+        build = self._builds[avatar]
         person = lift_track(track)
         moved = retarget(person, build)
         lowest = np.array([pose.bbox[3] for pose in track.poses], np.float64)
-        crown = float(drawn.get("traits", {}).get("crown", build.crown))
+        crown = float(self._traits[avatar].get("crown", build.crown))
         canvas = canvases(moved, crown=crown, lowest=lowest)
         side = canvas[:, None, 2:].astype(np.float32)
         xy = ((moved.xyz[..., :2] - canvas[:, None, :2]) / side).astype(np.float32)
@@ -149,10 +161,6 @@ class AnimeStyle:
         stages = [stage for stage in self._generator.stages if stage >= _LEAST_STAGE] or self._generator.stages[-1:]
         return next((stage for stage in stages if stage >= wanted), stages[-1])
 
-    @property
-    def _names(self) -> list[str]:
-        return [str(avatar["name"]) for avatar in self._generator.avatars]
-
     def _known(self, name: str | None) -> str:
         """An avatar's name as the weights spell it, or nothing for nothing; raises UsageError for a strange one."""
         found = {own.casefold(): own for own in self._names}
@@ -162,9 +170,8 @@ class AnimeStyle:
 
     def _unlikeness(self, identity: Identity, name: str) -> tuple[float, str]:
         """How unlike a person an avatar is, then an order that is the person's own."""
-        traits = [avatar.get("traits", {}) for avatar in self._generator.avatars]
-        heads = [float(one["head_to_height"]) for one in traits if "head_to_height" in one]
-        own = traits[self._names.index(name)]
+        heads = [float(one["head_to_height"]) for one in self._traits if "head_to_height" in one]
+        own = self._traits[self._names.index(name)]
         usual = float(np.mean(heads)) if heads else 1.0
         draw = hashlib.sha256(f"{identity.seed} {name}".encode()).hexdigest()
         return round(_distance(identity.traits, own, usual), 6), draw

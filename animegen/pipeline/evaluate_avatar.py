@@ -6,7 +6,6 @@ measured of every sample stands in :data:`METRICS`; keypoints, steadiness and fe
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from animegen.pipeline.avatar_pairs import Draws, Pair, Pairs
 from animegen.pipeline.avatar_steadiness import film_steadiness, steadiness
 from animegen.pipeline.progress import stage
 from animegen.types import PARTS, Float64Array
+from animegen.weights import sha256_of
 
 MOVED = 32
 """Samples whose poses are moved to see how steadily the picture follows: each costs seven sprites."""
@@ -201,7 +201,7 @@ def _heading(pairs: Pairs, options: EvaluationOptions, indices: Sequence[int], w
     header = pairs.data.header
     clips = sorted({header.clips[int(clip)].name for clip in pairs.data.records["clip"][list(indices)]})
     return {
-        "weights": weights and {"file": weights.name, "sha256": _sha256(weights)},
+        "weights": weights and {"file": weights.name, "sha256": sha256_of(weights)},
         "data": {"folder": pairs.data.folder.name, "split": options.split, "clips": clips, "made_by": header.made_by},
         "samples": len(indices),
         "of": len(pairs.data),
@@ -243,8 +243,3 @@ def _films(generator: Draws, options: EvaluationOptions) -> dict[str, Any]:
 def _spread(count: int, most: int) -> list[int]:
     """At most ``most`` of the numbers below ``count``, evenly apart."""
     return sorted({round(float(k)) for k in np.linspace(0, count - 1, min(count, most))})
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,7 +22,7 @@ from animegen.protocols import (
     Tracker,
 )
 from animegen.settings import parse_settings
-from animegen.weights import fetch
+from animegen.weights import fetch, sha256_of
 from animegen.weights.manifest import known
 
 THREADS = 4
@@ -84,8 +84,8 @@ def resolve(
     """Find, check and fetch everything a request needs.
 
     ``kinds`` limits it to some of pose, tracker, identity, style and background; ``host`` are the plugins where they
-    are loaded already. Raises PluginError, UsageError or
-    WeightsError before any work is done.
+    are loaded already. A file that the user names in an option ``weights`` of a plugin stands in the place
+    of its weights. Raises PluginError, UsageError or WeightsError before any work is done.
     """
     host = host or PluginHost.load()
     for failure in host.failures:
@@ -96,6 +96,10 @@ def resolve(
     announced = known(host.specs("weights").values())
     files, hashes = {}, {}
     for kind, name in ((kind, name) for kind, spec in specs.items() for name in spec.weights):
+        if own := getattr(options[kind], "weights", ""):
+            files[name] = Path(own).expanduser()
+            hashes[name] = sha256_of(files[name])
+            continue
         if name not in announced:
             raise WeightsError(
                 f"{kind} '{specs[kind].name}' needs the weights '{name}', which are not part of this release",

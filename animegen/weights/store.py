@@ -68,7 +68,7 @@ def pull_from(file: Path, specs: Iterable[WeightSpec]) -> list[Path]:
     specs = list(specs)
     if not file.is_file():
         raise WeightsError(f"not a file: {file}", "name a wheel or a weight file")
-    sha256 = _sha256(file)
+    sha256 = sha256_of(file)
     held = [spec for spec in specs if spec.sha256 == sha256]
     for spec in held:
         with file.open("rb") as source:
@@ -94,7 +94,7 @@ def find(spec: WeightSpec) -> Found | None:
     places.append(("cache", _cached(spec)))
     for place, path in places:
         if path.is_file():
-            return Found(spec, place, path, _sha256(path))
+            return Found(spec, place, path, sha256_of(path))
     return None
 
 
@@ -147,7 +147,8 @@ def _place(source: IO[bytes], spec: WeightSpec, origin: str) -> None:
         raise WeightsError(f"cannot write {target}: {error.strerror}") from error
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file in hex; raises WeightsError when it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
