@@ -56,7 +56,8 @@ def test_a_damaged_file_is_named(weights: Path, damage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("config", "{}"), ("config", "no json"), ("avatars", "["), ("avatars", None)]
+    ("key", "value"),
+    [("config", "{}"), ("config", "no json"), ("avatars", "["), ("avatars", None), ("avatars", "[]")],
 )
 def test_damaged_metadata_is_named(weights: Path, key: str, value: str | None) -> None:
     tensors, metadata = load_tensors(weights)

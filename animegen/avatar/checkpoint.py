@@ -52,6 +52,8 @@ def load_generator(path: Path) -> tuple[Generator, list[dict[str, Any]]]:
     try:
         generator = Generator(AvatarConfig.from_json(metadata.get("config", "")))
         avatars: list[dict[str, Any]] = json.loads(metadata.get("avatars", ""))
+        if len(avatars) != generator.config.avatars:
+            raise ValueError(f"it tells of {len(avatars)} avatars and draws {generator.config.avatars}")
     except ValueError as error:
         raise WeightsError(f"{path} is damaged: its metadata: {error}", "fetch or make it again") from error
     restore(generator, tensors, path)
