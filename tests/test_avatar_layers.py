@@ -7,7 +7,8 @@ import torch
 from figures import SIZE, sample
 
 from animegen.avatar.discriminator import coloured
-from animegen.avatar.layers import PARTS, SHADE_LIMIT, colour_layers, part_masks
+from animegen.avatar.layers import SHADE_LIMIT, colour_layers, part_masks
+from animegen.types import PARTS
 
 ONE_LEVEL = 1.0 / 255 + 1e-6
 """A byte's rounding."""

@@ -37,13 +37,12 @@ def conditioning(
     """A function that makes all conditioning maps of one draw, and nothing else, and returns when that is done."""
     network = generator.network
     pose = PoseBatch(*(torch.from_numpy(array).to(generator.device) for array in (xy, z, score)))
-    side = max(min(network.config.map_size, stage // 2), 16)
 
     def draw_maps() -> None:
         with torch.inference_mode():
-            network.maps.limbs(pose, side)
-            for grid in network.config.grids[: network.config.stages.index(stage) + 1]:
-                network.maps.points(pose, grid)
+            network.maps.limbs(pose, network.config.limb_side(stage))
+            for side in network.config.grids_to(stage):
+                network.maps.points(pose, side)
         if generator.device.type == "cuda":
             torch.cuda.synchronize()
 

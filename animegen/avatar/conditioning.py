@@ -54,11 +54,8 @@ class PoseMaps(nn.Module):
 
         A Gaussian is never narrower than 0.7 cells, so that a point between two cells is seen by both.
         """
-        sigma = max(self.point_sigma, 0.7 / side)
-        centres = _centres(side, pose.xy)
-        columns = torch.exp(-((centres - pose.xy[..., 0:1]) ** 2) / (2 * sigma**2))
-        rows = torch.exp(-((centres - pose.xy[..., 1:2]) ** 2) / (2 * sigma**2)) * pose.score[..., None]
-        return rows[..., :, None] * columns[..., None, :]
+        columns, rows = gaussians(pose.xy, side, max(self.point_sigma, 0.7 / side))
+        return (rows * pose.score[..., None])[..., :, None] * columns[..., None, :]
 
     def limbs(self, pose: PoseBatch, side: int) -> Tensor:
         """Four maps a limb: f32 [B, 4 E, side, side].
@@ -86,6 +83,16 @@ class PoseMaps(nn.Module):
         aside = (across / (_REACH * sigma)).clamp(-1, 1)
         maps = torch.stack([near, near * (2 * place - 1), near * aside, near * depth * _DEPTH_GAIN], dim=2)
         return maps.flatten(1, 2)
+
+
+def gaussians(xy: Tensor, side: int, sigma: float) -> tuple[Tensor, Tensor]:
+    """Of points f32 [..., 2] in canvas units, the Gaussian over the columns and that over the rows of a grid.
+
+    f32 [..., side] each, 1 at the point; their outer product is the Gaussian over the grid.
+    """
+    centres = _centres(side, xy)
+    columns, rows = (torch.exp(-((centres - xy[..., i : i + 1]) ** 2) / (2 * sigma**2)) for i in (0, 1))
+    return columns, rows
 
 
 def _centres(side: int, like: Tensor) -> Tensor:

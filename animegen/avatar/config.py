@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from animegen.errors import InvalidValue
@@ -60,9 +60,13 @@ class AvatarConfig:
         """Sides of the pictures it draws, from 8 up, in pixels."""
         return tuple(2**i for i in range(3, self.largest_stage.bit_length()))
 
-    def grown_to(self, stage: int) -> AvatarConfig:
-        """The same generator with its stages up to another side."""
-        return replace(self, largest_stage=stage)
+    def limb_side(self, stage: int) -> int:
+        """The side at which limb maps are drawn for pictures up to a stage."""
+        return max(min(self.map_size, stage // 2), 16)
+
+    def grids_to(self, stage: int) -> tuple[int, ...]:
+        """Sides of the grids that a picture of a stage goes through."""
+        return tuple(side for side in self.grids if 2 * side <= stage)
 
     def to_json(self) -> str:
         """As one line of JSON."""

@@ -17,26 +17,24 @@ import mmap
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from animegen.avatar.config import EXPRESSION
 from animegen.avatar.layers import LAYERS
 from animegen.errors import InputError, InvalidValue
 from animegen.jobs import artefact, write_text
-from animegen.types import Expression, Float32Array, Skeleton, Uint8Array
+from animegen.types import Float32Array, Skeleton, Uint8Array
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 FRAMINGS = ("full", "half", "head", "loose")
 """What a picture shows: the whole figure filling the canvas, half of it, head and shoulders, the figure off centre."""
-
-EXPRESSION_FIELDS = tuple(f.name for f in fields(Expression) if f.name != "confidence")
-"""What the ten values of :attr:`Sample.expression` mean."""
 
 DATASET_FORMAT = 1
 
@@ -53,7 +51,7 @@ class Sample:
     ``layers`` uint8 [S, S, 10] as in :mod:`animegen.avatar.layers`; when read, its memory lies plane by plane, so that
     ``layers.transpose(2, 0, 1)`` is contiguous. ``xy`` f32 [K, 2] pixels, also of points outside of the picture; ``z``
     f32 [K] pixels relative to the hips' midpoint (smaller is nearer); ``visible`` f32 [K], 1 inside the picture;
-    ``expression`` f32 [10] in the order of ``EXPRESSION_FIELDS``. ``avatar`` and ``clip`` index the header's lists,
+    ``expression`` f32 [10] in the order of ``EXPRESSION``. ``avatar`` and ``clip`` index the header's lists,
     ``framing`` indexes ``FRAMINGS``.
     """
 
@@ -294,7 +292,7 @@ def _record_type(skeleton: Skeleton) -> np.dtype[np.void]:
     return np.dtype(
         [
             ("offset", "<u8"), ("length", "<u4"), ("box", "<u2", 4), ("xy", "<f4", (points, 2)), ("z", "<f4", points),
-            ("visible", "<f4", points), ("expression", "<f4", len(EXPRESSION_FIELDS)), ("avatar", "<u2"),
+            ("visible", "<f4", points), ("expression", "<f4", len(EXPRESSION)), ("avatar", "<u2"),
             ("clip", "<u2"), ("framing", "u1"),
         ]
     )  # fmt: skip
@@ -307,7 +305,7 @@ def _check(sample: Sample, header: Header) -> None:
         "xy": (points, 2),
         "z": (points,),
         "visible": (points,),
-        "expression": (len(EXPRESSION_FIELDS),),
+        "expression": (len(EXPRESSION),),
     }
     for name, shape in shapes.items():
         array = getattr(sample, name)

@@ -15,9 +15,6 @@ import numpy as np
 
 from animegen.types import Float32Array, Uint8Array
 
-PARTS = ("hair", "skin", "eyes", "upper", "lower", "shoes")
-"""The parts of :class:`animegen.types.Palette`, in its order."""
-
 ALPHA, SHADES, FIXED = 0, slice(1, 7), slice(7, 10)
 LAYERS = 10
 
@@ -28,8 +25,8 @@ SHADE_LIMIT = 1.25
 def colour_layers(layers: Uint8Array, palette: Float32Array) -> Uint8Array:
     """Colour shade layers.
 
-    ``layers`` uint8 [..., H, W, 10] as stored, ``palette`` f32 [6, 3] sRGB 0..1 in the order of ``PARTS``. Returns
-    uint8 [..., H, W, 4] RGBA with premultiplied alpha.
+    ``layers`` uint8 [..., H, W, 10] as stored, ``palette`` f32 [6, 3] sRGB 0..1 in the order of
+    :data:`animegen.types.PARTS`. Returns uint8 [..., H, W, 4] RGBA with premultiplied alpha.
     """
     mix = np.zeros((LAYERS, 4), np.float32)
     mix[SHADES, :3] = palette * SHADE_LIMIT

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from animegen.avatar.conditioning import PoseBatch
+from animegen.avatar.conditioning import PoseBatch, gaussians
 from animegen.types import Skeleton
 
 _SQUARED = 2.0
@@ -58,8 +57,5 @@ def reconstruction_loss(
 def _focus(pose: PoseBatch, skeleton: Skeleton, side: int) -> Tensor:
     """How much each pixel counts, f32 [B, 1, side, side]: 1, and more around faces and hands."""
     indices = [skeleton.index(name) for name in _FOCUS_POINTS if name in skeleton.points]
-    xy = pose.xy[:, indices]
-    centres = (torch.arange(side, device=xy.device, dtype=xy.dtype) + 0.5) / side
-    columns = torch.exp(-((centres - xy[..., 0:1]) ** 2) / (2 * _FOCUS_SIGMA**2))
-    rows = torch.exp(-((centres - xy[..., 1:2]) ** 2) / (2 * _FOCUS_SIGMA**2))
+    columns, rows = gaussians(pose.xy[:, indices], side, _FOCUS_SIGMA)
     return 1 + _FOCUS * (rows[..., :, None] * columns[..., None, :]).amax(dim=1, keepdim=True)

@@ -156,12 +156,13 @@ class Generator(nn.Module):
         in any order. Returns f32 [B, 10, s, s] in 0..1 for each stage s.
         """
         w = self.mapping(torch.cat([latent, expression], dim=1))
-        size = min(self.config.map_size, max(stages) // 2)
-        limbs = self.maps.limbs(pose, max(size, 16)).to(w.dtype).contiguous(memory_format=torch.channels_last)
+        largest = max(stages)
+        limbs = self.maps.limbs(pose, self.config.limb_side(largest))
+        limbs = limbs.to(w.dtype).contiguous(memory_format=torch.channels_last)
         drawn: dict[int, Tensor] = {}
         x: Tensor | None = None
         layers: Tensor | None = None
-        for side, grid in zip(self.config.grids[: self.config.stages.index(max(stages)) + 1], self.grids, strict=False):
+        for side, grid in zip(self.config.grids_to(largest), self.grids, strict=False):
             assert isinstance(grid, Grid)
             points = self.maps.points(pose, side).to(w.dtype).contiguous(memory_format=torch.channels_last)
             x = grid(x, points, limbs, w)

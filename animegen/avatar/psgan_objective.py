@@ -23,10 +23,10 @@ from torch.nn import functional
 from animegen.avatar.batches import Batch
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.discriminator import coloured
-from animegen.avatar.layers import PARTS
 from animegen.avatar.objective import Learner, Moment, Setting, Trial, follow
 from animegen.avatar.psgan import PsganConfig, PsganDiscriminator, PsganGenerator, load_psgan, save_psgan
 from animegen.avatar.sheets import pairs
+from animegen.types import PARTS
 
 _BETAS = (0.0, 0.99)
 _PENALTY, _DRIFT = 10.0, 0.001

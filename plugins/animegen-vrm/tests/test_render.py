@@ -16,9 +16,9 @@ from animegen_vrm.recolour import reference_palette
 from animegen_vrm.render import OUTLINE, Renderer
 from animegen_vrm.rig import rest_matrices
 
-from animegen.avatar.layers import ALPHA, FIXED, PARTS, SHADES, colour_layers
+from animegen.avatar.layers import ALPHA, FIXED, SHADES, colour_layers
 from animegen.errors import AnimegenError, InvalidValue
-from animegen.types import Uint8Array
+from animegen.types import PARTS, Uint8Array
 
 SIZE = 64
 LEVEL = 2  # 8-bit rounding, twice: in the texture and in the picture

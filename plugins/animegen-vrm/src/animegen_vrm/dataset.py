@@ -20,8 +20,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from animegen.avatar.config import EXPRESSION
 from animegen.avatar.data import (
-    EXPRESSION_FIELDS,
     AvatarEntry,
     ClipEntry,
     DatasetWriter,
@@ -184,7 +184,7 @@ class Studio:
             xy=xy,
             z=depth,
             visible=_inside(xy, self._recipe.size),
-            expression=np.array([getattr(face, name) for name in EXPRESSION_FIELDS], np.float32),
+            expression=np.array([getattr(face, name) for name in EXPRESSION], np.float32),
             avatar=avatar,
             clip=clip,
             framing=view.framing,

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from animegen.avatar.layers import PARTS
-from animegen.types import Uint8Array
+from animegen.types import PARTS, Uint8Array
 from animegen_vrm.model import Material, TextureRef
 from animegen_vrm.recolour import ShadeTexture
 from animegen_vrm.shaders import Look
