@@ -116,7 +116,7 @@ def _nearest_rotation(trusted: Float64Array, rows: Float64Array) -> Float64Array
 
 def _steady(rotation: Float64Array, trunk: Float64Array, confidence: Float64Array, time: Float64Array) -> Float64Array:
     """Mean rotations over a few frames by confidence; where there is none, the head faces as the trunk does."""
-    weight = confidence[:, None] + _LEAST
-    mixed = (confidence[:, None, None] * rotation + _PRIOR * trunk).reshape(-1, 9) / (weight + _PRIOR)[..., None][:, 0]
-    mean = local_mean(time, mixed, np.broadcast_to(weight + _PRIOR, mixed.shape), _STEADY_FRAMES)
+    weight = confidence[:, None] + _LEAST + _PRIOR
+    mixed = (confidence[:, None, None] * rotation + _PRIOR * trunk).reshape(-1, 9) / weight
+    mean = local_mean(time, mixed, np.broadcast_to(weight, mixed.shape), _STEADY_FRAMES)
     return _nearest_rotation(np.ones(3), mean.reshape(-1, 3, 3))
