@@ -105,7 +105,9 @@ def test_a_small_dataset(avatar: Path, shared: Path, motion: Path, tmp_path: Pat
 
 
 def test_bench_tells_the_rate_and_on_what(avatar_paths: dict[str, Path]) -> None:
-    result = CliRunner().invoke(vrm, ["bench", str(avatar_paths["korii_churo_credit"]), "--size", "64", "--rounds", "1"])
+    result = CliRunner().invoke(
+        vrm, ["bench", str(avatar_paths["korii_churo_credit"]), "--size", "64", "--rounds", "1"]
+    )
     assert result.exit_code == 0, result.output
     assert "korii_churo_credit:" in result.output
     assert "images/s" in result.output
