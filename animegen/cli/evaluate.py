@@ -29,7 +29,7 @@ def command() -> None:
 @click.option("--pose-backend", default="blazepose", show_default=True, help="Looks for keypoints; none: nobody does.")
 @click.option("--features", metavar="FILE.tflite", type=_PATH, help="Feature model for FID and KID.")
 @click.option("--films", metavar="DATA", type=_PATH, help="Dataset of consecutive frames, for the warp error.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--fail-under", "limits", multiple=True, metavar="METRIC=VALUE", help="Exit with 1 where it is worse.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace a report that stands there.")
@@ -43,12 +43,13 @@ def avatar(weights: Path, data: Path, report: Path, limits: tuple[str, ...], **v
     from animegen.cli.progress import listener
     from animegen.pipeline.avatar_report import check_report_folder, write_report
     from animegen.pipeline.evaluate_avatar import EvaluationOptions, evaluate_avatar
+    from animegen.pipeline.stages import chosen_device
 
     wanted = _limits(limits)
     check_report_folder(report, overwrite=values.pop("overwrite"))
     as_json, pose, device = (values.pop(name) for name in ("as_json", "pose_backend", "device"))
     options = EvaluationOptions(pose="" if pose == "none" else pose, **values)
-    generator = load_avatar_generator(weights, device=device)
+    generator = load_avatar_generator(weights, device=chosen_device(device))
     with listener() as tell:
         evaluation = evaluate_avatar(generator, data, options, weights, tell)
     write_report(evaluation, report)
