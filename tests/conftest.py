@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # networks in tests are too small for more, and tests run side by side
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks in tests are too small for more
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
