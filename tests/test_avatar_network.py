@@ -10,7 +10,9 @@ from torch.nn import functional
 
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.config import EXPRESSION, AvatarConfig
+from animegen.avatar.discriminator import Discriminator
 from animegen.avatar.network import Generator, UpConv, _NormModulateActivate
+from animegen.avatar.recipes import RECIPES
 from animegen.errors import InvalidValue
 from animegen.pose.skeletons import AVATAR35
 
@@ -81,3 +83,11 @@ def test_a_configuration_is_read_as_written_and_checked() -> None:
         tiny(avatars=0)
     with pytest.raises(InvalidValue, match="not an avatar generator's configuration"):
         AvatarConfig.from_json('{"skeleton": 3}')
+
+
+@pytest.mark.parametrize("stage", sorted({phase.stage for phase in RECIPES["anime"].phases}))
+def test_every_stage_of_the_recipe_can_be_judged(stage: int) -> None:
+    judge = Discriminator(tiny(), stage)
+    with torch.inference_mode():
+        logits = judge(torch.zeros(1, 4, stage, stage), figures(1), torch.tensor([1]))
+    assert logits.shape == (1, 1, 8, 8)

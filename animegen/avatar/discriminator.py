@@ -11,7 +11,7 @@ from animegen.avatar.config import AvatarConfig
 from animegen.avatar.layers import ALPHA, FIXED, SHADE_LIMIT, SHADES
 
 _SLOPE = 0.2
-_CHANNELS = {256: 24, 128: 40, 64: 64, 32: 96, 16: 128, 8: 128}
+_CHANNELS = {512: 16, 256: 24, 128: 40, 64: 64, 32: 96, 16: 128, 8: 128}
 _PATCH = 8
 
 
