@@ -105,7 +105,6 @@ def test_names_and_options_that_do_not_exist(clip: Path, capfd: pytest.CaptureFi
     _refused(capfd, [*_convert(clip, output), "--set", "colour=red"], USAGE, "colour")
     _refused(capfd, [*_convert(clip, output), "--set", "colour"], USAGE, "colour")
     _refused(capfd, [*_convert(clip, output), "--start", "soon"], USAGE, "soon")
-    _refused(capfd, [*_convert(clip, output), "--style", "anime"], FAILED, "avatar-anime")
     _untouched(clip.parent, "clip.mp4")
 
 

@@ -16,7 +16,7 @@ from media import make_clip
 import animegen
 from animegen.composite import PlateSet
 from animegen.config import ConvertConfig, EncodeConfig
-from animegen.errors import Cancelled, InputError, JobError, OutputError, PluginError, UsageError, WeightsError
+from animegen.errors import Cancelled, InputError, JobError, OutputError, PluginError, UsageError
 from animegen.events import Event, Finished, Progress, StageFinished, StageStarted, Warned
 from animegen.jobs import JobFolder
 from animegen.pipeline import run as run_module
@@ -230,7 +230,6 @@ def test_a_preview_is_a_few_pictures_and_the_run_goes_on_from_it(two_people: Pat
     ("change", "error", "word"),
     [
         ({"style": "skelton"}, PluginError, "skelton"),
-        ({"style": "anime"}, WeightsError, "avatar-anime"),
         ({"pose": "none"}, PluginError, "none"),
         ({"settings": {"colour": "red"}}, UsageError, "colour"),
         ({"background": "color:#zzz"}, UsageError, "#zzz"),

@@ -17,9 +17,9 @@ import click
     show_default=True,
     help="Folder for the clip and the result.",
 )
-@click.option("--style", help="Style; default: anime where its weights are here, else skeleton.")
+@click.option("--style", default="anime", show_default=True, help="How people are drawn.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
-def command(video: Path | None, output: Path, style: str | None, *, quiet: bool) -> None:
+def command(video: Path | None, output: Path, style: str, *, quiet: bool) -> None:
     """Make a short video with two people, convert it, and say where the result is."""
     from animegen.cli.progress import listener
     from animegen.pipeline.demo import run_demo

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from animegen.avatar.config import EXPRESSION
 from animegen.avatar.generator import AvatarGenerator, load_avatar_generator
-from animegen.avatar.layers import colour_layers
+from animegen.avatar.layers import colour_layers, firm_layers
 from animegen.avatar.options import AnimeOptions
 from animegen.colour import lab_to_rgb
 from animegen.errors import InvalidValue, UsageError, WeightsError
@@ -217,7 +217,7 @@ def _sprite(request: RenderRequest, drawing: Prepared, layers: Uint8Array | None
     pixel = side / len(layers)
     # The middle of the canvas's first pixel lies half a pixel from its border, that of the frame's at 0.
     affine = np.array([[pixel, 0.0, left + pixel / 2], [0.0, pixel, top + pixel / 2]])
-    return Sprite(colour_layers(layers, _colours(request.identity.palette)), affine, request.order)
+    return Sprite(colour_layers(firm_layers(layers), _colours(request.identity.palette)), affine, request.order)
 
 
 def _colours(palette: Palette) -> NDArray[np.float32]:

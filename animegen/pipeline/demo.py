@@ -24,12 +24,10 @@ from animegen.pipeline.convert import convert
 from animegen.pipeline.preview import spread
 from animegen.pipeline.progress import stage
 from animegen.pipeline.stages import resolve
-from animegen.plugins import PluginHost
 from animegen.protocols import PoseBackend
 from animegen.types import Frame, Mask, Uint8Array
 from animegen.video import open_video
 from animegen.video.drawing import write_film
-from animegen.weights import known
 
 SIZE = (960, 540)
 RATE = Fraction(24)
@@ -124,9 +122,9 @@ class Demo:
     picture: Path
 
 
-def run_demo(folder: Path, video: Path | None, style: str | None, on_event: Listener) -> Demo:
+def run_demo(folder: Path, video: Path | None, style: str, on_event: Listener) -> Demo:
     """Make the demo's clip in ``folder`` (or take ``video``), convert it, and lay both side by side in a picture."""
-    config = ConvertConfig(style=style or _default_style(), overwrite=True, restart=True)
+    config = ConvertConfig(style=style, overwrite=True, restart=True)
     source = video
     if source is None:
         source = folder / "demo.mp4"
@@ -137,12 +135,6 @@ def run_demo(folder: Path, video: Path | None, style: str | None, on_event: List
     picture = folder / f"{source.stem}-{config.style}.png"
     _save_comparison(source, result, picture)
     return Demo(source, result, picture)
-
-
-def _default_style() -> str:
-    host = PluginHost.load()
-    known_weights = known(host.specs("weights").values())
-    return "anime" if all(name in known_weights for name in host.find("style", "anime").weights) else "skeleton"
 
 
 def _counted(frames: Iterator[Frame], advance: Callable[[int], None]) -> Iterator[Frame]:
