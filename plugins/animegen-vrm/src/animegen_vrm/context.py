@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import moderngl
 
 from animegen.errors import AnimegenError
@@ -14,9 +16,10 @@ def open_context(device: int | None = None) -> moderngl.Context:
 
     Raises AnimegenError naming what is missing when there is no EGL or no driver.
     """
-    choice = {} if device is None else {"device_index": device}
+    # The binding's types take its settings for dictionaries.
+    settings: dict[str, Any] = {"backend": "egl"} if device is None else {"backend": "egl", "device_index": device}
     try:
-        return moderngl.create_context(require=GL_VERSION, standalone=True, backend="egl", **choice)
+        return moderngl.create_context(require=GL_VERSION, standalone=True, **settings)
     except Exception as error:  # the binding raises bare Exceptions: only their text tells one fault from another
         raise AnimegenError(f"no OpenGL without a display: {error}", _way_out(str(error), device)) from error
 

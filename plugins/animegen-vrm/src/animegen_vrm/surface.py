@@ -109,7 +109,7 @@ def tint(colours: Uint8Array, factor: tuple[float, float, float, float]) -> Uint
     """Colours [..., 4] (sRGB and alpha) times a linear factor."""
     if all(value == 1.0 for value in factor):
         return colours
-    levels = np.arange(256, dtype=np.float32) / 255
+    levels = np.arange(256, dtype=np.float32) / np.float32(255)
     tinted = np.empty_like(colours)
     for channel, value in enumerate(factor):
         scaled = np.clip(levels * value, 0, 1) if channel == 3 else to_srgb(to_linear(levels) * value)
