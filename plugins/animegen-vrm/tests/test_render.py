@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -260,6 +261,14 @@ def test_layers_darken_in_the_shade_as_colours_do(renderer: Renderer) -> None:
         for light in (FRONT_LIGHT, BACK_LIGHT)
     )
     assert shaded[0][2] / lit[0][2] == pytest.approx(shaded[1][0] / lit[1][0], abs=0.02)
+
+
+def test_any_thread_draws_the_same_with_a_renderer_that_another_made(renderer: Renderer) -> None:
+    shown = avatar([card()], [plain("red", RED)])
+    here = draw(renderer, shown)
+    with ThreadPoolExecutor(1) as other:
+        np.testing.assert_array_equal(other.submit(draw, renderer, shown).result(), here)
+    np.testing.assert_array_equal(draw(renderer, shown), here)
 
 
 def test_nothing_to_draw_is_an_empty_picture(renderer: Renderer) -> None:
