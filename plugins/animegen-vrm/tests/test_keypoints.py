@@ -9,7 +9,7 @@ import pytest
 from animegen_vrm import quaternions as q
 from animegen_vrm.keypoints import Keypoints
 from animegen_vrm.model import Avatar
-from animegen_vrm.proportions import crown, measure, measure_traits
+from animegen_vrm.proportions import measure, measure_traits, standing_height
 from animegen_vrm.read import read_avatar
 from animegen_vrm.rig import BodyPose, Rig
 from stick_avatar import stick_avatar
@@ -78,7 +78,9 @@ def test_proportions_fit_the_retargeting_and_traits_their_ranges(avatar: Avatar)
     build = Proportions.from_dict(measure(avatar))
     assert 0.4 < build.parts["thigh"] + build.parts["shin"] + build.parts["trunk"] < 1.0
     assert build.face[0, 2] < 0.0 < build.face[1, 0]  # the nose before the ears, the left eye on the left
-    assert crown(avatar) > Rig(avatar).rest_position("head")[1]
+    rig = Rig(avatar)
+    thigh = np.linalg.norm(rig.rest_position("leftUpperLeg") - rig.rest_position("leftLowerLeg"))
+    assert build.parts["thigh"] * standing_height(avatar) == pytest.approx(thigh, rel=0.02)  # the mean of both legs
     traits = measure_traits(avatar)
     assert set(traits) == {"hair_length", "sleeves", "skirt", "head_to_height"}
     assert all(0.0 <= value <= 1.0 for value in traits.values())

@@ -24,8 +24,8 @@ _SPINE_SHARE, _NECK_SHARE = 0.5, 0.5
 """How much of the way from hips to chest the spine has gone, and the neck from chest to head."""
 _HIPS_LEAN = 0.6
 """How much of the trunk's lean the hips share; the spine bends for the rest."""
-_SURE_HAND = 0.3
-"""Score from which wrist and knuckles tell how a hand is turned."""
+_BROAD_HAND = 0.3
+"""Sine of the angle between a hand and the line of its knuckles from which that line tells in full how it is turned."""
 
 _REST = MappingProxyType(
     {
@@ -57,6 +57,7 @@ def drive(person: Lifted) -> dict[str, Float64Array]:
 
 
 def _trunk(person: Lifted, joints: Float64Array) -> dict[str, Float64Array]:
+    """Hips and chest turn as their points lie, the head as the face; spine and neck lie between."""
     up = q.unit(joints[:, MID_SHOULDER] - joints[:, MID_HIP])
     hips_up = q.unit(_HIPS_LEAN * up + (1 - _HIPS_LEAN) * np.array((0.0, 1.0, 0.0)))
     hips = _axes(_across(joints, "hip"), hips_up)
@@ -77,7 +78,7 @@ def _trunk(person: Lifted, joints: Float64Array) -> dict[str, Float64Array]:
 def _arm(
     person: Lifted, joints: Float64Array, chest: Float64Array, side: str, outward: float
 ) -> dict[str, Float64Array]:
-    """Upper arm and forearm point as the person's; the hand turns as its knuckles lie, where they are known."""
+    """Upper arm and forearm point as the person's; the hand turns as its knuckles lie, as far as they are known."""
     rest = np.array((outward, 0.0, 0.0))
     shoulder, elbow, wrist, index, pinky = (
         joints[:, AVATAR35.index(f"{side}_{name}")] for name in ("shoulder", "elbow", "wrist", "index", "pinky")
@@ -85,32 +86,28 @@ def _arm(
     upper = _aimed(chest, rest, elbow - shoulder)
     lower = _aimed(upper, rest, wrist - elbow)
     along = (index + pinky) / 2 - wrist
-    palm = np.stack([outward * q.unit(along), np.zeros_like(along), q.unit(index - pinky)], axis=2)
-    palm[..., 2] = q.unit(palm[..., 2] - (palm[..., 2] * palm[..., 0]).sum(-1, keepdims=True) * palm[..., 0])
-    palm[..., 1] = np.cross(palm[..., 2], palm[..., 0])
+    along = outward * q.unit(along)
+    knuckles = q.unit(index - pinky)
+    across = knuckles - (knuckles * along).sum(-1, keepdims=True) * along
+    broad = np.linalg.norm(across, axis=-1)
+    across = q.unit(across)
+    palm = q.from_matrices(np.stack([along, np.cross(across, along), across], axis=2))
     points = [AVATAR35.index(f"{side}_{name}") for name in ("wrist", "index", "pinky")]
-    sure = person.known[:, points].min(axis=1) >= _SURE_HAND
-    sure &= np.linalg.norm(palm[..., 2], axis=-1) > 0.5
-    hand = np.where(sure[:, None], q.from_matrices(np.where(sure[:, None, None], palm, np.eye(3))), lower)
+    sure = person.known[:, points].min(axis=1) * np.minimum(broad / _BROAD_HAND, 1.0)
+    hand = q.blend(lower, palm, sure)
     return {f"{side}UpperArm": upper, f"{side}LowerArm": lower, f"{side}Hand": hand}
 
 
 def _leg(joints: Float64Array, hips: Float64Array, side: str) -> dict[str, Float64Array]:
+    """Thigh, shin and foot point as the person's."""
     down = np.array((0.0, -1.0, 0.0))
     hip, knee, ankle, heel, toe = (
         joints[:, AVATAR35.index(f"{side}_{name}")] for name in ("hip", "knee", "ankle", "heel", "foot_index")
     )
     upper = _aimed(hips, down, knee - hip)
     lower = _aimed(upper, down, ankle - knee)
-    forward = q.unit(toe - heel)
-    left = q.unit(np.cross(q.unit(knee - ankle), forward))
-    foot = q.from_matrices(np.stack([left, np.cross(forward, left), forward], axis=2))
-    straight = np.linalg.norm(left, axis=-1) < 0.5  # the foot points along the shin: nothing tells how it is turned
-    return {
-        f"{side}UpperLeg": upper,
-        f"{side}LowerLeg": lower,
-        f"{side}Foot": np.where(straight[:, None], lower, foot),
-    }
+    foot = _aimed(lower, np.array((0.0, 0.0, 1.0)), toe - heel)
+    return {f"{side}UpperLeg": upper, f"{side}LowerLeg": lower, f"{side}Foot": foot}
 
 
 def _across(joints: Float64Array, name: str) -> Float64Array:

@@ -50,12 +50,14 @@ def measure_traits(avatar: Avatar) -> dict[str, float]:
     }
 
 
-def crown(avatar: Avatar) -> float:
-    """Height of the top of the head, hair upon it included but no buns, ears or single strands, in metres."""
-    return _crown(avatar, _joints(avatar))
+def standing_height(avatar: Avatar) -> float:
+    """From the soles to the top of the head, in metres: what the lengths of :func:`measure` are told in."""
+    joints = _joints(avatar)
+    return _crown(avatar, joints) - _floor(joints)
 
 
 def _crown(avatar: Avatar, points: Float64Array) -> float:
+    """Height of the top of the head, hair upon it included but no buns, ears or single strands, in metres."""
     vertices = bound_vertices(avatar, rest_matrices(avatar.nodes), {avatar.humanoid["head"]})
     ears = abs(points[AVATAR35.index("left_ear")][0])
     middle = vertices[np.abs(vertices[:, 0]) <= max(ears, _SHORTEST)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
-from functools import cached_property
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ from animegen_vrm.framing import crown_of
 from animegen_vrm.keypoints import Keypoints
 from animegen_vrm.model import Posed
 from animegen_vrm.options import VrmOptions
-from animegen_vrm.proportions import crown, measure
+from animegen_vrm.proportions import measure, standing_height
 from animegen_vrm.read import read_avatar
 from animegen_vrm.render import Renderer
 from animegen_vrm.rig import BONES, BodyPose, Rig, vrm_expressions
@@ -76,13 +75,8 @@ class _Player:
         self.avatar = read_avatar(path)
         self.rig, self.keypoints = Rig(self.avatar), Keypoints(self.avatar)
         self.proportions = Proportions.from_dict(measure(self.avatar))
+        self.height = standing_height(self.avatar)
         self.crown = crown_of(self.avatar, self.keypoints)
-
-    @cached_property
-    def height(self) -> float:
-        """Standing height in metres."""
-        rest = self.keypoints.points(self.rig.apply(BodyPose()))
-        return crown(self.avatar) - float(rest[:, 1].min())
 
 
 class VrmStyle:
@@ -174,6 +168,8 @@ def _through_the_clip(
     place, tails = np.empty((len(moved.time), 3)), []
     for frame, (points, height) in enumerate(zip(moved.xyz, moved.height, strict=True)):
         posed = _posed(player, frames, frame)
+        if frame and moved.time[frame] - moved.time[frame - 1] > 1:
+            springs.reset()  # the person was out of sight: nothing tells how they moved
         springs.step(posed, _FRAME_SECONDS)
         tails.append(springs.tails)
         scale = height / player.height
@@ -183,7 +179,7 @@ def _through_the_clip(
 
 
 def _posed(player: _Player, prepared: Mapping[str, NDArray[Any]], frame: int) -> Posed:
-    """The avatar in one frame, its hips at their height at rest, its springs not yet moved."""
+    """The avatar in one frame, its hips where they are at rest, its springs not yet moved."""
     names = list(BONES)
     turns = prepared["rotations"][frame]
     pose = BodyPose({names[i]: turn for i, turn in zip(prepared["bones"].tolist(), turns, strict=True)})
