@@ -14,7 +14,7 @@ from animegen_vrm.fields import Fields
 from animegen_vrm.gltf import MAX_ENTRIES, Gltf
 
 MAX_SIDE = 8192  # pixels of a picture in the file
-KEPT_SIDE = 2048  # a larger one is halved until it fits
+KEPT_SIDE = 2048  # a larger one is shrunk by a whole factor
 MAX_PIXELS = 1 << 27  # of all pictures together, as kept
 
 _FAULTS = (
