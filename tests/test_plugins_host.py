@@ -180,7 +180,8 @@ def test_commands_of_plugins_cannot_take_a_name(install):
     )
     install("my-pack", "1.0", {"p": "pack"}, {"pack": source})
     commands, failures = plugin_commands(reserved=("convert",))
-    assert list(commands) == ["extra"]
+    assert "extra" in commands
+    assert "convert" not in commands
     assert "'convert' is taken" in failures[0].text
 
 
