@@ -165,8 +165,8 @@ class Pose:
         _check(self.bbox, "Pose.bbox", (4,), np.float32, "")
         if self.z is not None:
             _check(self.z, "Pose.z", (count,), np.float32, owner)
-        for name, array in (("xy", self.xy), ("score", self.score), ("bbox", self.bbox)):
-            if not np.isfinite(array).all():
+        for name, array in (("xy", self.xy), ("score", self.score), ("bbox", self.bbox), ("z", self.z)):
+            if array is not None and not np.isfinite(array).all():
                 raise InvalidValue(f"Pose.{name} holds a value that is not finite{owner}")
 
     @property

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -251,3 +252,10 @@ def test_interpolated_clip_counts_frames_and_times() -> None:
     assert len(clip.tracks()) == 1
     with pytest.raises(InvalidValue, match="two key poses"):
         interpolate_clip(PoseClip((1, 1), COCO17, (), (), (), ()), 3)
+
+
+def test_depth_that_is_not_a_number_is_refused():
+    pose = pose_of(np.zeros((len(COCO17), 2)))
+    assert pose.z is not None
+    with pytest.raises(InvalidValue, match=r"Pose\.z"):
+        replace(pose, z=np.full_like(pose.z, np.nan))

@@ -147,7 +147,7 @@ def _entry(avatar: Avatar) -> AvatarEntry:
     return AvatarEntry(
         name=avatar.name,
         licence=licence.licence,
-        credit=", ".join((licence.title, *licence.authors)),
+        credit=", ".join(filter(None, (licence.title, *licence.authors))),
         palette=tuple(own.get(part) for part in PARTS),
         proportions=measure(avatar),
         traits={**measure_traits(avatar), "crown": crown_of(avatar, Keypoints(avatar))},
