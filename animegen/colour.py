@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from animegen.types import Float32Array, Uint8Array
+from animegen.types import PARTS, Float32Array, Palette, Uint8Array
 
 
 def rgb_to_lab(rgb: Uint8Array | Sequence[int]) -> Float32Array:
@@ -27,3 +27,9 @@ def lab_to_rgb(lab: Float32Array | Sequence[float]) -> Uint8Array:
     rgb = lab2rgb(np.stack([lightness, a, b], axis=-1))
     nearest: Uint8Array = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
     return nearest
+
+
+def palette_rgb(palette: Palette) -> Float32Array:
+    """The sRGB colours of a palette, f32 [6, 3] 0..1 in the order of PARTS."""
+    colours = lab_to_rgb(np.array([palette.part(part).lab for part in PARTS], np.float32))
+    return np.asarray(colours, np.float32) / np.float32(255)

@@ -7,7 +7,7 @@ the top-left pixel is (0, 0). Boxes are ``xyxy``. Times are exact: :class:`fract
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
@@ -139,6 +139,11 @@ class Expression:
     gaze_x: float = 0.0
     gaze_y: float = 0.0
     confidence: float = 0.0
+
+    def calmed(self) -> Expression:
+        """The face as a style may show it: as measured from a confidence of 0.5 on, below that the calmer the less."""
+        sure = min(self.confidence / 0.5, 1.0)
+        return Expression(*(sure * value for value in astuple(self)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

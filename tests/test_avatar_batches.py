@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,9 @@ def test_loaders_bring_batches_in_order(data: Dataset, loaders: int) -> None:
 def test_stopping_early_leaves_no_thread(data: Dataset) -> None:
     batches = BatchSource(data, size=4, seed=0).batches(0, 1000, 16)
     next(batches)
+    assert any(thread.name.startswith("batches") for thread in threading.enumerate())
     batches.close()
+    assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
 
 
 def test_processes_share_the_batch_that_one_would_have(data: Dataset) -> None:

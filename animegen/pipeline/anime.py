@@ -13,28 +13,25 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from animegen.avatar.config import EXPRESSION
 from animegen.avatar.generator import AvatarGenerator, load_avatar_generator
 from animegen.avatar.layers import colour_layers, firm_layers
 from animegen.avatar.options import AnimeOptions
-from animegen.colour import lab_to_rgb
+from animegen.colour import palette_rgb
 from animegen.errors import InvalidValue, UsageError, WeightsError
-from animegen.pose.canvas import canvases
+from animegen.pose.canvas import canvases, sprite_affine
 from animegen.pose.lift import Lifted, lift_track
 from animegen.pose.limbs import POINTS
 from animegen.pose.retarget import Proportions, retarget
 from animegen.pose.skeletons import AVATAR35
 from animegen.protocols import PluginContext, Style
 from animegen.types import (
-    PARTS,
     Crop,
     Expression,
     Float32Array,
     Float64Array,
     Identity,
-    Palette,
     Prepared,
     RenderRequest,
     Sprite,
@@ -52,8 +49,6 @@ _ENLARGED = 1.25
 _LEAST_STAGE = 32
 _USUAL_HEAD = 0.14
 """Head to height of people of whom it was not measured."""
-_SURE_FACE = 0.5
-"""Confidence from which an expression is taken in full."""
 _TIPS = np.array([name.endswith("_tip") for name in AVATAR35.points])
 
 
@@ -203,23 +198,13 @@ def _drawn_points(person: Lifted, xy: Float32Array) -> Float32Array:
 
 
 def _vector(face: Expression | None) -> Float32Array:
-    """f32 [10] in the order of EXPRESSION; a face that is not sure is calmer."""
-    if face is None:
-        return np.zeros(len(EXPRESSION), np.float32)
-    sure = min(face.confidence / _SURE_FACE, 1.0)
-    return np.array([sure * getattr(face, name) for name in EXPRESSION], np.float32)
+    """f32 [10] in the order of EXPRESSION."""
+    shown = (face or Expression()).calmed()
+    return np.array([getattr(shown, name) for name in EXPRESSION], np.float32)
 
 
 def _sprite(request: RenderRequest, drawing: Prepared, layers: Uint8Array | None) -> Sprite:
-    left, top, side = drawing["canvas"].tolist()
     if layers is None:
         layers = np.zeros((1, 1, 10), np.uint8)
-    pixel = side / len(layers)
-    # The middle of the canvas's first pixel lies half a pixel from its border, that of the frame's at 0.
-    affine = np.array([[pixel, 0.0, left + pixel / 2], [0.0, pixel, top + pixel / 2]])
-    return Sprite(colour_layers(firm_layers(layers), _colours(request.identity.palette)), affine, request.order)
-
-
-def _colours(palette: Palette) -> NDArray[np.float32]:
-    """f32 [6, 3] sRGB 0..1 of the parts."""
-    return np.array([lab_to_rgb(palette.part(part).lab) for part in PARTS], np.float32) / np.float32(255)
+    rgba = colour_layers(firm_layers(layers), palette_rgb(request.identity.palette))
+    return Sprite(rgba, sprite_affine(drawing["canvas"], len(layers)), request.order)

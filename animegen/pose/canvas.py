@@ -46,6 +46,17 @@ def canvases(avatar: Retargeted, *, crown: float, lowest: Float64Array) -> Float
     return np.stack([centre[:, 0] - side / 2, top, np.maximum(side, 1.0)], axis=1)
 
 
+def sprite_affine(canvas: Float64Array, pixels: int) -> Float64Array:
+    """Where the pixels of a canvas's picture lie in the frame, f64 [2, 3].
+
+    ``canvas`` f64 [3] left, top and side, ``pixels`` the picture's side. The middle of its first pixel lies half a
+    pixel from the canvas's border, that of the frame's first at 0.
+    """
+    left, top, side = canvas.tolist()
+    pixel = side / pixels
+    return np.array([[pixel, 0.0, left + pixel / 2], [0.0, pixel, top + pixel / 2]])
+
+
 def _roof(values: Float64Array) -> Float64Array:
     """A smooth curve that nowhere lies below the values."""
     width = 2 * _STEADY_FRAMES + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.avatar.layers import colour_layers
-from animegen.colour import lab_to_rgb
+from animegen.colour import palette_rgb
 from animegen.errors import UsageError
-from animegen.pose.canvas import canvases
+from animegen.pose.canvas import canvases, sprite_affine
 from animegen.pose.lift import lift_track
 from animegen.pose.retarget import Proportions, Retargeted, retarget
 from animegen.pose.skeletons import AVATAR35
 from animegen.protocols import PluginContext, Style
 from animegen.types import (
-    PARTS,
     Crop,
     Expression,
     Float32Array,
@@ -55,8 +54,6 @@ _AWAY = np.array((0.0, 0.0, 10.0))
 _HELD = [AVATAR35.index(f"{side}_{point}") for side in ("left", "right") for point in ("hip", "ankle")]
 _HELD_OF_HALF = [AVATAR35.index(f"{side}_{point}") for side in ("left", "right") for point in ("shoulder", "hip")]
 """What is laid on the retargeted points, of people who are seen whole and of others."""
-_SURE_FACE = 0.5
-"""Confidence from which an expression is taken in full."""
 _FRAME_SECONDS = 1.0 / 30.0
 """Hair swings as at this rate: a track tells frames, not seconds."""
 
@@ -110,7 +107,7 @@ class VrmStyle:
             "avatar": np.array(list(self._players).index(name), np.int64),
             "canvas": canvas,
             "size": np.array(side, np.int64),
-            "face": np.stack([_face(pose.expression) for pose in track.poses]),
+            "face": np.array([astuple((pose.expression or Expression()).calmed()) for pose in track.poses], np.float32),
         }
         frames["place"], frames["tails"] = _through_the_clip(player, moved, frames)
         return frames
@@ -132,10 +129,8 @@ class VrmStyle:
         scale, x, y = prepared["place"][frame].tolist()
         middle = np.array([(left + side / 2 - x) / scale, (y - top - side / 2) / scale, 0.0])
         camera = look_at_parallel(middle + _AWAY, middle, (0.0, 1.0, 0.0), side / scale, size)
-        pixel = side / size
-        # The middle of the picture's first pixel lies half a pixel from its border, that of the frame's at 0.
-        affine = np.array([[pixel, 0.0, left + pixel / 2], [0.0, pixel, top + pixel / 2]])
-        return Sprite(self._picture(name, posed, camera, request.identity.palette), affine, request.order)
+        rgba = self._picture(name, posed, camera, request.identity.palette)
+        return Sprite(rgba, sprite_affine(prepared["canvas"][frame], size), request.order)
 
     def _picture(self, name: str, posed: Posed, camera: Camera, palette: Palette) -> Uint8Array:
         """uint8 [S, S, 4] premultiplied. The GPU is opened by the first picture, in the thread that draws."""
@@ -147,8 +142,7 @@ class VrmStyle:
             self._models[name] = self._renderer.load(self._players[name].avatar)
         if self._own_colours:
             return self._renderer.colours(self._models[name], posed, camera)
-        colours = np.array([lab_to_rgb(palette.part(part).lab) for part in PARTS], np.float32) / np.float32(255)
-        return colour_layers(self._renderer.layers(self._models[name], posed, camera), colours)
+        return colour_layers(self._renderer.layers(self._models[name], posed, camera), palette_rgb(palette))
 
     def _known(self, name: str) -> str:
         if name not in self._players:
@@ -185,11 +179,3 @@ def _posed(player: _Player, prepared: Mapping[str, NDArray[Any]], frame: int) ->
     pose = BodyPose({names[i]: turn for i, turn in zip(prepared["bones"].tolist(), turns, strict=True)})
     face = Expression(*prepared["face"][frame].tolist())
     return player.rig.apply(pose, vrm_expressions(face, player.avatar), (face.gaze_x, face.gaze_y))
-
-
-def _face(face: Expression | None) -> Float32Array:
-    """f32 [11] the fields of an expression in their order; a face that is not sure is calmer."""
-    if face is None:
-        return np.zeros(len(fields(Expression)), np.float32)
-    sure = min(face.confidence / _SURE_FACE, 1.0)
-    return np.array([sure * value for value in astuple(face)], np.float32)
