@@ -18,7 +18,7 @@ from animegen.avatar.config import AvatarConfig
 from animegen.avatar.discriminator import Discriminator, coloured
 from animegen.avatar.losses import reconstruction_loss
 from animegen.avatar.network import Generator
-from animegen.avatar.objective import Learner, Moment, Setting, Trial, follow
+from animegen.avatar.objective import Learner, Moment, Setting, Trial, follow, optimisers_of
 from animegen.avatar.precision import has_bfloat16
 from animegen.avatar.sheets import pairs
 
@@ -40,7 +40,13 @@ class AnimeObjective:
             self._start_from(setting.init)
         self._place(self.generator)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self._generator = Learner(self.generator, setting.workers, betas=_GENERATOR_BETAS, clip=recipe.clip)
+        self._generator = Learner(
+            self.generator,
+            setting.workers,
+            betas=_GENERATOR_BETAS,
+            clip=recipe.clip,
+            kernels=self.generator.kernels(),
+        )
         self.discriminator: Discriminator | None = None
         self._critic: Learner | None = None
         if recipe.phases[-1].adversarial:
@@ -75,10 +81,10 @@ class AnimeObjective:
         return {"generator": self.generator, "average": self.average, **judge}
 
     @property
-    def optimisers(self) -> Mapping[str, torch.optim.Adam]:
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
         """The generator's and, where there is one, the discriminator's."""
-        critic = {} if self._critic is None else {"critic": self._critic.optimiser}
-        return {"optimiser": self._generator.optimiser, **critic}
+        critic = {} if self._critic is None else {"critic": self._critic}
+        return optimisers_of({"generator": self._generator, **critic})
 
     def step(self, batch: Batch, moment: Moment) -> Mapping[str, Tensor]:
         """Draw the phase's stage and the one below it, and bring both nearer to the render."""

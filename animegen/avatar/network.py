@@ -149,6 +149,14 @@ class Generator(nn.Module):
         )
         self.grids = nn.ModuleList(Grid(config, side, self.maps) for side in config.grids)
 
+    def kernels(self) -> list[nn.Parameter]:
+        """The convolution kernels from features to features: most of the weights."""
+        kernels = []
+        for grid in self.grids:
+            assert isinstance(grid, Grid)
+            kernels += [grid.refine.weight] if grid.up is None else [grid.up.weight, grid.refine.weight]
+        return kernels
+
     def forward(self, pose: PoseBatch, latent: Tensor, expression: Tensor, stages: Sequence[int]) -> dict[int, Tensor]:
         """Layers of each asked stage.
 

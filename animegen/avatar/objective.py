@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from animegen.avatar.batches import Batch
 from animegen.avatar.data import Header
+from animegen.avatar.muon import Muon
 from animegen.avatar.parallel import Workers
 from animegen.avatar.recipes import Phase, Recipe
 from animegen.types import Uint8Array
@@ -71,7 +72,7 @@ class Objective(Protocol):
         ...
 
     @property
-    def optimisers(self) -> Mapping[str, torch.optim.Adam]:
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Every optimiser, by the name that a checkpoint has it under."""
         ...
 
@@ -89,22 +90,47 @@ class Objective(Protocol):
 
 
 class Learner:
-    """A network with its optimiser: Adam on gradients that are averaged over the processes and clipped."""
+    """A network with its optimisers, on gradients that are averaged over the processes and clipped.
 
-    def __init__(self, network: nn.Module, workers: Workers, *, betas: tuple[float, float], clip: float) -> None:
+    All of it is Adam's but ``kernels``, which are Muon's at the same rate.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        workers: Workers,
+        *,
+        betas: tuple[float, float],
+        clip: float,
+        kernels: Sequence[nn.Parameter] = (),
+    ) -> None:
         self.network, self._workers, self._clip = network, workers, clip
-        self.optimiser = torch.optim.Adam(network.parameters(), lr=0.0, betas=betas)
+        orthogonal = {id(kernel) for kernel in kernels}
+        others = [parameter for parameter in network.parameters() if id(parameter) not in orthogonal]
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {"adam": torch.optim.Adam(others, lr=0.0, betas=betas)}
+        if kernels:
+            self.optimisers = {**self.optimisers, "muon": Muon(kernels, lr=0.0)}
 
     def descend(self, loss: Tensor, rate: float) -> None:
         """One step down the loss."""
-        self.optimiser.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._workers.average(self.network)
         if math.isfinite(self._clip):
             nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.step()
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+
+
+def optimisers_of(learners: Mapping[str, Learner]) -> Mapping[str, torch.optim.Optimizer]:
+    """All optimisers of learners, as NAME_KIND."""
+    return {
+        f"{name}_{kind}": optimiser
+        for name, learner in learners.items()
+        for kind, optimiser in learner.optimisers.items()
+    }
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from torch.nn import functional
 from animegen.avatar.batches import Batch
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.discriminator import coloured
-from animegen.avatar.objective import Learner, Moment, Setting, Trial, follow
+from animegen.avatar.objective import Learner, Moment, Setting, Trial, follow, optimisers_of
 from animegen.avatar.psgan import PsganConfig, PsganDiscriminator, PsganGenerator, load_psgan, save_psgan
 from animegen.avatar.sheets import pairs
 from animegen.types import PARTS
@@ -61,9 +61,9 @@ class PsganObjective:
         return {"generator": self.generator, "average": self.average, "critic": self.critic}
 
     @property
-    def optimisers(self) -> Mapping[str, torch.optim.Adam]:
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Of the generator and of the critic."""
-        return {"generator_adam": self._generator.optimiser, "critic_adam": self._critic.optimiser}
+        return optimisers_of({"generator": self._generator, "critic": self._critic})
 
     def step(self, batch: Batch, moment: Moment) -> Mapping[str, Tensor]:
         """One step of the critic, then one of the generator."""

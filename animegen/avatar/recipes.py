@@ -25,7 +25,7 @@ DEFAULT_AUGMENTATIONS = ("flip", "turn", "noise", "dropout")
 class Phase:
     """A stretch of training at one stage.
 
-    ``share`` of all images, ``adversarial`` weight of the discriminator, ``rate`` of Adam where it is not the recipe's;
+    ``share`` of all images, ``adversarial`` weight of the discriminator, ``rate`` where it is not the recipe's;
     with ``fade`` the stage is blended in over the stretch (Karras et al. 2018, section 2).
     """
 
@@ -39,7 +39,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A named way to train. ``rate`` is Adam's, reached after ``warmup`` images and brought down as a cosine.
+    """A named way to train. ``rate`` is the optimisers', reached after ``warmup`` images and brought down as a cosine.
 
     ``images`` is how long it takes and ``augment`` how data is varied where nothing else is asked for; ``clip`` the
     largest norm of a gradient; ``ema`` what the averaged weights keep at each step.
@@ -84,6 +84,10 @@ class Recipe:
         """The same recipe with batches of one size in all phases."""
         return replace(self, phases=tuple(replace(phase, batch=batch) for phase in self.phases))
 
+    def with_rate(self, rate: float) -> Recipe:
+        """The same recipe with one rate for all phases."""
+        return replace(self, rate=rate, phases=tuple(replace(phase, rate=None) for phase in self.phases))
+
     def with_adversarial(self, weight: float) -> Recipe:
         """The same recipe with the discriminator's weight in its last phase."""
         return replace(self, phases=(*self.phases[:-1], replace(self.phases[-1], adversarial=weight)))
@@ -99,7 +103,7 @@ class Recipe:
         return self.phases[-1], begin, max(images, begin + 1)
 
     def rate_at(self, image: int, images: int) -> float:
-        """Adam's rate at image number ``image`` of ``images``."""
+        """The optimisers' rate at image number ``image`` of ``images``."""
         phase, _, _ = self.at(image, images)
         rate = self.rate if phase.rate is None else phase.rate
         warm = min(1.0, (image + 1) / self.warmup)

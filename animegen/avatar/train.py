@@ -59,6 +59,7 @@ class TrainOptions:
             "stages": [phase.stage for phase in phases],
             "batch": [phase.batch for phase in phases],
             "adversarial": phases[-1].adversarial,
+            "rate": self.recipe.rate,
             "seed": self.seed,
             "augment": sorted(self.augment),
             "init": None if self.init is None else self.init.name,
@@ -258,7 +259,7 @@ def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
 
 
-def _restore_optimiser(optimiser: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
+def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition("/")

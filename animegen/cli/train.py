@@ -41,6 +41,9 @@ def command() -> None:
 @click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Default: all processors.")
 @click.option("--seed", default=0, show_default=True, help="Draws the weights, batches and augmentations.")
 @click.option("--batch", metavar="N", type=click.IntRange(min=1), help="Pictures a step; default: the recipe's.")
+@click.option(
+    "--rate", metavar="R", type=click.FloatRange(min=0, min_open=True), help="Largest step; default: the recipe's."
+)
 @click.option("--every", metavar="N", type=click.IntRange(min=1), default=4000, help="Images a checkpoint; 4000.")
 @click.option("--init", metavar="FILE", help="Weights to begin with: a file, or a name such as avatar-anime.")
 @click.option(
@@ -118,6 +121,8 @@ def _recipe(values: dict[str, Any]) -> Recipe:
         recipe = recipe.beginning_at(values["begin_at"])
     if values["batch"] is not None:
         recipe = recipe.with_batch(values["batch"])
+    if values["rate"] is not None:
+        recipe = recipe.with_rate(values["rate"])
     if values["adversarial"] is not None:
         recipe = recipe.with_adversarial(values["adversarial"])
     return recipe
