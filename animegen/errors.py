@@ -38,6 +38,10 @@ class WeightsError(AnimegenError):
     """A weight file is missing, corrupt or cannot be fetched."""
 
 
+class OpsError(AnimegenError):
+    """The native ops cannot be built or loaded, or one of them failed."""
+
+
 class PluginError(AnimegenError):
     """A plugin is unknown, broken or in conflict with another."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,11 +28,38 @@ def blazepose_weights() -> dict[str, Path]:
     from animegen.errors import WeightsError
     from animegen.weights import fetch
 
-    names = ("blazepose-detector", "blazepose-landmark-full", "selfie-segmentation")
+    names = (
+        *("blazepose-detector", "blazepose-landmark-full", "selfie-segmentation"),
+        *("face-landmark", "iris-landmark", "hand-landmark-full"),
+    )
     try:
         return {name: fetch(name) for name in names}
     except WeightsError as error:
         pytest.skip(f"the BlazePose weights cannot be had here: {error}")
+
+
+@pytest.fixture(scope="session")
+def ops_folder() -> Path:
+    """A folder with the native CPU library, built from this checkout."""
+    from animegen.ops import build
+    from animegen.weights.locations import shipped
+
+    if build.cpu_compiler() is None:
+        pytest.skip("there is no C++ compiler here")
+    folder = Path(__file__).resolve().parent.parent / "build" / "ops"
+    return build.build(shipped("ops").resolve(), folder, "cpu").library.parent
+
+
+@pytest.fixture
+def native_ops(ops_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Has the native library compute the ops of this test."""
+    from animegen.ops import library
+
+    monkeypatch.setenv(library.MODE_VARIABLE, "native")
+    monkeypatch.setenv(library.FOLDER_VARIABLE, str(ops_folder))
+    library.choice.cache_clear()
+    yield ops_folder
+    library.choice.cache_clear()
 
 
 @pytest.fixture
