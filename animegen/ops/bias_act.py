@@ -1,0 +1,122 @@
+"""Bias, noise, activation, gain and clamp of a layer's output, as one pass over it.
+
+With u = x + bias + noise:  y = clamp(gain * act(u)).
+
+The constants are those of StyleGAN2 (Karras et al. 2020, arXiv 1912.04958): the gain sqrt(2) keeps the variance of
+what a ReLU halves (He et al. 2015, arXiv 1502.01852, equation 10), and leaky ReLU has slope 0.2. The clamp is that of
+StyleGAN2-ADA in 16 bits (Karras et al. 2020, arXiv 2006.06676, appendix). elu: Clevert et al. 2016, arXiv 1511.07289;
+selu: Klambauer et al. 2017, arXiv 1706.02515; swish: Ramachandran et al. 2017, arXiv 1710.05941.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from animegen.errors import InvalidValue
+from animegen.ops.checks import computing, matched, shaped
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """An activation function of a tensor and ``alpha``, with its defaults."""
+
+    function: Callable[[Tensor, float], Tensor]
+    gain: float = 1.0
+    alpha: float = 0.0
+
+
+ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
+    {
+        "linear": Activation(lambda u, _: u),
+        "relu": Activation(lambda u, _: functional.relu(u), math.sqrt(2)),
+        "lrelu": Activation(lambda u, alpha: torch.where(u < 0, u * alpha, u), math.sqrt(2), 0.2),
+        "tanh": Activation(lambda u, _: torch.tanh(u)),
+        "sigmoid": Activation(lambda u, _: torch.sigmoid(u)),
+        "elu": Activation(lambda u, _: functional.elu(u)),
+        "selu": Activation(lambda u, _: functional.selu(u)),
+        "softplus": Activation(lambda u, _: torch.logaddexp(u, torch.zeros_like(u))),
+        "swish": Activation(lambda u, _: u * torch.sigmoid(u), math.sqrt(2)),
+    }
+)
+"""Every activation by name."""
+
+
+def activation(act: str) -> Activation:
+    """The activation of a name. Raises InvalidValue naming what it could be."""
+    try:
+        return ACTIVATIONS[act]
+    except KeyError:
+        raise InvalidValue(f"there is no activation '{act}'", f"one of {', '.join(ACTIVATIONS)}") from None
+
+
+def bias_act(
+    x: Tensor,
+    bias: Tensor | None = None,
+    *,
+    noise: Tensor | None = None,
+    dim: int = 1,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """``clamp(gain * act(x + bias + noise))``, a new tensor of the shape, strides and dtype of ``x``.
+
+    ``x`` float of any shape; ``bias`` [size of ``dim``]; ``noise`` [1 or B, 1, H, W] for ``x`` [B, C, H, W]; both of
+    the dtype of ``x`` (under autocast they are brought to it). ``act``: a name of :data:`ACTIVATIONS`, with its
+    ``gain`` and its ``alpha`` (the slope of lrelu) unless they are given. ``clamp`` c limits the result to -c..c.
+    Computes in float32 (float64 for float64) and rounds once. Differentiable twice. Raises InvalidValue naming what
+    does not fit.
+    """
+    bias, noise = checked(x, x.shape, bias, noise, dim)
+    if clamp is not None and not clamp >= 0:
+        raise InvalidValue(f"clamp must be at least 0, got {clamp}")
+    return bias_act_reference(x, bias, noise=noise, dim=dim, act=act, alpha=alpha, gain=gain, clamp=clamp)
+
+
+def bias_act_reference(
+    x: Tensor,
+    bias: Tensor | None = None,
+    *,
+    noise: Tensor | None = None,
+    dim: int = 1,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """:func:`bias_act` in PyTorch."""
+    kind = activation(act)
+    u = x.to(computing(x.dtype))
+    if noise is not None:
+        u = u + noise
+    if bias is not None:
+        u = u + bias.reshape([-1 if axis == dim % x.ndim else 1 for axis in range(x.ndim)])
+    y = kind.function(u, kind.alpha if alpha is None else alpha) * (kind.gain if gain is None else gain)
+    if clamp is not None:
+        y = y.clamp(-clamp, clamp)
+    return y.to(x.dtype)
+
+
+def checked(
+    x: Tensor, shape: Sequence[int], bias: Tensor | None, noise: Tensor | None, dim: int = 1
+) -> tuple[Tensor | None, Tensor | None]:
+    """Bias and noise for a tensor like ``x`` but of ``shape``. Raises InvalidValue naming what does not fit."""
+    if not x.is_floating_point():
+        raise InvalidValue(f"x must be of floats, got {x.dtype}")
+    if bias is not None:
+        if not -len(shape) <= dim < len(shape):
+            raise InvalidValue(f"x has no dimension {dim}, its shape is {tuple(shape)}")
+        bias = matched("bias", shaped("bias", bias, shape[dim]), x, x.dtype)
+    if noise is not None:
+        if len(shape) != 4 or noise.ndim != 4 or noise.shape[0] not in {1, shape[0]}:
+            raise InvalidValue(f"noise {tuple(noise.shape)} does not go with x {tuple(shape)}")
+        noise = matched("noise", shaped("noise", noise, noise.shape[0], 1, *shape[2:]), x, x.dtype)
+    return bias, noise

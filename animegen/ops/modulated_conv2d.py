@@ -1,0 +1,144 @@
+"""Convolutions with resampling, and the modulated convolution of StyleGAN2.
+
+A modulated convolution scales each input channel by a style and brings each output channel back to unit variance
+(Karras et al. 2020, arXiv 1912.04958, equations 1 to 3). The scales commute with the convolution, so the weights stay
+shared by the batch: with s the styles and W the weights,
+
+    y = conv(x s, W) d,   d[b, o] = rsqrt(sum over i of s[b, i]^2 (sum over the kernel of W[o, i]^2) + 1e-8)
+
+where d is one small matrix product for the whole batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from animegen.errors import InvalidValue
+from animegen.ops.checks import computing, shaped
+from animegen.ops.upfirdn2d import fir_bias_act, upfirdn2d
+
+_EPSILON = 1e-8
+
+
+def conv2d_resample(
+    x: Tensor,
+    weight: Tensor,
+    fir: Tensor | None = None,
+    *,
+    up: int = 1,
+    down: int = 1,
+    padding: int = 0,
+    flip_weight: bool = True,
+) -> Tensor:
+    """Convolution of ``x`` upsampled by ``up``, or convolution and downsampling by ``down``, with ``fir`` between.
+
+    ``x`` [B, I, H, W], ``weight`` [O, I, k, k] (brought to the dtype of ``x``), ``fir`` as in
+    :func:`animegen.ops.upfirdn2d.upfirdn2d`, which holds what the grids cannot. ``padding`` (k - 1) / 2 gives
+    [B, O, H up / down, W up / down]. ``flip_weight``: correlation, as in ``torch.nn.functional.conv2d``; False is
+    convolution. Differentiable as often as PyTorch's convolutions are. Raises InvalidValue naming what does not fit.
+    """
+    convolved, pads = _convolved(x, weight, fir, up=up, down=down, padding=padding, flip_weight=flip_weight)
+    if up == 1:
+        return convolved
+    inserted = up if weight.shape[-1] == 1 else 1
+    return upfirdn2d(convolved, fir, up=inserted, padding=pads, gain=up * up)
+
+
+def modulated_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    fir: Tensor | None = None,
+    *,
+    up: int = 1,
+    down: int = 1,
+    padding: int = 0,
+    demodulate: bool = True,
+    flip_weight: bool = True,
+    noise: Tensor | None = None,
+    bias: Tensor | None = None,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """The modulated convolution and what follows it in its layer: [B, O, H up / down, W up / down], dtype of ``x``.
+
+    ``x`` [B, I, H, W]; ``weight`` [O, I, k, k] and ``styles`` [B, I], any float dtype. ``fir``, ``up``, ``down``,
+    ``padding`` and ``flip_weight`` as in :func:`conv2d_resample`; noise, bias, activation, gain and clamp as in
+    :func:`animegen.ops.bias_act.bias_act`, in the same pass as the filter and the demodulation. Differentiable twice.
+    Raises InvalidValue naming what does not fit.
+    """
+    shaped("styles", styles, x.shape[0], weight.shape[1])
+    demodulation = None
+    if demodulate:
+        weight, styles = _scaled_for(x.dtype, weight, styles)
+        demodulation = demodulation_of(weight, styles).to(computing(x.dtype))
+    modulated = x * styles.to(x.dtype)[:, :, None, None]
+    convolved, pads = _convolved(modulated, weight, fir, up=up, down=down, padding=padding, flip_weight=flip_weight)
+    return fir_bias_act(
+        convolved,
+        fir if up > 1 else None,
+        up=up if weight.shape[-1] == 1 else 1,
+        padding=pads,
+        gain=up * up,
+        demodulation=demodulation,
+        noise=noise,
+        bias=bias,
+        act=act,
+        alpha=alpha,
+        act_gain=gain,
+        clamp=clamp,
+    )
+
+
+def demodulation_of(weight: Tensor, styles: Tensor) -> Tensor:
+    """The factor of every output channel, [B, O]: equation 3, for weights shared by the batch."""
+    return torch.rsqrt(styles.square() @ weight.square().sum(dim=(2, 3)).T + _EPSILON)
+
+
+def _scaled_for(dtype: torch.dtype, weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights and styles whose products stay within float16; demodulation takes the scales out again."""
+    if dtype != torch.float16:
+        return weight, styles
+    fan_in = weight[0].numel()
+    weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * fan_in**0.5)
+    return weight, styles / styles.abs().amax(dim=1, keepdim=True)
+
+
+def _convolved(
+    x: Tensor, weight: Tensor, fir: Tensor | None, *, up: int, down: int, padding: int, flip_weight: bool
+) -> tuple[Tensor, tuple[int, int, int, int]]:
+    """The convolution, and the padding for the filter that is to follow where ``up`` asks for one.
+
+    Let the whole be zero insertion, padding, convolution by k taps and then by n, decimation. n - up more pixels of
+    padding keep the grids centred; a transposed convolution has used k - 1 of them before its first pixel, and
+    k - up after its last.
+    """
+    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
+        raise InvalidValue(f"weight {tuple(weight.shape)} does not go with x {tuple(x.shape)}")
+    if min(up, down) < 1 or (up > 1 and down > 1):
+        raise InvalidValue(f"up and down must be whole numbers of which one is 1, got {up} and {down}")
+    weight = weight.to(x.dtype)
+    taps_y, taps_x = (1, 1) if fir is None else (fir.shape[0], fir.shape[-1])
+    kernel = weight.shape[2:]
+    if up == 1:
+        weight = weight if flip_weight else weight.flip(2, 3)
+        if down == 1:
+            return functional.conv2d(x, weight, padding=padding), (0, 0, 0, 0)
+        before = [padding + (taps - down + 1) // 2 for taps in (taps_x, taps_y)]
+        after = [padding + (taps - down) // 2 for taps in (taps_x, taps_y)]
+        pointwise = kernel == (1, 1)
+        pads = (before[0], after[0], before[1], after[1])
+        filtered = upfirdn2d(x, fir, down=down if pointwise else 1, padding=pads)
+        return functional.conv2d(filtered, weight, stride=1 if pointwise else down), (0, 0, 0, 0)
+    before = [padding + (taps + up - 1) // 2 for taps in (taps_x, taps_y)]
+    after = [padding + (taps - up) // 2 for taps in (taps_x, taps_y)]
+    if kernel == (1, 1):
+        return functional.conv2d(x, weight), (before[0], after[0], before[1], after[1])
+    used = [(size - 1, size - up) for size in (kernel[1], kernel[0])]
+    pads = (before[0] - used[0][0], after[0] - used[0][1], before[1] - used[1][0], after[1] - used[1][1])
+    weight = weight.flip(2, 3) if flip_weight else weight
+    return functional.conv_transpose2d(x, weight.transpose(0, 1), stride=up), pads

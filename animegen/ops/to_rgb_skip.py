@@ -1,0 +1,75 @@
+"""A layer's picture added to the upsampled one of the layer below: the skip connection of StyleGAN2.
+
+Karras et al. 2020, arXiv 1912.04958, section 4.1 and figure 7: a modulated 1x1 convolution without demodulation, a
+bias, and the sum with the picture of half the side, upsampled by the same filter as the features.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from animegen.errors import InvalidValue
+from animegen.ops.checks import computing, shaped
+from animegen.ops.upfirdn2d import upfirdn2d
+
+
+def to_rgb_skip(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    bias: Tensor | None = None,
+    *,
+    skip: Tensor | None = None,
+    fir: Tensor | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """``clamp(conv(x * styles, weight) + bias) + upsampled(skip)``: [B, O, H, W].
+
+    ``x`` float [B, I, H, W]; ``weight`` [O, I, 1, 1], ``styles`` [B, I] (with the layer's weight gain) and ``bias``
+    [O], any float dtype; ``skip`` [B, O, H / 2, W / 2], upsampled by ``fir`` as in
+    :func:`animegen.ops.upfirdn2d.upfirdn2d` with gain 4. ``skip`` and the result are float32 (float64 for float64
+    ``x``), so that a picture keeps its precision from stage to stage. Differentiable twice. Raises InvalidValue naming
+    what does not fit.
+    """
+    _check(x, weight, styles, bias, skip)
+    return to_rgb_skip_reference(x, weight, styles, bias, skip=skip, fir=fir, clamp=clamp)
+
+
+def to_rgb_skip_reference(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    bias: Tensor | None = None,
+    *,
+    skip: Tensor | None = None,
+    fir: Tensor | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """:func:`to_rgb_skip` in PyTorch."""
+    dtype = computing(x.dtype)
+    modulated = weight[None, :, :, 0, 0].to(dtype) * styles[:, None, :].to(dtype)
+    y = (modulated @ x.flatten(2).to(dtype)).view(len(x), -1, *x.shape[2:])
+    if bias is not None:
+        y = y + bias.to(dtype)[:, None, None]
+    if clamp is not None:
+        y = y.clamp(-clamp, clamp)
+    return y if skip is None else y + upsampled(skip, fir)
+
+
+def upsampled(picture: Tensor, fir: Tensor | None) -> Tensor:
+    """Twice the side, centred: n taps reach (n + 1) // 2 pixels of zeros before the picture and (n - 2) // 2 after."""
+    taps_y, taps_x = (1, 1) if fir is None else (fir.shape[0], fir.shape[-1])
+    pads = ((taps_x + 1) // 2, (taps_x - 2) // 2, (taps_y + 1) // 2, (taps_y - 2) // 2)
+    return upfirdn2d(picture, fir, up=2, padding=pads, gain=4)
+
+
+def _check(x: Tensor, weight: Tensor, styles: Tensor, bias: Tensor | None, skip: Tensor | None) -> None:
+    if x.ndim != 4 or weight.ndim != 4 or weight.shape[1:] != (x.shape[1], 1, 1):
+        raise InvalidValue(f"weight {tuple(weight.shape)} does not go with x {tuple(x.shape)}")
+    shaped("styles", styles, *x.shape[:2])
+    if bias is not None:
+        shaped("bias", bias, weight.shape[0])
+    if skip is not None:
+        shaped("skip", skip, x.shape[0], weight.shape[0], x.shape[2] // 2, x.shape[3] // 2)
+        if skip.dtype != computing(x.dtype):
+            raise InvalidValue(f"skip must be {computing(x.dtype)}, got {skip.dtype}")
