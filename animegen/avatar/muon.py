@@ -1,4 +1,4 @@
-"""Muon: steps of convolution kernels along orthogonalised momentum (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+"""Muon: steps of kernels along orthogonalised momentum (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
 A kernel is a matrix from patches to channels. Adam scales each of its entries by itself; Muon makes all directions of
 the matrix move equally far, so that rare ones (an eye, a finger) are learned as quickly as common ones.
