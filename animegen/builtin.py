@@ -27,10 +27,13 @@ def animegen_pose_backends() -> Iterable[PoseBackendSpec]:
 
     yield PoseBackendSpec(
         name="blazepose",
-        summary="BlazePose for several people: 33 points, depth and a mask for each",
+        summary="BlazePose for several people: 33 points, hands, expression, depth and a mask for each",
         factory="animegen.pose.blazepose:make_blazepose",
         options=BlazePoseOptions,
-        weights=("blazepose-detector", "blazepose-landmark-full", "selfie-segmentation"),
+        weights=(
+            *("blazepose-detector", "blazepose-landmark-full", "selfie-segmentation"),
+            *("face-landmark", "iris-landmark", "hand-landmark-full"),
+        ),
     )
 
 
@@ -49,9 +52,15 @@ def animegen_trackers() -> Iterable[TrackerSpec]:
 
 @hookimpl
 def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:
-    """The six part colours."""
-    from animegen.identity.options import PaletteOptions
+    """The six part colours, alone and with the whole look."""
+    from animegen.identity.options import AppearanceOptions, PaletteOptions
 
+    yield IdentityPreserverSpec(
+        name="appearance",
+        summary="the part colours, and for recognition the colours of the whole figure and the build",
+        factory="animegen.identity.preserver:make_preserver",
+        options=AppearanceOptions,
+    )
     yield IdentityPreserverSpec(
         name="palette",
         summary="the colours of hair, skin, eyes, clothes and shoes, measured over the clip",

@@ -58,6 +58,15 @@ class IdentityPreserver(Protocol):
 
 
 @runtime_checkable
+class ComparingPreserver(IdentityPreserver, Protocol):
+    """An identity preserver that tells how different two people look, so that several are told apart at once."""
+
+    def difference(self, a: Identity, b: Identity) -> float | None:
+        """0 for the same look; up to 1 it is one person, beyond it is two. None where it cannot be told."""
+        ...
+
+
+@runtime_checkable
 class Style(Protocol):
     """Draws people."""
 

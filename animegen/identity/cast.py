@@ -1,74 +1,99 @@
-"""``cast.toml``: everyone of a clip in a file that people can read and edit."""
+"""The cast file: everyone of a clip in a TOML file that people can read and edit."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from animegen.colour import lab_to_rgb, rgb_to_lab
 from animegen.errors import InputError
-from animegen.types import PARTS, Identity, Palette, PartColour, Track, Trait, Traits
+from animegen.identity.members import CastFile, Member, Seen
+from animegen.types import PARTS, Float32Array, PartColour, Trait
 
 _TRAITS = ("hair_length", "sleeves", "skirt", "head_to_height")
+_TOLD = ("first_frame", "last_frame", "seconds", "pictures")
+"""What the file says of a person for the reader alone."""
+_FIELDS = (
+    "key", "name", *_TOLD, "style", "seed", "avatar", "skip", "blur", "same_as", "split_at", "colours", "traits",
+)  # fmt: skip
+_TABLES = ("person", "recognition", "clip")
 _HEADER = """\
-# Who is in the clip and how they are drawn. Edit colours, traits, avatar or seed, and run the same command again.
-# Each colour is ["#rrggbb", confidence] and each trait [value, confidence]; confidence 0 means that it was not seen
-# but drawn from the seed. hair_length and sleeves: 0 none .. 1 long; skirt: 0 trousers .. 1 skirt.
+# Who is in the clip and how everyone is drawn. Edit it; `animegen convert VIDEO --cast FILE` follows it, for this video
+# and for others of the same people. The key names the person in the file and stays as it is. You may set:
+#   name = "Anna"          a name of your own, told beside the key
+#   style, avatar, seed    how the person is drawn; see `animegen styles`
+#   colours, traits        ["#rrggbb", confidence] and [value, confidence]; a bare "#rrggbb" is what you say it is, and
+#                          confidence 0 was not seen but drawn from the seed. A line that you remove is measured anew.
+#                          hair_length and sleeves: 0 none .. 1 long; skirt: 0 trousers .. 1 skirt
+#   skip = true            the person is not replaced, but stays in the picture as in the source
+#   blur = true            the person is not shown: neither as in the source nor as an avatar, but under a coarse mosaic
+#   same_as = "person-1"   this is person-1 again: both are one person, drawn as person-1
+#   split_at = [12.5]      from 12.5 s of this video on it is somebody else, "person-2@12.5"; write an entry with that
+#                          key (style, same_as ...) or leave it out, then that person is measured
 """
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
+_KEY = re.compile(r"\w[\w.@-]*")
 
 
-def write_cast(path: Path, identities: Sequence[Identity], tracks: Sequence[Track], rate: Fraction) -> None:
-    """Write the people of a clip with the tracks they were measured on, aligned; ``rate`` in frames a second.
+def write_cast(path: Path, cast: CastFile) -> None:
+    """Write a cast; what its members leave open is left out. The same cast gives the same bytes.
 
-    Colours are kept to 8 bits of sRGB. Embeddings and latents are not kept. The same people give the same bytes.
+    Colours are kept to 8 bits of sRGB and embeddings as 16-bit floats. Latents are not kept.
     """
-    people = [_person(who, track, rate) for who, track in zip(identities, tracks, strict=True)]
-    path.write_text("\n".join([_HEADER, *people]), encoding="utf-8", newline="\n")
+    people = [_person(member) for member in cast.members]
+    head = [f"clip = {json.dumps(cast.clip)}\n"] if cast.clip else []
+    path.write_text("\n".join([_HEADER, *head, *people, *_recognition(cast)]), encoding="utf-8", newline="\n")
 
 
-def read_cast(path: Path) -> list[Identity]:
-    """The people of a cast file; raises InputError naming the file, the key and the value that does not fit."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path} cannot be read as TOML: {error}", "correct the line, or delete the file") from None
-    people = data.get("person", [])
-    if not isinstance(people, list):
-        raise _wrong(path, "person", people, "people stand under [[person]]")
-    cast = [_identity(path, n, entry) for n, entry in enumerate(people, 1)]
-    keys = [identity.key for identity in cast]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise _wrong(path, "key", key, "each person needs a key of their own")
-    return cast
-
-
-def _person(who: Identity, track: Track, rate: Fraction) -> str:
-    lines = [
-        "[[person]]",
-        f"key = {json.dumps(who.key)}",
-        f"first_frame = {track.frame_indices[0]}",
-        f"last_frame = {track.frame_indices[-1]}",
-        f"seconds = {float(len(track.frame_indices) / rate):.2f}",
-        f"style = {json.dumps(who.style)}",
-        f"seed = {who.seed}",
-        *([f"avatar = {json.dumps(who.avatar, ensure_ascii=False)}"] if who.avatar else []),
-        "[person.colours]",
-    ]
-    for part in PARTS:
-        colour = who.palette.part(part)
-        lines.append(f'{part} = ["{_hex(colour)}", {colour.confidence:.3f}]')
-    lines.append("[person.traits]")
-    for name in _TRAITS:
-        trait: Trait = getattr(who.traits, name)
-        lines.append(f"{name} = [{trait.value:.3f}, {trait.confidence:.3f}]")
+def _person(member: Member) -> str:
+    lines = ["[[person]]", f"key = {_text(member.key)}", f"name = {_text(member.name)}"]
+    if member.seen is not None:
+        lines += [f"first_frame = {member.seen.first_frame}", f"last_frame = {member.seen.last_frame}"]
+        lines.append(f"seconds = {member.seen.seconds:.2f}")
+        lines += [f"pictures = {_text(member.seen.pictures)}"] if member.seen.pictures else []
+    lines += [f"{field} = {_text(getattr(member, field))}" for field in ("style", "avatar") if getattr(member, field)]
+    lines += [f"seed = {member.seed}"] if member.seed is not None else []
+    lines += [f"{field} = true" for field in ("skip", "blur") if getattr(member, field)]
+    lines += [f"same_as = {_text(member.same_as)}"] if member.same_as else []
+    if member.split_at:
+        lines.append(f"split_at = [{', '.join(f'{float(time):g}' for time in member.split_at)}]")
+    if member.colours:
+        colours = {part: member.colours[part] for part in PARTS if part in member.colours}
+        lines += ["[person.colours]", *(f'{part} = ["{_hex(c)}", {c.confidence:.3f}]' for part, c in colours.items())]
+    if member.traits:
+        traits = {name: member.traits[name] for name in _TRAITS if name in member.traits}
+        lines += ["[person.traits]", *(f"{name} = [{t.value:.3f}, {t.confidence:.3f}]" for name, t in traits.items())]
     return "\n".join(lines) + "\n"
+
+
+def _recognition(cast: CastFile) -> list[str]:
+    known = {member.key: member.embedding for member in cast.members if member.embedding is not None}
+    if not known:
+        return []
+    lines = ["# By what the people are recognised in other videos; not to be edited.", "[recognition]"]
+    lines += [f"preserver = {_text(cast.preserver)}", "[recognition.embeddings]"]
+    return ["\n".join([*lines, *(f"{_text(key)} = {_text(_packed(values))}" for key, values in known.items())]) + "\n"]
+
+
+def _packed(embedding: Float32Array) -> str:
+    return base64.b64encode(zlib.compress(embedding.astype("<f2").tobytes(), 9)).decode()
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _hex(colour: PartColour) -> str:
@@ -76,59 +101,203 @@ def _hex(colour: PartColour) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def _identity(path: Path, number: int, entry: Any) -> Identity:
-    where = f"person {number}"
-    if not isinstance(entry, Mapping):
-        raise _wrong(path, where, entry, "people stand under [[person]]")
-    key, style, seed = entry.get("key"), entry.get("style", ""), entry.get("seed", 0)
-    if not isinstance(key, str) or not key:
-        raise _wrong(path, f"{where}.key", key, 'a name such as "person-1"')
-    if not isinstance(style, str):
-        raise _wrong(path, f"{key}.style", style, 'the name of a style, such as "anime"')
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise _wrong(path, f"{key}.seed", seed, "a whole number, 0 or more")
-    avatar = entry.get("avatar", "")
-    if not isinstance(avatar, str):
-        raise _wrong(path, f"{key}.avatar", avatar, "the name of one of the style's avatars, or nothing")
-    colours = _table(path, f"{key}.colours", entry.get("colours"), PARTS)
-    traits = _table(path, f"{key}.traits", entry.get("traits", {}), _TRAITS)
-    missing = [part for part in PARTS if part not in colours]
-    if missing:
-        raise _wrong(path, f"{key}.colours", sorted(colours), f"{' and '.join(missing)} must be there too")
-    palette = Palette(**{part: _colour(path, f"{key}.colours.{part}", colours[part]) for part in PARTS})
-    measured = {name: _trait(path, f"{key}.traits.{name}", value) for name, value in traits.items()}
-    return Identity(key, palette, Traits(**measured), style, seed, avatar=avatar)
+def read_cast(path: Path) -> CastFile:
+    """What a cast file says; raises InputError naming the file, the line, the key and the value that does not fit."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} cannot be read as TOML: {error}", "correct the line, or delete the file") from None
+    file = _Reader(path, tuple(text.splitlines()))
+    for name in data:
+        if name not in _TABLES:
+            raise file.wrong(None, "", name, data[name], _known(name, _TABLES))
+    people = data.get("person", [])
+    if not isinstance(people, list):
+        raise file.wrong(None, "", "person", people, "people stand under [[person]]")
+    recognition = data.get("recognition", {})
+    clip = data.get("clip", "")
+    if not isinstance(recognition, Mapping) or not isinstance(clip, str):
+        raise file.wrong(
+            None, "", "recognition", recognition, "take over `clip` and [recognition] as they were written"
+        )
+    embeddings = _embeddings(file, recognition)
+    cast = CastFile(
+        tuple(_member(file, number, entry, embeddings) for number, entry in enumerate(people, 1)),
+        clip,
+        str(recognition.get("preserver", "")),
+    )
+    _check_together(file, cast)
+    return cast
 
 
-def _table(path: Path, where: str, value: Any, known: Sequence[str]) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _wrong(path, where, value, f"a table of {', '.join(known)}")
-    for name in value:
-        if name not in known:
-            raise _wrong(path, f"{where}.{name}", value[name], f"known are {', '.join(known)}")
-    return value
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A cast file being read: what is wrong with it is told with the line where it stands."""
+
+    path: Path
+    lines: Sequence[str]
+
+    def wrong(self, person: int | None, owner: str, field: str, value: Any, hint: str) -> InputError:
+        """The error for a value: ``person`` is the entry's number, ``field`` the key, dotted where it is in a table."""
+        line = self._line(person, field)
+        place = f"{self.path}, line {line}" if line else str(self.path)
+        name = f"{owner}.{field}" if owner else field
+        return InputError(f"{place}: {name} = {value!r} does not fit", hint)
+
+    def _line(self, person: int | None, field: str) -> int | None:
+        """Where a field is set, or the entry of that number begins; None where neither is found."""
+        starts = [i for i, line in enumerate(self.lines) if line.strip().startswith("[[person]]")]
+        first, last = 0, len(self.lines)
+        if person is not None and person <= len(starts):
+            first, last = starts[person - 1], [*starts, last][person]
+        table = ""
+        for index in range(first, last):
+            line = self.lines[index].strip()
+            if header := re.match(r"\[+([^\]]*)\]", line):
+                table = header[1].removeprefix("person").strip(". ")
+            setting = re.match(r"([\w.\"'@-]+)\s*=", line)
+            name = ".".join([*([table] if table else []), *([setting[1].strip("\"'")] if setting else [])])
+            if name == field and (setting or header):
+                return index + 1
+        return first + 1 if person is not None and starts else None
 
 
-def _colour(path: Path, where: str, value: Any) -> PartColour:
-    """A colour from ``["#rrggbb", confidence]``, or from ``"#rrggbb"`` alone, as a person writes it who is sure."""
-    pair: Any = [value, 1.0] if isinstance(value, str) else value
-    fits = isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and _HEX.fullmatch(pair[0])
-    if not fits or not _is_share(pair[1]):
-        raise _wrong(path, where, value, 'a colour such as "#e07020" or ["#e07020", 0.9]')
-    lightness, a, b = (float(v) for v in rgb_to_lab([int(pair[0][i : i + 2], 16) for i in (1, 3, 5)]))
-    return PartColour((lightness, a, b), float(pair[1]))
+def _known(name: str, names: Sequence[str]) -> str:
+    """The way out for a name that does not exist: what was meant, and what there is."""
+    near = difflib.get_close_matches(name, names, 1)
+    return (f"did you mean {near[0]}? " if near else "") + f"known are {', '.join(names)}"
 
 
-def _trait(path: Path, where: str, value: Any) -> Trait:
-    pair: Any = [value, 1.0] if isinstance(value, int | float) else value
-    if not (isinstance(pair, list) and len(pair) == 2 and all(_is_share(number) for number in pair)):
-        raise _wrong(path, where, value, "a number 0..1, or [number, confidence]")
-    return Trait(float(pair[0]), float(pair[1]))
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One ``[[person]]`` of the file, the ``number``-th."""
+
+    file: _Reader
+    number: int
+    key: str
+    values: Mapping[str, Any]
+
+    def wrong(self, field: str, value: Any, hint: str) -> InputError:
+        """The error for a field of this person."""
+        return self.file.wrong(self.number, self.key, field, value, hint)
+
+    def get(self, field: str, kind: type, default: Any, hint: str) -> Any:
+        """The value of a field, which must be of a kind where it is there."""
+        found = self.values.get(field, default)
+        if found is not default and (not isinstance(found, kind) or (kind is int and isinstance(found, bool))):
+            raise self.wrong(field, found, hint)
+        return found
+
+    def table(self, name: str, known: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """The names and values of a table of this person."""
+        for field, value in self.get(name, Mapping, {}, f"a table of {', '.join(known)}").items():
+            if field not in known:
+                raise self.wrong(f"{name}.{field}", value, _known(field, known))
+            yield field, value
+
+
+def _member(file: _Reader, number: int, values: Any, embeddings: Mapping[str, Float32Array]) -> Member:
+    if not isinstance(values, Mapping):
+        raise file.wrong(None, "", "person", values, "people stand under [[person]]")
+    key = values.get("key")
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise file.wrong(number, f"person {number}", "key", key, 'a name such as "person-1"')
+    entry = _Entry(file, number, key, values)
+    for field in values:
+        if field not in _FIELDS:
+            raise entry.wrong(field, values[field], _known(field, _FIELDS))
+    seed = entry.get("seed", int, None, "a whole number, 0 or more")
+    if seed is not None and seed < 0:
+        raise entry.wrong("seed", seed, "a whole number, 0 or more")
+    member = Member(
+        key=key,
+        name=entry.get("name", str, "", "a name in quotes"),
+        style=entry.get("style", str, "", 'the name of a style, such as "anime"'),
+        avatar=entry.get("avatar", str, "", "the name of one of the style's avatars, or nothing"),
+        seed=seed,
+        skip=entry.get("skip", bool, False, "true or false"),
+        blur=entry.get("blur", bool, False, "true or false"),
+        same_as=entry.get("same_as", str, "", "the key of another person of this file"),
+        split_at=_times(entry),
+        colours=dict(_colours(entry)),
+        traits=dict(_traits(entry)),
+        embedding=embeddings.get(key),
+        seen=_seen(values),
+    )
+    if member.skip and member.blur:
+        raise entry.wrong("blur", True, "skip shows the person and blur hides them: remove one of the two lines")
+    return member
+
+
+def _seen(values: Mapping[str, Any]) -> Seen | None:
+    """When the person is in the clip; None where the file does not say it, or no longer in the form it was written."""
+    first, last, seconds, pictures = (values.get(name) for name in _TOLD)
+    if isinstance(first, int) and isinstance(last, int) and isinstance(seconds, int | float):
+        return Seen(first, last, float(seconds), pictures if isinstance(pictures, str) else "")
+    return None
+
+
+def _check_together(file: _Reader, cast: CastFile) -> None:
+    """Raise InputError where two people have one key, or where ``same_as`` leads nowhere or in a circle."""
+    keys = [member.key for member in cast.members]
+    for number, member in enumerate(cast.members, 1):
+        if keys.index(member.key) != number - 1:
+            raise file.wrong(number, member.key, "key", member.key, "each person needs a key of their own")
+        way = [member.key]
+        while (found := cast.member(way[-1])) is not None and found.same_as:
+            if found.same_as in way:
+                hint = f"{' is '.join([*way, found.same_as])}: remove same_as from one of them"
+                raise file.wrong(number, member.key, "same_as", member.same_as, hint)
+            way.append(found.same_as)
+        if cast.member(way[-1]) is None:
+            hint = _known(member.same_as, [k for k in keys if k != member.key])
+            raise file.wrong(number, member.key, "same_as", member.same_as, hint)
+
+
+def _times(entry: _Entry) -> tuple[Fraction, ...]:
+    hint = "rising times in seconds, such as [12.5, 20]"
+    found = entry.get("split_at", list, [], hint)
+    rise = all(_is_number(time) and time > 0 for time in found) and all(a < b for a, b in pairwise(found))
+    if not rise:
+        raise entry.wrong("split_at", found, hint)
+    return tuple(Fraction(str(time)) for time in found)
+
+
+def _colours(entry: _Entry) -> Iterator[tuple[Any, PartColour]]:
+    """Colours from ``["#rrggbb", confidence]``, or from ``"#rrggbb"`` alone, as a person writes it who is sure."""
+    for part, colour in entry.table("colours", PARTS):
+        pair: Any = [colour, 1.0] if isinstance(colour, str) else colour
+        fits = isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and _HEX.fullmatch(pair[0])
+        if not fits or not _is_share(pair[1]):
+            raise entry.wrong(f"colours.{part}", colour, 'a colour such as "#e07020" or ["#e07020", 0.9]')
+        lightness, a, b = (float(v) for v in rgb_to_lab([int(pair[0][i : i + 2], 16) for i in (1, 3, 5)]))
+        yield part, PartColour((lightness, a, b), float(pair[1]))
+
+
+def _traits(entry: _Entry) -> Iterator[tuple[str, Trait]]:
+    for name, trait in entry.table("traits", _TRAITS):
+        pair: Any = [trait, 1.0] if _is_number(trait) else trait
+        if not (isinstance(pair, list) and len(pair) == 2 and all(_is_share(share) for share in pair)):
+            raise entry.wrong(f"traits.{name}", trait, "a number 0..1, or [number, confidence]")
+        yield name, Trait(float(pair[0]), float(pair[1]))
+
+
+def _embeddings(file: _Reader, recognition: Mapping[str, Any]) -> dict[str, Float32Array]:
+    found = {}
+    for key, text in recognition.get("embeddings", {}).items():
+        try:
+            values = np.frombuffer(zlib.decompress(base64.b64decode(str(text), validate=True)), "<f2")
+        except (binascii.Error, zlib.error, ValueError):
+            hint = "put the line back as it was written, or remove it: the person is then not recognised elsewhere"
+            raise file.wrong(None, "", f"recognition.embeddings.{key}", str(text)[:12] + "...", hint) from None
+        found[key] = values.astype(np.float32)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_share(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-def _wrong(path: Path, where: str, value: Any, hint: str) -> InputError:
-    return InputError(f"{path}: {where} = {value!r} does not fit", hint)
+    return _is_number(value) and 0 <= value <= 1

@@ -19,3 +19,17 @@ class PaletteOptions:
     def __post_init__(self) -> None:
         if self.max_difference <= 0:
             raise InvalidValue(f"max_difference must be positive, got {self.max_difference}")
+
+
+@dataclass(frozen=True, slots=True)
+class AppearanceOptions:
+    """Options of the identity preserver ``appearance``.
+
+    ``max_distance``: distance of look, 0 (alike) .. 1, up to which two people are taken for one.
+    """
+
+    max_distance: float = 0.35
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_distance < 1:
+            raise InvalidValue(f"max_distance must be between 0 and 1, got {self.max_distance}")

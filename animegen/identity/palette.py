@@ -10,6 +10,7 @@ import numpy as np
 from animegen.identity.colours import Lab, apart, dominant
 from animegen.identity.natural import draw_palette, stable_seed
 from animegen.identity.options import PaletteOptions
+from animegen.identity.recognise import nearest
 from animegen.identity.regions import View, view_of
 from animegen.identity.skin import bare_skin, face_colour, hair_gamut, in_even_light, skin_gamut, without_face
 from animegen.identity.traits import measure_traits
@@ -51,11 +52,13 @@ class PalettePreserver:
         palette = Palette(**{part: measured.get(part, drawn.part(part)) for part in PARTS})
         return Identity(key, palette, measure_traits(views, palette), style="", seed=seed)
 
+    def difference(self, a: Identity, b: Identity) -> float:
+        """Distance of the palettes in units of the most that one person's may differ; infinite where none is known."""
+        return palette_distance(a.palette, b.palette) / self._options.max_difference
+
     def match(self, identity: Identity, gallery: Sequence[Identity]) -> int | None:
         """Position of the nearest palette of ``gallery``, or None when none is near enough to be the same person's."""
-        distances = [palette_distance(identity.palette, other.palette) for other in gallery]
-        best = min(range(len(gallery)), key=lambda i: distances[i], default=None)
-        return best if best is not None and distances[best] <= self._options.max_difference else None
+        return nearest(self, identity, gallery)
 
 
 def person_key(track: Track) -> str:
