@@ -1,0 +1,120 @@
+"""What a cast file says of the people of a clip, apart from the file's form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+from animegen.types import PARTS, Float32Array, Identity, Palette, Part, PartColour, Trait, Traits
+
+Treatment: TypeAlias = Literal["draw", "skip", "blur"]
+"""What becomes of a person: replaced by an avatar, left as in the source, or covered by a mosaic."""
+
+_UNKNOWN = PartColour((50.0, 0.0, 0.0), 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """When a person is in a clip: first and last frame, the time on screen in seconds, and the file of pictures."""
+
+    first_frame: int
+    last_frame: int
+    seconds: float
+    pictures: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """One entry of a cast file. What it leaves open (empty, None, absent) is measured or chosen for each clip.
+
+    ``same_as`` is the key of the person whom this one is; ``split_at`` are times of the source, in seconds and
+    rising, from each of which on somebody else was taken for this person: see :func:`split_keys`. ``embedding`` is
+    what the identity preserver recognises the person by.
+    """
+
+    key: str
+    name: str = ""
+    style: str = ""
+    avatar: str = ""
+    seed: int | None = None
+    skip: bool = False
+    blur: bool = False
+    same_as: str = ""
+    split_at: tuple[Fraction, ...] = ()
+    colours: Mapping[Part, PartColour] = field(default_factory=dict)
+    traits: Mapping[str, Trait] = field(default_factory=dict)
+    embedding: Float32Array | None = None
+    seen: Seen | None = None
+
+    @property
+    def treatment(self) -> Treatment:
+        """What becomes of the person."""
+        return "skip" if self.skip else "blur" if self.blur else "draw"
+
+    def identity(self, measured: Identity | None = None) -> Identity:
+        """The person as this entry says, and as ``measured`` where it says nothing."""
+        palette = {part: measured.palette.part(part) if measured is not None else _UNKNOWN for part in PARTS}
+        seed = self.seed if self.seed is not None else measured.seed if measured is not None else 0
+        return Identity(
+            key=self.key,
+            palette=Palette(**{**palette, **self.colours}),
+            traits=replace(measured.traits if measured is not None else Traits(), **self.traits),
+            style=self.style or (measured.style if measured is not None else ""),
+            seed=seed,
+            embedding=self.embedding if self.embedding is not None or measured is None else measured.embedding,
+            avatar=self.avatar or (measured.avatar if measured is not None else ""),
+        )
+
+    @classmethod
+    def measured(cls, who: Identity, seen: Seen) -> Member:
+        """The entry of a person of whom nothing is known but what was measured."""
+        traits = {name: getattr(who.traits, name) for name in ("hair_length", "sleeves", "skirt", "head_to_height")}
+        return cls(
+            key=who.key,
+            style=who.style,
+            avatar=who.avatar,
+            seed=who.seed,
+            colours={part: who.palette.part(part) for part in PARTS},
+            traits=traits,
+            embedding=who.embedding,
+            seen=seen,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CastFile:
+    """A whole cast file. ``clip`` names the clip whose keys these are, ``preserver`` what made the embeddings."""
+
+    members: tuple[Member, ...] = ()
+    clip: str = ""
+    preserver: str = ""
+
+    def member(self, key: str) -> Member | None:
+        """The entry with a key, or None."""
+        return next((member for member in self.members if member.key == key), None)
+
+    def principal(self, key: str) -> str:
+        """The key under which a person is drawn: ``key`` itself, or that of the person whom it is ``same_as``."""
+        member = self.member(key)
+        while member is not None and member.same_as:
+            key = member.same_as
+            member = self.member(key)
+        return key
+
+
+def split_keys(member: Member) -> tuple[str, ...]:
+    """The keys of the parts that a split makes of a person: its own, then ``KEY@SECONDS`` for each time."""
+    return (member.key, *(f"{member.key}@{float(time):g}" for time in member.split_at))
+
+
+def free_keys(taken: Sequence[str], count: int) -> list[str]:
+    """``count`` keys ``person-N`` that are not taken, from the smallest number on."""
+    found: list[str] = []
+    number = 1
+    while len(found) < count:
+        if f"person-{number}" not in taken:
+            found.append(f"person-{number}")
+        number += 1
+    return found

@@ -1,0 +1,56 @@
+"""Recognising people: whom of those known before does each person of a clip look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from animegen.protocols import ComparingPreserver, IdentityPreserver
+from animegen.types import Identity
+
+_NEVER = 1e6
+
+
+def recognise(
+    preserver: IdentityPreserver,
+    people: Sequence[Identity],
+    gallery: Sequence[Identity],
+    together: Callable[[int, int], bool],
+) -> list[int | None]:
+    """Position in ``gallery`` of each of ``people``, or None for those who are not in it.
+
+    ``together(i, j)`` says whether two of the people are seen in one frame: they are never the same. Of all ways to
+    give the people to the gallery that with the most and the likest pairs is taken (the Hungarian method); who is left
+    may then be one who has been found already, where the two are never seen together.
+    """
+    unlike = np.array([[_difference(preserver, who, known) for known in gallery] for who in people])
+    found: list[int | None] = [None] * len(people)
+    while True:
+        open_ = [i for i, place in enumerate(found) if place is None]
+        cost = np.full((len(open_), len(gallery)), _NEVER)
+        for row, i in enumerate(open_):
+            for column in range(len(gallery)):
+                clash = any(place == column and together(i, j) for j, place in enumerate(found))
+                if unlike[i, column] <= 1.0 and not clash:
+                    cost[row, column] = unlike[i, column]
+        pairs = [(open_[r], int(c)) for r, c in zip(*linear_sum_assignment(cost), strict=True) if cost[r, c] < _NEVER]
+        if not pairs:
+            return found
+        for i, column in pairs:
+            found[i] = column
+
+
+def nearest(preserver: ComparingPreserver, identity: Identity, gallery: Sequence[Identity]) -> int | None:
+    """Position of the likest of ``gallery``, or None where none is like enough to be the same person."""
+    unlike = [_difference(preserver, identity, other) for other in gallery]
+    best = min(range(len(gallery)), key=lambda i: unlike[i], default=None)
+    return best if best is not None and unlike[best] <= 1.0 else None
+
+
+def _difference(preserver: IdentityPreserver, a: Identity, b: Identity) -> float:
+    if isinstance(preserver, ComparingPreserver):
+        told = preserver.difference(a, b)
+        return _NEVER if told is None else min(told, _NEVER)
+    return 0.0 if preserver.match(a, [b]) is not None else _NEVER
