@@ -150,6 +150,8 @@ class SegmentWriter:
         except BaseException as failure:
             self._stack.__exit__(type(failure), failure, failure.__traceback__)
             raise
+        finally:
+            del self._stream  # closing the container leaves the encoder and all its frames in memory
         self._stack.__exit__(kind, error, trace)
 
 
