@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,13 +31,21 @@ THREADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The plugins of one run: announced specs, checked options, fetched weights. Heavy code loads when made."""
+    """The plugins of one run: announced specs, checked options, fetched weights. Heavy code loads when made.
+
+    ``others`` has, by name, the styles of those people whom the cast file gives another style than the run's.
+    """
 
     host: PluginHost
     specs: Mapping[str, Spec]
     options: Mapping[str, Any]
     context: PluginContext
     weight_hashes: Mapping[str, str]
+    others: Mapping[str, Stages] = field(default_factory=dict)
+
+    def of_style(self, name: str) -> Stages:
+        """The stages with the style of that name, which is the run's or one of ``others``."""
+        return self.others.get(name, self)
 
     def _create(self, kind: str) -> Any:
         return self.host.create(self.specs[kind], self.options.get(kind), self.context)
@@ -79,17 +87,32 @@ class Stages:
 
 
 def resolve(
-    config: ConvertConfig, on_event: Listener, *, kinds: tuple[str, ...] = (), host: PluginHost | None = None
+    config: ConvertConfig,
+    on_event: Listener,
+    *,
+    kinds: tuple[str, ...] = (),
+    host: PluginHost | None = None,
+    styles: Collection[str] = (),
 ) -> Stages:
     """Find, check and fetch everything a request needs.
 
     ``kinds`` limits it to some of pose, tracker, identity, style and background; ``host`` are the plugins where they
-    are loaded already. A file that the user names in an option ``weights`` of a plugin stands in the place
-    of its weights. Raises PluginError, UsageError or WeightsError before any work is done.
+    are loaded already; ``styles`` are further styles, whose options are the defaults. A file that the user names in an
+    option ``weights`` of a plugin stands in the place of its weights. Raises PluginError, UsageError or WeightsError
+    before any work is done.
     """
     host = host or PluginHost.load()
     for failure in host.failures:
         on_event(Warned(str(failure)))
+    bare = replace(config, settings={}, background="clean")
+    others = {
+        name: _resolved(replace(bare, style=name), on_event, ("style",), host)
+        for name in sorted(set(styles) - {config.style})
+    }
+    return replace(_resolved(config, on_event, kinds, host), others=others)
+
+
+def _resolved(config: ConvertConfig, on_event: Listener, kinds: tuple[str, ...], host: PluginHost) -> Stages:
     names, settings = _names(config, host)
     specs = {kind: host.find(kind, name) for kind, name in names.items() if not kinds or kind in kinds}
     options = parse_settings(specs, settings)
