@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from animegen.errors import InvalidValue
+
+OnLost: TypeAlias = Literal["interpolate", "hold", "fade", "source"]
+
+ON_LOST: tuple[OnLost, ...] = ("interpolate", "hold", "fade", "source")
+"""What may be done with a person whose pose fails."""
+
+SEGMENT_FRAMES = 240
+"""Frames of one segment, about: 8 to 10 seconds. The segments of a clip are equally long to a frame."""
 
 _TIMES = "start and end are times of the source, from 0 to its length"
 
@@ -35,8 +43,14 @@ class EncodeConfig:
 class ConvertConfig:
     """Everything that shapes a conversion.
 
-    ``start`` and ``end`` are seconds of the source; ``max_people`` keeps those longest on screen; ``settings`` are
+    ``start`` and ``end`` are seconds of the source; ``max_people`` keeps those longest on screen; ``on_lost`` says what
+    is done where a pose fails: short gaps are interpolated and long ones fade, or the last pose is held, or the avatar
+    fades at once, or the source shows the person, which it never does unasked. ``settings`` are
     ``KEY=VALUE`` options of the chosen style, pose backend or background.
+
+    ``segment_frames`` is about how many frames are worked on and stored together, ``threads`` how many one worker's
+    networks use (None: as many as serve). ``engine`` says where segments are worked on: in this process, or by
+    ``workers`` Ray workers, of the cluster at ``address`` where one is named. None of these three changes a pixel.
     """
 
     style: str = "anime"
@@ -47,13 +61,20 @@ class ConvertConfig:
     start: Fraction | None = None
     end: Fraction | None = None
     max_people: int | None = None
+    on_lost: OnLost = "interpolate"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
     settings: Mapping[str, str] = field(default_factory=dict)
     encode: EncodeConfig = field(default_factory=EncodeConfig)
     salvage: bool = False
+    segment_frames: int = SEGMENT_FRAMES
+    threads: int | None = None
+    engine: Literal["local", "ray"] = "local"
+    workers: int | None = None
+    address: str | None = None
     overwrite: bool = False
     keep: bool = False
+    discard_job: bool = False
     restart: bool = False
 
     def __post_init__(self) -> None:
@@ -63,11 +84,19 @@ class ConvertConfig:
             raise InvalidValue(f"end ({float(self.end)} s) must come after start ({float(self.start)} s)", _TIMES)
         if self.max_people is not None and self.max_people < 1:
             raise InvalidValue(f"max_people must be at least 1, got {self.max_people}")
+        for name in ("segment_frames", "threads", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidValue(f"{name} must be at least 1, got {value}")
+        if self.engine == "local" and (self.workers is not None or self.address is not None):
+            raise InvalidValue("workers and an address are Ray's, but the engine is 'local'", "add --engine ray")
+        if self.on_lost not in ON_LOST:
+            raise InvalidValue(f"on_lost must be one of {', '.join(ON_LOST)}, got '{self.on_lost}'")
 
     def to_plain(self) -> dict[str, Any]:
-        """The request as nested mappings of plain values, without what only says how to treat files that stand."""
+        """The request as nested mappings of plain values, without what changes no pixel."""
         plain = asdict(self)
-        for name in ("overwrite", "keep", "restart"):
+        for name in ("engine", "workers", "address", "overwrite", "keep", "discard_job", "restart"):
             del plain[name]
         for name in ("start", "end"):
             plain[name] = None if plain[name] is None else str(plain[name])

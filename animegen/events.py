@@ -42,13 +42,26 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class PoseLost:
+    """In frames ``first`` .. ``last`` of the source the pose of ``person`` failed, for the reason ``why``, and this was
+    ``done``; the words are those of :class:`animegen.pose.lost.LostSpan`.
+    """
+
+    person: str
+    first: int
+    last: int
+    why: str
+    done: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The run is over; ``output`` is the path that now stands."""
 
     output: str
 
 
-Event: TypeAlias = StageStarted | Progress | StageFinished | Warned | Finished
+Event: TypeAlias = StageStarted | Progress | StageFinished | Warned | PoseLost | Finished
 Listener: TypeAlias = Callable[[Event], None]
 
 

@@ -13,7 +13,7 @@ from animegen.pose.clip import PoseClip
 from animegen.pose.convert import convert_pose, to_blazepose33, to_body25, to_coco17, to_coco_wholebody133, to_halpe26
 from animegen.pose.interpolate import in_between, interpolate_clip
 from animegen.pose.skeletons import BODY25, COCO17, SKELETONS
-from animegen.pose.smooth import OneEuro, extend_runs, fill_gaps, smooth_track
+from animegen.pose.smooth import OneEuro, smooth_track
 from animegen.types import Mask, Pose, Skeleton, Track
 
 EXACT = 0.01
@@ -159,36 +159,6 @@ def test_masks_stay_and_short_tracks_pass() -> None:
         assert all(p.mask is mask and p.z is None for p in smooth.poses)
     with pytest.raises(InvalidValue, match="rate"):
         smooth_track(Track(0, (0,), (pose,)), 0)
-
-
-def test_gaps_are_filled_up_to_the_limit() -> None:
-    a, b = pose_of(np.zeros((17, 2))), pose_of(np.full((17, 2), 30.0), 0.5)
-    filled = fill_gaps(Track(7, (0, 3, 10), (a, b, a)), 2)
-    assert filled.frame_indices == (0, 1, 2, 3, 10)
-    assert np.allclose(filled.poses[1].xy, 10)
-    assert np.allclose(filled.poses[1].score, 0.5)
-    assert filled.poses[1].mask is None
-
-
-def test_runs_go_on_at_their_pace_inside_the_clip() -> None:
-    moving = [pose_of(np.full((17, 2), 10.0 * i)) for i in range(4)]
-    extended = extend_runs(Track(7, (1, 2, 7, 20), tuple(moving)), 3, 0, 22)
-    assert extended.frame_indices == (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 18, 19, 20, 21)
-    assert np.allclose(extended.poses[0].xy, -10)
-    assert np.allclose(extended.poses[4].xy, 30)
-    assert np.allclose(extended.poses[4].bbox, 30)
-    assert np.allclose(extended.poses[5].xy, 20)  # a run of one frame stands still
-    assert [extended.poses[i] for i in (1, 2, 7, 14)] == moving
-
-
-@given(st.sets(st.integers(0, 60), min_size=1, max_size=20), st.integers(1, 8))
-def test_extended_runs_keep_every_pose_and_stay_inside(frames: set[int], most: int) -> None:
-    indices = tuple(sorted(frames))
-    poses = tuple(pose_of(np.full((17, 2), float(i))) for i in indices)
-    extended = extend_runs(Track(0, indices, poses), most, 0, 61)
-    there = dict(zip(extended.frame_indices, extended.poses, strict=True))
-    assert all(there[index] is pose for index, pose in zip(indices, poses, strict=True))
-    assert all(0 <= index < 61 and min(abs(index - i) for i in indices) <= most for index in there)
 
 
 def test_one_euro_calms_and_follows() -> None:

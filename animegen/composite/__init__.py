@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from animegen.composite.layer import compose, compose_alpha, depth_order
+from animegen.composite.layer import compose, compose_alpha, cut_out, depth_order, faded
 from animegen.composite.matte import Matte, body_height, frame_matte, person_matte
 from animegen.composite.observe import Observation, PlateObserver
 from animegen.composite.plate import PlateSet, build_plates
@@ -17,7 +17,9 @@ __all__ = [
     "build_plates",
     "compose",
     "compose_alpha",
+    "cut_out",
     "depth_order",
+    "faded",
     "frame_matte",
     "one_thread_per_call",
     "person_matte",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from animegen.composite.matte import VISIBLE, body_height, midpoint
+from animegen.composite.matte import VISIBLE, body_height, midpoint, person_matte
 from animegen.types import Float64Array, Pose, Sprite, Uint8Array
 
 _WHOLE_PIXEL = 1e-4
@@ -57,6 +57,22 @@ def depth_order(pose: Pose) -> float:
     else:
         ground = float(pose.bbox[1]) + unit
     return ground + 0.5 * unit
+
+
+def faded(sprite: Sprite, opacity: float) -> Sprite:
+    """The sprite at an opacity 0..1."""
+    if opacity >= 1.0:
+        return sprite
+    return Sprite(cv2.convertScaleAbs(sprite.rgba, alpha=opacity).astype(np.uint8), sprite.affine, sprite.order)
+
+
+def cut_out(image: Uint8Array, pose: Pose, order: float) -> Sprite:
+    """A person of a frame uint8 [H, W, 3] as a sprite: the source itself, inside the person's matte."""
+    matte = person_matte(pose, (image.shape[1], image.shape[0]))
+    if not matte.alpha.size:
+        return Sprite(np.zeros((1, 1, 4), np.uint8), np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), order)
+    straight = np.dstack([image[matte.window], matte.alpha])
+    return Sprite.from_straight(straight, np.array([[1.0, 0.0, matte.x], [0.0, 1.0, matte.y]]), order)
 
 
 def _over(canvas: Uint8Array, sprite: Sprite) -> None:

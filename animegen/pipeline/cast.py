@@ -9,39 +9,25 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
-from animegen.composite import PlateSet, build_plates, depth_order
+from animegen.composite import PlateSet, build_plates
 from animegen.errors import UsageError
-from animegen.events import Warned
+from animegen.events import PoseLost, Warned
 from animegen.identity import describe, distance, load_crops, person_key, read_cast, write_cast
 from animegen.jobs import artefact, artefact_folder, digest, load_arrays, reading, save_arrays
 from animegen.pipeline.analyse import crop_interval
 from animegen.pipeline.memory import give_back_memory
+from animegen.pipeline.presence import present
 from animegen.pipeline.run import Run
 from animegen.pose.clip import PoseClip
 from animegen.pose.files import load_npz
-from animegen.pose.sides import repair_sides
-from animegen.pose.smooth import extend_runs, fill_gaps, smooth_track
+from animegen.pose.lost import LostSpan
 from animegen.protocols import CastingStyle, Style
-from animegen.tracking import fill_hidden, keep_longest, track_clip
+from animegen.tracking import keep_longest, track_clip
 from animegen.types import Crop, Float32Array, Identity, Pose, Prepared, Track
-
-GAP_SECONDS = Fraction(1, 2)
-"""A person unseen for no longer than this keeps moving: the poses between are interpolated."""
-
-HIDDEN_SECONDS = Fraction(6)
-"""A person hidden behind another for no longer than this is drawn behind that person."""
-
-LEAD_SECONDS = Fraction(1, 5)
-"""How much longer than found a person is drawn at either end: nobody appears or vanishes in full view."""
-
-ORDER_SECONDS = 0.25
-"""Time scale over which a person's depth order is smoothed, so that nobody flickers in front of another."""
 
 CROPS_PER_TRACK = 48
 """Most pictures of one person from which the identity is measured, spread evenly over the clip."""
@@ -49,17 +35,21 @@ CROPS_PER_TRACK = 48
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Person:
-    """One person of the clip: identity, smoothed track, depth order per pose, and where the raw masks are.
+    """One person of the clip: identity, whole track, and for each of its poses how it is drawn.
 
-    ``slots`` gives for each frame of the track the position of its raw pose among that frame's poses, or None
-    where the pose was interpolated.
+    ``order`` is the depth order, ``opacity`` 0..1 that of the avatar, ``shown`` whether the source shows the person,
+    ``slots`` the position of the raw pose among its frame's poses, or None where there was none; such a pose brings its
+    mask itself. ``lost`` are the frames in which the pose failed.
     """
 
     identity: Identity
     prepared: Prepared
     track: Track
     order: tuple[float, ...]
+    opacity: tuple[float, ...]
+    shown: tuple[bool, ...]
     slots: tuple[int | None, ...]
+    lost: tuple[LostSpan, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,23 +86,25 @@ def _people(run: Run) -> tuple[Person, ...]:
     style = run.stages.style()
     identities = _identities(run, style, tracks, crops)
     run.check()
-    rate = run.video.info.rate
-    steady = [fill_gaps(repair_sides(track), round(rate * GAP_SECONDS)) for track in tracks]
-    hidden = fill_hidden(steady, round(rate * HIDDEN_SECONDS))
-    smooth = [_smoothed(run, track) for track, _ in hidden]
-    orders = _orders(smooth, [fronts for _, fronts in hidden], rate)
-    prepared = _prepare(run, style, identities, smooth, [crops[track.id] for track in tracks])
+    seen = present(run, tracks, slots, [range(run.segments[0].start, run.segments[-1].stop)])
+    for identity, person in zip(identities, seen, strict=True):
+        for span in person.spans:
+            run.on_event(PoseLost(identity.key, span.first, span.last, span.why, span.done))
+    whole = [person.track for person in seen]
+    prepared = _prepare(run, style, identities, whole, [crops[track.id] for track in tracks])
     return tuple(
-        Person(identity, ready, track, order, _places(track, slots[track.id]))
-        for identity, ready, track, order in zip(identities, prepared, smooth, orders, strict=True)
+        Person(
+            identity,
+            ready,
+            person.track,
+            person.order,
+            person.opacity,
+            person.shown,
+            _places(person.track, slots[track.id]),
+            person.spans,
+        )
+        for identity, ready, person, track in zip(identities, prepared, seen, tracks, strict=True)
     )
-
-
-def _smoothed(run: Run, track: Track) -> Track:
-    """A track without jitter and late starts, by its frames' true times."""
-    rate = run.video.info.rate
-    smooth = smooth_track(track, rate, [run.video.timeline.time(index) for index in track.frame_indices])
-    return extend_runs(smooth, max(1, round(rate * LEAD_SECONDS)), run.segments[0].start, run.segments[-1].stop)
 
 
 def _without_masks(clip: PoseClip) -> Iterator[tuple[int, list[Pose]]]:
@@ -237,25 +229,6 @@ def _load_arrays(path: Path) -> Prepared:
 
 def _places(track: Track, slots: Mapping[int, int]) -> tuple[int | None, ...]:
     return tuple(slots.get(index) for index in track.frame_indices)
-
-
-def _orders(tracks: Sequence[Track], hidden: Sequence[Mapping[int, int]], rate: Fraction) -> list[tuple[float, ...]]:
-    """Everyone's depth order per pose; ``hidden`` has by frame the position of the track behind which one must be."""
-    smooth = [_smooth_order(track, rate) for track in tracks]
-    at = [dict(zip(track.frame_indices, order, strict=True)) for track, order in zip(tracks, smooth, strict=True)]
-    return [
-        tuple(
-            min(own, at[fronts[index]][index] - 1.0) if index in fronts else own
-            for index, own in zip(track.frame_indices, order, strict=True)
-        )
-        for track, order, fronts in zip(tracks, smooth, hidden, strict=True)
-    ]
-
-
-def _smooth_order(track: Track, rate: Fraction) -> list[float]:
-    raw = np.array([depth_order(pose) for pose in track.poses])
-    smooth: list[float] = gaussian_filter1d(raw, float(rate) * ORDER_SECONDS, mode="nearest").tolist()
-    return smooth
 
 
 def _plates(run: Run) -> PlateSet:

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from animegen.composite import compose, compose_alpha, one_thread_per_call
+from animegen.composite import compose, compose_alpha, cut_out, faded, one_thread_per_call
 from animegen.errors import PluginError
 from animegen.identity import take_crop
 from animegen.jobs import digest
@@ -41,6 +41,15 @@ class Drawn:
     sprites: tuple[Sprite, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A person in a frame: what the style is asked for, how opaque its answer is, and whether the source shows."""
+
+    request: RenderRequest
+    opacity: float
+    shown: bool
+
+
 class Scene:
     """Everything that turns a source frame into an output picture."""
 
@@ -57,37 +66,40 @@ class Scene:
     def draw(self, frames: Iterable[Frame], raw: Mapping[int, Sequence[Pose]]) -> Iterator[Drawn]:
         """The frames with everyone drawn, in order. ``raw`` has the poses with masks by frame index."""
         for batch in batched(frames, BATCH_FRAMES):
-            requests = [self._requests(frame, raw.get(frame.index, ())) for frame in batch]
-            sprites = iter(self._style.render([request for people in requests for request in people]))
-            for frame, people in zip(batch, requests, strict=True):
-                drawn = tuple(islice(sprites, len(people)))
-                if len(drawn) != len(people):
-                    raise PluginError(
-                        f"the style drew {len(drawn)} of {len(people)} people in frame {frame.index}",
-                        "a style returns one sprite per request; animegen.testing.check_style tells",
-                    )
-                yield Drawn(frame, tuple(request.pose for request in people), drawn)
+            parts = [self._parts(frame, raw.get(frame.index, ())) for frame in batch]
+            wanted = [part.request for people in parts for part in people if part.opacity > 0.0]
+            sprites = self._style.render(wanted)
+            if len(sprites) != len(wanted):
+                raise PluginError(
+                    f"the style drew {len(sprites)} of {len(wanted)} people in frames "
+                    f"{batch[0].index} to {batch[-1].index}",
+                    "a style returns one sprite per request; animegen.testing.check_style tells",
+                )
+            drawn = iter(sprites)
+            for frame, people in zip(batch, parts, strict=True):
+                layers = [sprite for part in people for sprite in _layers(frame, part, drawn)]
+                yield Drawn(frame, tuple(part.request.pose for part in people), tuple(layers))
 
-    def _requests(self, frame: Frame, raw: Sequence[Pose]) -> list[RenderRequest]:
-        requests = []
+    def _parts(self, frame: Frame, raw: Sequence[Pose]) -> list[_Part]:
+        parts = []
         for person, place in self._by_frame.get(frame.index, ()):
             pose, slot = person.track.poses[place], person.slots[place]
-            mask = None if slot is None else raw[slot].mask
+            mask = pose.mask if slot is None else raw[slot].mask
             if mask is not None:  # copied: a view would keep the whole segment's masks until this frame is encoded
-                pose = replace(pose, mask=replace(mask, alpha=mask.alpha.copy()))
-            requests.append(
-                RenderRequest(
-                    identity=person.identity,
-                    prepared=person.prepared,
-                    pose=pose,
-                    frame_index=frame.index,
-                    time=frame.pts,
-                    size_px=float(pose.bbox[3] - pose.bbox[1]),
-                    order=person.order[place],
-                    frame_crop=take_crop(frame, pose) if self._needs_crop else None,
-                )
+                mask = replace(mask, alpha=mask.alpha.copy())
+            pose = replace(pose, mask=mask)
+            request = RenderRequest(
+                identity=person.identity,
+                prepared=person.prepared,
+                pose=pose,
+                frame_index=frame.index,
+                time=frame.pts,
+                size_px=float(pose.bbox[3] - pose.bbox[1]),
+                order=person.order[place],
+                frame_crop=take_crop(frame, pose) if self._needs_crop else None,
             )
-        return requests
+            parts.append(_Part(request, person.opacity[place], person.shown[place]))
+        return parts
 
     def compose(self, drawn: Drawn) -> Frame:
         """The output picture of one frame."""
@@ -97,6 +109,14 @@ class Scene:
 
     def _clean(self, drawn: Drawn) -> Uint8Array:
         return drawn.frame.image if self._plates is None else self._plates.clean(drawn.frame, drawn.poses)
+
+
+def _layers(frame: Frame, part: _Part, drawn: Iterator[Sprite]) -> Iterator[Sprite]:
+    """The sprites of one person: the source where it shows, and over it the next that was drawn where any was."""
+    if part.shown:
+        yield cut_out(frame.image, part.request.pose, part.request.order)
+    if part.opacity > 0.0:
+        yield faded(next(drawn), part.opacity)
 
 
 def scene_of(cast: Cast, stages: Stages) -> Scene:

@@ -21,22 +21,22 @@ from animegen.types import Float32Array, Float64Array, Pose, Skeleton
 _HIPS, _SHOULDERS = ("left_hip", "right_hip"), ("left_shoulder", "right_shoulder")
 
 
-def in_between(before: Pose, after: Pose, share: float) -> Pose:
-    """The pose at ``share`` 0 (``before``) .. 1 (``after``) of the way, eased in and out.
+def in_between(before: Pose, after: Pose, share: float, *, eased: bool = True) -> Pose:
+    """The pose at ``share`` 0 (``before``) .. 1 (``after``) of the way, eased in and out unless it is to go evenly.
 
     The body's root (middle of the hips) moves straight. A point that one of the keys does not know has score 0; the
     others get the smaller score. The mask is none. Raises InvalidValue for keys of two skeletons.
     """
     if before.skeleton != after.skeleton:
         raise InvalidValue(f"key poses of '{before.skeleton.name}' and '{after.skeleton.name}' have no in-between")
-    eased = share * share * (3 - 2 * share)
+    way = share * share * (3 - 2 * share) if eased else share
     known = (before.score > 0) & (after.score > 0)
-    xy = np.zeros_like(before.xy)
-    xy[known] = _turned(before, after, known, eased)[known]
 
     def mix(a: Float32Array, b: Float32Array) -> Float32Array:
-        return np.asarray(a + np.float32(eased) * (b - a), np.float32)
+        return np.asarray(a + np.float32(way) * (b - a), np.float32)
 
+    xy = mix(before.xy, after.xy)
+    xy[known] = _turned(before, after, known, way)[known]
     return replace(
         before,
         xy=xy,
@@ -44,7 +44,7 @@ def in_between(before: Pose, after: Pose, share: float) -> Pose:
         bbox=mix(before.bbox, after.bbox),
         z=None if before.z is None or after.z is None else mix(before.z, after.z),
         mask=None,
-        expression=before.expression if eased < 0.5 else after.expression,
+        expression=before.expression if way < 0.5 else after.expression,
     )
 
 

@@ -1,4 +1,4 @@
-"""Steady poses: zero-phase smoothing of whole tracks, filled gaps, and the One-Euro filter for live use.
+"""Steady poses: zero-phase smoothing of whole tracks, and the One-Euro filter for live use.
 
 A track is smoothed by local quadratic regression in time (Savitzky and Golay 1964; with weights, Cleveland 1979):
 every sample counts by its distance in time, its score, and whether a running median finds it plausible. The fit uses
@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 
@@ -37,8 +36,6 @@ _LEAST_NOISE = 5e-4
 _AGREE, _DISAGREE = 0.8, 2.0
 """Distance of wide and narrow fit in units of the noise: up to the first noise explains it, from the second motion."""
 _CHUNK_FRAMES = 512
-_END_FRAMES = 4
-"""Poses at an end of a run by which its pace is told."""
 
 
 def smooth_track(track: Track, rate: Fraction | float, times: Sequence[Fraction] | None = None) -> Track:
@@ -74,54 +71,6 @@ def smooth_track(track: Track, rate: Fraction | float, times: Sequence[Fraction]
         for i, pose in enumerate(poses)
     )
     return Track(track.id, track.frame_indices, smooth)
-
-
-def fill_gaps(track: Track, max_gap_frames: int) -> Track:
-    """The track with poses put where at most ``max_gap_frames`` in a row are missing.
-
-    They lie on the straight way from the pose before to the pose after, with the smaller score, and without mask.
-    """
-    indices: list[int] = []
-    poses: list[Pose] = []
-    for index, pose in zip(track.frame_indices, track.poses, strict=True):
-        if indices and 1 < index - indices[-1] <= max_gap_frames + 1:
-            first, before = indices[-1], poses[-1]
-            for missing in range(first + 1, index):
-                indices.append(missing)
-                poses.append(_between(before, pose, (missing - first) / (index - first)))
-        indices.append(index)
-        poses.append(pose)
-    return Track(track.id, tuple(indices), tuple(poses))
-
-
-def extend_runs(track: Track, most: int, start: int, stop: int) -> Track:
-    """The track with up to ``most`` poses put before and after every run of consecutive frames.
-
-    A person is there a little before being found and after being lost: the body keeps its shape and goes on as it
-    moved at that end. Frames stay within ``start`` .. ``stop - 1``, and two runs share the gap between them.
-    """
-    indices = list(track.frame_indices)
-    cuts = [0, *(i for i in range(1, len(indices)) if indices[i] > indices[i - 1] + 1), len(indices)]
-    whole: list[tuple[int, Pose]] = []
-    for first, last in pairwise(cuts):
-        run = list(zip(indices[first:last], track.poses[first:last], strict=True))
-        before = start if first == 0 else (indices[first - 1] + indices[first]) // 2 + 1
-        after = stop - 1 if last == len(indices) else (indices[last - 1] + indices[last]) // 2
-        lead = range(max(before, run[0][0] - most), run[0][0])
-        tail = range(run[-1][0] + 1, min(after, run[-1][0] + most) + 1)
-        whole += [(index, _carried(run[:_END_FRAMES], 0, index)) for index in lead]
-        whole += run
-        whole += [(index, _carried(run[-_END_FRAMES:], -1, index)) for index in tail]
-    return Track(track.id, tuple(index for index, _ in whole), tuple(pose for _, pose in whole))
-
-
-def _carried(run: Sequence[tuple[int, Pose]], end: int, index: int) -> Pose:
-    """The pose at an end of a run, moved on to frame ``index`` at the run's pace. It has no mask."""
-    (first, before), (last, after) = run[0], run[-1]
-    pose, at = run[end][1], run[end][0]
-    pace = np.median(after.xy - before.xy, axis=0) / max(1, last - first)
-    shift = (pace * (index - at)).astype(np.float32)
-    return replace(pose, xy=pose.xy + shift, bbox=pose.bbox + np.tile(shift, 2), mask=None)
 
 
 def local_quadratic(seconds: Float64Array, values: Float64Array, weight: Float64Array, half: float) -> Float64Array:
@@ -252,16 +201,3 @@ def _windows(
     offset = np.where(inside, (seconds[index] - centres[:, None]) / half, 0.0)
     nearness = np.where(inside, np.clip(1 - np.abs(offset) ** 3, 0, 1) ** 3, 0.0)
     return index, offset, nearness
-
-
-def _between(before: Pose, after: Pose, share: float) -> Pose:
-    def mix(a: Float32Array, b: Float32Array) -> Float32Array:
-        return (a + np.float32(share) * (b - a)).astype(np.float32)
-
-    return Pose(
-        before.skeleton,
-        mix(before.xy, after.xy),
-        np.minimum(before.score, after.score),
-        mix(before.bbox, after.bbox),
-        None if before.z is None or after.z is None else mix(before.z, after.z),
-    )
