@@ -75,12 +75,14 @@ class Stages:
         background: Background = self._create("background")
         return background
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Who made the pixels: plugin names, versions, options, weight hashes, device and threads."""
+    def fingerprint(self, *kinds: str) -> dict[str, Any]:
+        """Who makes the pixels: plugins of these kinds (of all), their options and weights, device and threads."""
+        chosen = {kind: spec for kind, spec in self.specs.items() if not kinds or kind in kinds}
+        names = [name for spec in chosen.values() for name in spec.weights]
         return {
-            "plugins": {kind: f"{spec.name} ({self.host.package_of(spec)})" for kind, spec in self.specs.items()},
-            "options": {kind: repr(options) for kind, options in self.options.items() if options is not None},
-            "weights": dict(self.weight_hashes),
+            "plugins": {kind: f"{spec.name} ({self.host.package_of(spec)})" for kind, spec in chosen.items()},
+            "options": {kind: repr(self.options[kind]) for kind in chosen if self.options.get(kind) is not None},
+            "weights": {name: self.weight_hashes[name] for name in names},
             "device": self.context.device,
             "threads": self.context.threads,
         }
@@ -130,7 +132,8 @@ def _resolved(config: ConvertConfig, on_event: Listener, kinds: tuple[str, ...],
             )
         files[name] = fetch(name, on_event=on_event, specs=announced.values())
         hashes[name] = announced[name].sha256
-    context = PluginContext(chosen_device(config.device), min(THREADS, usable_cores()), files, config.seed)
+    threads = config.threads or min(THREADS, usable_cores())
+    context = PluginContext(chosen_device(config.device), threads, files, config.seed)
     return Stages(host, specs, options, context, hashes)
 
 
