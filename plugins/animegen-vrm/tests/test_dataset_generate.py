@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,25 @@ def test_a_sample_depends_on_its_number_alone(studio: Studio, recipe: Recipe) ->
     assert not np.array_equal(first.layers, other.layers)
     elsewhere = Studio(replace(recipe, seed=4)).sample(7)
     assert not np.array_equal(first.xy, elsewhere.xy)
+
+
+FARTHEST_STEP = 12.0
+"""Pixels of 64 that no point of the calm test motion moves within a thirtieth of a second."""
+
+
+@pytest.mark.usefixtures("studio")
+def test_a_film_is_one_avatar_in_one_motion_before_one_camera(recipe: Recipe) -> None:
+    films = Studio(replace(recipe, film=4))
+    first, second = ([films.sample(4 * film + i) for i in range(4)] for film in (0, 1))
+    assert {sample.avatar for sample in first} == {0}
+    assert {sample.avatar for sample in second} == {1}
+    for film in (first, second):
+        assert len({(sample.clip, sample.framing) for sample in film}) == 1
+        assert np.array_equal(film[0].expression, film[3].expression)
+        steps = [np.linalg.norm(b.xy - a.xy, axis=1).max() for a, b in pairwise(film)]
+        assert 0 < max(steps) < FARTHEST_STEP
+    with pytest.raises(UsageError, match="3 samples do not fill 4"):
+        replace(recipe, film=3)
 
 
 def test_samples_show_what_they_say(studio: Studio, recipe: Recipe) -> None:

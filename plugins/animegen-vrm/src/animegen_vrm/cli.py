@@ -144,6 +144,13 @@ def render(output: Path, *, quiet: bool, **options: Any) -> None:
 @click.option("--processes", type=click.IntRange(1, 64), help="Default: one for each processor.")
 @click.option("--hold-out", default="", metavar="NAME,...", callback=_names, help="Motions for testing only.")
 @click.option("--test-count", type=click.IntRange(min=0), default=0, show_default=True, help="Samples of those.")
+@click.option(
+    "--film",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Consecutive frames in a row, for `animegen evaluate avatar --films`.",
+)
 @_QUIET
 def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **options: Any) -> None:
     """Render training data: every avatar of a folder in poses of every motion of a folder and in random ones.
@@ -163,6 +170,7 @@ def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **option
         seed=options["seed"],
         hold_out=options["hold_out"],
         tests=tests,
+        film=options["film"],
     )
     with listener(quiet=quiet) as tell:
         generate(recipe, output, tests + count, options["processes"] or os.cpu_count() or 1, tell)

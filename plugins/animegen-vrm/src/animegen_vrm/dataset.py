@@ -6,6 +6,7 @@ run that was stopped goes on with the same bytes, and any beginning of a dataset
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import signal
@@ -40,7 +41,7 @@ from animegen_vrm.camera import Camera
 from animegen_vrm.framing import crown_of, frame, random_view
 from animegen_vrm.keypoints import Keypoints
 from animegen_vrm.model import Avatar, Posed
-from animegen_vrm.motion import random_look, random_pose, read_motion
+from animegen_vrm.motion import Motion, random_look, random_pose, read_motion
 from animegen_vrm.proportions import measure, measure_traits
 from animegen_vrm.read import read_avatar
 from animegen_vrm.recolour import reference_palette
@@ -62,6 +63,9 @@ CHANCES: Mapping[str, float] = {"train": 0.533, RANDOM: 0.42, "validation": 0.01
 
 VALIDATION_CLIPS = 2
 
+FILM_RATE = 30
+"""Frames a second of films."""
+
 _VOWELS = ("aa", "ih", "ou", "ee", "oh")
 _CALM_LIDS, _SPEAKING = 0.88, 0.35
 _LIGHT_SPREAD = 0.06
@@ -79,7 +83,8 @@ _SWAY: Mapping[str, float] = {
 class Recipe:
     """Everything that decides the samples but their number.
 
-    Samples 0 .. ``tests`` show the motions named in ``hold_out``; all further ones show the others.
+    Samples 0 .. ``tests`` show the motions named in ``hold_out``; all further ones show the others. Every ``film``
+    samples are consecutive frames of one motion, seen by one camera, the hips held in their place.
     """
 
     avatars: tuple[Path, ...]
@@ -88,6 +93,7 @@ class Recipe:
     seed: int = 0
     hold_out: tuple[str, ...] = ()
     tests: int = 0
+    film: int = 1
 
     def __post_init__(self) -> None:
         for paths, what in ((self.avatars, "avatar"), (self.motions, "motion")):
@@ -96,6 +102,10 @@ class Recipe:
             if not names or twice:
                 fault = f"two are named {', '.join(twice)}" if twice else "there is none"
                 raise UsageError(f"a dataset needs {what}s of different names: {fault}", "name their files")
+        if self.film < 1 or self.tests % self.film:
+            raise UsageError(
+                f"films of {self.film} samples do not fill {self.tests} test samples", "choose a multiple of --film"
+            )
         unknown = sorted(set(self.hold_out) - {path.stem for path in self.motions})
         if unknown:
             raise UsageError(f"no motion is named {', '.join(unknown)}", "--hold-out takes names of files, no suffix")
@@ -138,7 +148,7 @@ def describe(recipe: Recipe) -> Header:
         skeleton=AVATAR35,
         avatars=tuple(_entry(read_avatar(path)) for path in recipe.avatars),
         clips=recipe.clips(),
-        made_by={"seed": recipe.seed, "tests": recipe.tests},
+        made_by={"seed": recipe.seed, "tests": recipe.tests, **({"film": recipe.film} if recipe.film > 1 else {})},
     )
 
 
@@ -166,17 +176,18 @@ class Studio:
 
     def sample(self, index: int) -> Sample:
         """Make sample ``index``."""
-        rng = np.random.default_rng((self._recipe.seed, index))
-        avatar = index % len(self._figures)
+        film, frame_number = divmod(index, self._recipe.film)
+        rng = np.random.default_rng((self._recipe.seed, film))
+        avatar = film % len(self._figures)
         figure = self._figures[avatar]
         clip = self._choose_clip(rng, test=index < self._recipe.tests)
-        motion = self._motions.get(self._clips[clip].name)
-        pose = random_pose(rng) if motion is None else perturbed(motion[int(rng.integers(len(motion)))], rng)
+        first, pose = self._poses(self._motions.get(self._clips[clip].name), frame_number, rng)
         face = random_face(rng)
         posed = figure.posed(pose, face)
         points = figure.keypoints.points(posed)
         view = random_view(rng)
-        camera = frame(view, points, figure.crown, self._recipe.size)
+        framed = points if frame_number == 0 else figure.keypoints.points(figure.posed(first, face))
+        camera = frame(view, framed, figure.crown, self._recipe.size)
         x, y, z = LIGHT + rng.normal(0.0, _LIGHT_SPREAD, 3)
         xy, depth = seen(points, camera)
         return Sample(
@@ -190,9 +201,22 @@ class Studio:
             framing=view.framing,
         )
 
+    def _poses(self, motion: Motion | None, frame_number: int, rng: np.random.Generator) -> tuple[BodyPose, BodyPose]:
+        """The pose of a film's first frame, and that of another one; chance decides where in the motion it begins."""
+        if motion is None:
+            pose = random_pose(rng)
+            return pose, pose
+        start = int(rng.integers(max(1, len(motion) - round((self._recipe.film - 1) / FILM_RATE * motion.rate))))
+        same = copy.deepcopy(rng)  # all frames of a film are changed alike
+        first = perturbed(motion[start], rng)
+        pose = perturbed(motion.at(start / motion.rate + frame_number / FILM_RATE), same) if frame_number else first
+        return first, replace(pose, hips=first.hips)
+
     def _choose_clip(self, rng: np.random.Generator, *, test: bool) -> int:
         """A clip's number: each kind of motion equally often, then each clip of the kind."""
         source = "test" if test else str(rng.choice(list(CHANCES), p=list(CHANCES.values())))
+        if self._recipe.film > 1:  # random poses do not move
+            source = {RANDOM: "train", RANDOM_VALIDATION: "validation"}.get(source, source)
         if source in (RANDOM, RANDOM_VALIDATION):
             return [clip.name for clip in self._clips].index(source)
         kinds: dict[str, list[int]] = {}
