@@ -6,7 +6,6 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from animegen.errors import InvalidValue
 from animegen.ops import library
@@ -31,21 +30,20 @@ def composite(
     the same bytes whatever computes it, in any number of ``threads``. Sides reach 65536 pixels at most. Raises
     InvalidValue naming what does not fit. Porter and Duff 1984, "over".
     """
-    _check(picture, sprites, affines)
-    seen = [
-        (sprite, inverse)
-        for sprite, affine in zip(sprites, affines, strict=True)
-        if sprite.size and (inverse := _inverse(affine)) is not None
-    ]
     native = library.native("cpu")
     if native is None:
-        for sprite, inverse in seen:
-            _lay(picture, sprite, inverse)
+        composite_reference(picture, sprites, affines)
         return
-    sprites = [np.ascontiguousarray(sprite) if not _dense(sprite) else sprite for sprite, _ in seen]
-    inverses = np.array([inverse for _, inverse in seen], np.int64)
-    tensors = [_tensor(array) for array in (picture, *sprites)]
-    native.call("composite", tensors, _OPTIONS.pack(inverses.ctypes.data), library.place(threads=threads))
+    _check(picture, sprites, affines)
+    seen, inverses = [], []
+    for sprite, affine in zip(sprites, affines, strict=True):
+        inverse = _inverse(affine)
+        if sprite.size and inverse is not None:
+            seen.append(sprite if _dense(sprite) else np.ascontiguousarray(sprite))
+            inverses.append(inverse)
+    numbers = np.array(inverses, np.int64)
+    tensors = [library.tensor(a.ctypes.data, library.UINT8, a.shape, a.strides) for a in (picture, *seen)]
+    native.call("composite", tensors, _OPTIONS.pack(numbers.ctypes.data), library.place(threads=threads))
 
 
 def composite_reference(picture: Uint8Array, sprites: Sequence[Uint8Array], affines: Sequence[Float64Array]) -> None:
@@ -54,7 +52,7 @@ def composite_reference(picture: Uint8Array, sprites: Sequence[Uint8Array], affi
     for sprite, affine in zip(sprites, affines, strict=True):
         inverse = _inverse(affine)
         if sprite.size and inverse is not None:
-            _lay(picture, sprite, inverse)
+            _lay(picture, sprite, affine, inverse)
 
 
 def _check(picture: Uint8Array, sprites: Sequence[Uint8Array], affines: Sequence[Float64Array]) -> None:
@@ -85,10 +83,6 @@ def _dense(array: Uint8Array) -> bool:
     return array.strides[1:] == (array.shape[2], 1)
 
 
-def _tensor(array: NDArray[np.uint8]) -> bytes:
-    return library.tensor(array.ctypes.data, library.UINT8, array.shape, array.strides)
-
-
 def _inverse(affine: Float64Array) -> tuple[int, ...] | None:
     """Six numbers that take a picture's pixels to the sprite's in 2^-32; None where the sprite cannot be seen."""
     (a, b, x), (c, d, y) = affine.tolist()
@@ -102,22 +96,34 @@ def _inverse(affine: Float64Array) -> tuple[int, ...] | None:
     return tuple(round(value * 2.0**32) for value in rows)
 
 
-def _lay(picture: Uint8Array, sprite: Uint8Array, inverse: tuple[int, ...]) -> None:
+def _cover(picture: Uint8Array, sprite: Uint8Array, affine: Float64Array) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of a part of the picture that holds all the sprite touches."""
     height, width = sprite.shape[:2]
-    half = 1 << 24
-    ys, xs = (np.arange(n, dtype=np.int64) for n in picture.shape[:2])
-    u = inverse[0] * xs + (inverse[1] * ys[:, None] + inverse[2] + half)
-    v = inverse[3] * xs + (inverse[4] * ys[:, None] + inverse[5] + half)
-    one = 1 << 32
+    corners = np.array([(-1, -1, 1), (width, -1, 1), (-1, height, 1), (width, height, 1)], np.float64) @ affine.T
+    margin = 1 + 1e-4 * np.abs(affine[:, :2]).sum(axis=1)
+    size = (picture.shape[1], picture.shape[0])
+    low = np.clip(np.floor(corners.min(axis=0) - margin), 0, size)
+    high = np.clip(np.ceil(corners.max(axis=0) + margin) + 1, 0, size)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _lay(picture: Uint8Array, sprite: Uint8Array, affine: Float64Array, inverse: tuple[int, ...]) -> None:
+    height, width = sprite.shape[:2]
+    one, half = 1 << 32, 1 << 24
+    left, top, right, bottom = _cover(picture, sprite, affine)
+    xs, ys = np.arange(left, right, dtype=np.int64), np.arange(top, bottom, dtype=np.int64)[:, None]
+    u = inverse[0] * xs + (inverse[1] * ys + inverse[2] + half)
+    v = inverse[3] * xs + (inverse[4] * ys + inverse[5] + half)
+    picture = picture[top:bottom, left:right]
     rows, columns = np.nonzero((u >= -one) & (u < width * one) & (v >= -one) & (v < height * one))
     u, v = u[rows, columns], v[rows, columns]
     # a border of nothing, so that every sample has its four neighbours
     framed = np.zeros((height + 2, width + 2, 4), np.int32)
     framed[1:-1, 1:-1] = sprite
-    left, top = (u >> 32) + 1, (v >> 32) + 1
+    x, y = (u >> 32) + 1, (v >> 32) + 1
     fx, fy = ((w >> 25 & 127).astype(np.int32)[:, None] for w in (u, v))
-    a = framed[top, left] * (128 - fy) + framed[top + 1, left] * fy
-    b = framed[top, left + 1] * (128 - fy) + framed[top + 1, left + 1] * fy
+    a = framed[y, x] * (128 - fy) + framed[y + 1, x] * fy
+    b = framed[y, x + 1] * (128 - fy) + framed[y + 1, x + 1] * fy
     colour = (a * (128 - fx) + b * fx + 8192) >> 14
     product = picture[rows, columns] * (255 - colour[:, 3:]) + 128
     below = (product + (product >> 8)) >> 8

@@ -129,7 +129,7 @@ def choice(kind: Kind) -> Choice:
     wanted = mode()
     if wanted == "reference":
         return Choice(wanted, None, ())
-    refused = []
+    refused: list[str] = []
     digest = source_digest(shipped("ops"))
     for path in candidates(kind):
         try:

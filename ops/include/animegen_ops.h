@@ -77,6 +77,48 @@ typedef struct ag_composite_options {
 } ag_composite_options;
 AG_EXPORT int32_t ag_composite(const ag_tensor *, int64_t, const ag_composite_options *, const ag_place *);
 
+/* rgb_to_yuv: an RGB picture as planes of 4:2:0 video, chroma averaged over 2 x 2 pixels (those that are there).
+ *
+ * tensors: y uint8 [H, W], u and v uint8 [(H + 1) / 2, (W + 1) / 2], all written; rgb uint8 [H, W, 3]. Rows have any
+ * stride; pixels of y and rgb are dense, those of u and v lie 1 apart, or 2 (NV12: both in one plane).
+ * With >> rounding down, and R, G, B the channels, in chroma the sums of four pixels times 64:
+ *   y = ((256 R luma[0] >> 16) + (256 G luma[1] >> 16) + (256 B luma[2] >> 16) + luma[3]) >> 8
+ *   u = (u[3] + (B u[2] >> 16) - (R u[0] >> 16) - (G u[1] >> 16)) >> 8
+ *   v = (v[3] + (R v[0] >> 16) - (G v[1] >> 16) - (B v[2] >> 16)) >> 8
+ * all in 16 bits without sign.
+ */
+typedef struct ag_rgb_to_yuv_options {
+    uint16_t luma[4], u[4], v[4];
+} ag_rgb_to_yuv_options;
+AG_EXPORT int32_t ag_rgb_to_yuv(const ag_tensor *, int64_t, const ag_rgb_to_yuv_options *, const ag_place *);
+
+/* yuv_to_rgb: the way back; chroma is interpolated between the centres of its 2 x 2 pixels.
+ *
+ * tensors: rgb, written; y, u, v, as above. With U and V the interpolated chroma less 128, times 256:
+ *   L = 256 y luma >> 16
+ *   r = (L + (V v_to_r >> 16) + bias[0]) >> 5
+ *   g = (L + (U u_to_g >> 16) + (V v_to_g >> 16) + bias[1]) >> 5
+ *   b = (L + (U u_to_b >> 16) + bias[2]) >> 5
+ * clamped to 0 .. 255; luma below 2^14, every bias below 2^12 in size.
+ */
+typedef struct ag_yuv_to_rgb_options {
+    int16_t luma, v_to_r, u_to_g, v_to_g, u_to_b, bias[3];
+} ag_yuv_to_rgb_options;
+AG_EXPORT int32_t ag_yuv_to_rgb(const ag_tensor *, int64_t, const ag_yuv_to_rgb_options *, const ag_place *);
+
+/* yuv_to_tensor: a rectangle of a 4:2:0 picture, resized bilinearly and normalised, as a network takes it.
+ *
+ * tensors: out float32 [3, h, w] of any strides, written; y, u, v as above. Output column i samples the picture at
+ * x = step[0] i + start[0], row j at y = step[1] j + start[1], in 2^-32 pixels, held inside the picture; weights
+ * are in 1/128. Steps stay below 2^46 and starts below 2^61 in size. Then, in float32 and from left to right,
+ *   out = clamp(matrix[c][0] y + matrix[c][1] u + matrix[c][2] v + matrix[c][3], 0, 255) scale[c] + shift[c]
+ */
+typedef struct ag_yuv_to_tensor_options {
+    int64_t step[2], start[2];
+    float matrix[3][4], scale[3], shift[3];
+} ag_yuv_to_tensor_options;
+AG_EXPORT int32_t ag_yuv_to_tensor(const ag_tensor *, int64_t, const ag_yuv_to_tensor_options *, const ag_place *);
+
 #if defined(__cplusplus)
 }
 #endif
