@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from animegen.errors import InvalidValue
@@ -43,9 +44,10 @@ class EncodeConfig:
 class ConvertConfig:
     """Everything that shapes a conversion.
 
-    ``start`` and ``end`` are seconds of the source; ``max_people`` keeps those longest on screen; ``on_lost`` says what
-    is done where a pose fails: short gaps are interpolated and long ones fade, or the last pose is held, or the avatar
-    fades at once, or the source shows the person, which it never does unasked. ``settings`` are
+    ``cast`` is a file that says who is in the clip and how everyone is drawn; ``style`` draws those to whom it gives no
+    other. ``start`` and ``end`` are seconds of the source; ``max_people`` keeps those longest on screen; ``on_lost``
+    says what is done where a pose fails: short gaps are interpolated and long ones fade, or the last pose is held, or
+    the avatar fades at once, or the source shows the person, which it never does unasked. ``settings`` are
     ``KEY=VALUE`` options of the chosen style, pose backend or background.
 
     ``segment_frames`` is about how many frames are worked on and stored together, ``threads`` how many one worker's
@@ -54,9 +56,10 @@ class ConvertConfig:
     """
 
     style: str = "anime"
+    cast: Path | None = None
     pose: str = "blazepose"
     tracker: str = "oks"
-    identity: str = "palette"
+    identity: str = "appearance"
     background: str = "clean"
     start: Fraction | None = None
     end: Fraction | None = None
@@ -96,7 +99,7 @@ class ConvertConfig:
     def to_plain(self) -> dict[str, Any]:
         """The request as nested mappings of plain values, without what changes no pixel."""
         plain = asdict(self)
-        for name in ("engine", "workers", "address", "overwrite", "keep", "discard_job", "restart"):
+        for name in ("cast", "engine", "workers", "address", "overwrite", "keep", "discard_job", "restart"):
             del plain[name]
         for name in ("start", "end"):
             plain[name] = None if plain[name] is None else str(plain[name])

@@ -49,9 +49,14 @@ def _settings(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]
 _CONVERT_OPTIONS = (
     click.option("-o", "--output", type=click.Path(path_type=Path), help="Output; default: IN-anime beside the input."),
     click.option("--style", default="anime", show_default=True, help="How people are drawn; see `animegen styles`."),
+    click.option(
+        "--cast",
+        type=click.Path(path_type=Path),
+        help="Follow a cast file of `animegen cast`: who is drawn how, who is left or hidden.",
+    ),
     click.option("--pose", default="blazepose", show_default=True, help="Pose backend."),
     click.option("--tracker", default="oks", show_default=True, help="Tracker."),
-    click.option("--identity", default="palette", show_default=True, help="Identity preserver."),
+    click.option("--identity", default="appearance", show_default=True, help="Identity preserver."),
     click.option(
         "--background",
         default="clean",

@@ -29,12 +29,13 @@ _TOLD = ("first_frame", "last_frame", "seconds", "pictures")
 _FIELDS = (
     "key", "name", *_TOLD, "style", "seed", "avatar", "skip", "blur", "same_as", "split_at", "colours", "traits",
 )  # fmt: skip
-_TABLES = ("person", "recognition", "clip")
+_TABLES = ("person", "recognition", "clip", "style")
 _HEADER = """\
 # Who is in the clip and how everyone is drawn. Edit it; `animegen convert VIDEO --cast FILE` follows it, for this video
 # and for others of the same people. The key names the person in the file and stays as it is. You may set:
 #   name = "Anna"          a name of your own, told beside the key
-#   style, avatar, seed    how the person is drawn; see `animegen styles`
+#   style, avatar, seed    how the person is drawn; see `animegen styles`. Who has the style of the whole file, which
+#                          stands at the top, is drawn as --style says
 #   colours, traits        ["#rrggbb", confidence] and [value, confidence]; a bare "#rrggbb" is what you say it is, and
 #                          confidence 0 was not seen but drawn from the seed. A line that you remove is measured anew.
 #                          hair_length and sleeves: 0 none .. 1 long; skirt: 0 trousers .. 1 skirt
@@ -54,8 +55,8 @@ def write_cast(path: Path, cast: CastFile) -> None:
     Colours are kept to 8 bits of sRGB and embeddings as 16-bit floats. Latents are not kept.
     """
     people = [_person(member) for member in cast.members]
-    head = [f"clip = {json.dumps(cast.clip)}\n"] if cast.clip else []
-    path.write_text("\n".join([_HEADER, *head, *people, *_recognition(cast)]), encoding="utf-8", newline="\n")
+    head = f"clip = {_text(cast.clip)}\nstyle = {_text(cast.style)}\n"
+    path.write_text("\n".join([_HEADER, head, *people, *_recognition(cast)]), encoding="utf-8", newline="\n")
 
 
 def _person(member: Member) -> str:
@@ -116,15 +117,13 @@ def read_cast(path: Path) -> CastFile:
     if not isinstance(people, list):
         raise file.wrong(None, "", "person", people, "people stand under [[person]]")
     recognition = data.get("recognition", {})
-    clip = data.get("clip", "")
-    if not isinstance(recognition, Mapping) or not isinstance(clip, str):
-        raise file.wrong(
-            None, "", "recognition", recognition, "take over `clip` and [recognition] as they were written"
-        )
+    if not isinstance(recognition, Mapping):
+        raise file.wrong(None, "", "recognition", recognition, "leave [recognition] as it was written")
     embeddings = _embeddings(file, recognition)
     cast = CastFile(
         tuple(_member(file, number, entry, embeddings) for number, entry in enumerate(people, 1)),
-        clip,
+        str(data.get("clip", "")),
+        str(data.get("style", "")),
         str(recognition.get("preserver", "")),
     )
     _check_together(file, cast)

@@ -85,11 +85,29 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CastFile:
-    """A whole cast file. ``clip`` names the clip whose keys these are, ``preserver`` what made the embeddings."""
+    """A whole cast file. ``clip`` names the clip whose keys these are, ``style`` the style of all who were given no
+    other, ``preserver`` what made the embeddings.
+    """
 
     members: tuple[Member, ...] = ()
     clip: str = ""
+    style: str = ""
     preserver: str = ""
+
+    def styled(self, style: str) -> CastFile:
+        """The same cast with ``style`` for all who were given no other; their avatars are then to be chosen anew."""
+        if style == self.style:
+            return self
+        members = (
+            replace(member, style=style, avatar="") if member.style in ("", self.style) else member
+            for member in self.members
+        )
+        return replace(self, members=tuple(members), style=style)
+
+    @property
+    def styles(self) -> set[str]:
+        """The styles that somebody is drawn in."""
+        return {member.style for member in self.members if member.style and member.treatment == "draw"}
 
     def member(self, key: str) -> Member | None:
         """The entry with a key, or None."""

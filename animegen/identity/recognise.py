@@ -23,23 +23,32 @@ def recognise(
 
     ``together(i, j)`` says whether two of the people are seen in one frame: they are never the same. Of all ways to
     give the people to the gallery that with the most and the likest pairs is taken (the Hungarian method); who is left
-    may then be one who has been found already, where the two are never seen together.
+    may then be one who has been found already, where the two are never seen together. Several entries of the gallery
+    may have one key: they are one person.
     """
     unlike = np.array([[_difference(preserver, who, known) for known in gallery] for who in people])
     found: list[int | None] = [None] * len(people)
+
+    def clashes(i: int, column: int) -> bool:
+        keys = [None if place is None else gallery[place].key for place in found]
+        return any(key == gallery[column].key and together(i, j) for j, key in enumerate(keys))
+
     while True:
         open_ = [i for i, place in enumerate(found) if place is None]
         cost = np.full((len(open_), len(gallery)), _NEVER)
         for row, i in enumerate(open_):
             for column in range(len(gallery)):
-                clash = any(place == column and together(i, j) for j, place in enumerate(found))
-                if unlike[i, column] <= 1.0 and not clash:
+                if unlike[i, column] <= 1.0 and not clashes(i, column):
                     cost[row, column] = unlike[i, column]
-        pairs = [(open_[r], int(c)) for r, c in zip(*linear_sum_assignment(cost), strict=True) if cost[r, c] < _NEVER]
+        rows, columns = linear_sum_assignment(cost)
+        pairs = sorted(
+            (cost[r, c], open_[r], int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < _NEVER
+        )
         if not pairs:
             return found
-        for i, column in pairs:
-            found[i] = column
+        for _, i, column in pairs:
+            if not clashes(i, column):
+                found[i] = column
 
 
 def nearest(preserver: ComparingPreserver, identity: Identity, gallery: Sequence[Identity]) -> int | None:

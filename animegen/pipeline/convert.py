@@ -19,6 +19,7 @@ from animegen.pipeline.memory import share_one_heap
 from animegen.pipeline.render import render
 from animegen.pipeline.run import BATCH_FRAMES, SEGMENT_FRAMES, Run, segments_of
 from animegen.pipeline.stages import Stages, resolve
+from animegen.pipeline.who import known_cast
 from animegen.plugins import PluginHost
 from animegen.video import OutputPlan, VideoFile, open_video, plan_output, write_output
 
@@ -45,19 +46,20 @@ def prepare(
     """Check everything that can be refused, claim the job folder, and return the run."""
     start, stop = video.timeline.index_range(config.start, config.end)
     plan = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=config.overwrite)
-    stages = resolve(config, on_event, host=host)
+    job = JobFolder.beside(plan.output)
+    known = known_cast(config, job)
+    stages = resolve(config, on_event, host=host, styles=known.styles)
     if video.info.colour.is_hdr:
         on_event(Warned(f"{video.path.name} is HDR ({video.info.colour.transfer}): it is tone-mapped to BT.709"))
     for warning in plan.warnings:
         on_event(Warned(warning))
-    job = JobFolder.beside(plan.output)
     job.claim(_fingerprint(video, config, plan, stages, (start, stop)), restart=config.restart)
 
     def check() -> None:
         if cancel is not None and cancel.is_set():
             raise Cancelled("stopped; what is finished is kept", "run the same command again to go on")
 
-    return Run(video, stages, config, plan, job, segments_of(start, stop), _logged(job, on_event), check)
+    return Run(video, stages, config, plan, job, segments_of(start, stop), _logged(job, on_event), check, known)
 
 
 def find_people(run: Run) -> Cast:

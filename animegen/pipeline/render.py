@@ -6,16 +6,16 @@ the first frames of the next are made. Composing runs in several threads; everyt
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from animegen.composite import compose, compose_alpha, cut_out, faded, one_thread_per_call
+from animegen.composite import compose, compose_alpha, cut_out, faded, mosaic, one_thread_per_call
 from animegen.errors import PluginError
-from animegen.identity import take_crop
+from animegen.identity import Treatment, take_crop
 from animegen.jobs import digest
 from animegen.measure.cores import usable_cores
 from animegen.pipeline.cast import Cast, Person
@@ -43,9 +43,13 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """A person in a frame: what the style is asked for, how opaque its answer is, and whether the source shows."""
+    """A person in a frame: what the style is asked for, how opaque its answer is, and whether the source shows.
+
+    Who is to be hidden is neither drawn nor shown, but covered.
+    """
 
     request: RenderRequest
+    treatment: Treatment
     opacity: float
     shown: bool
 
@@ -53,8 +57,10 @@ class _Part:
 class Scene:
     """Everything that turns a source frame into an output picture."""
 
-    def __init__(self, cast: Cast, style: Style, background: Background, *, needs_crop: bool) -> None:
-        self._style = style
+    def __init__(
+        self, cast: Cast, styles: Mapping[str, Style], background: Background, needs_crop: Collection[str]
+    ) -> None:
+        self._styles = styles
         self._background = background
         self._plates = cast.plates
         self._needs_crop = needs_crop
@@ -67,18 +73,26 @@ class Scene:
         """The frames with everyone drawn, in order. ``raw`` has the poses with masks by frame index."""
         for batch in batched(frames, BATCH_FRAMES):
             parts = [self._parts(frame, raw.get(frame.index, ())) for frame in batch]
-            wanted = [part.request for people in parts for part in people if part.opacity > 0.0]
-            sprites = self._style.render(wanted)
-            if len(sprites) != len(wanted):
-                raise PluginError(
-                    f"the style drew {len(sprites)} of {len(wanted)} people in frames "
-                    f"{batch[0].index} to {batch[-1].index}",
-                    "a style returns one sprite per request; animegen.testing.check_style tells",
-                )
-            drawn = iter(sprites)
+            drawn = iter(self._sprites([part.request for people in parts for part in people if part.opacity > 0.0]))
             for frame, people in zip(batch, parts, strict=True):
                 layers = [sprite for part in people for sprite in _layers(frame, part, drawn)]
-                yield Drawn(frame, tuple(part.request.pose for part in people), tuple(layers))
+                removed = tuple(part.request.pose for part in people if part.treatment != "skip")
+                yield Drawn(frame, removed, tuple(layers))
+
+    def _sprites(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
+        """What the styles draw for the requests, each in that of its person."""
+        found: dict[int, Sprite] = {}
+        for name, style in self._styles.items():
+            places = [i for i, request in enumerate(requests) if request.identity.style == name]
+            sprites = style.render([requests[i] for i in places]) if places else []
+            if len(sprites) != len(places):
+                frames = f"{requests[places[0]].frame_index} to {requests[places[-1]].frame_index}"
+                raise PluginError(
+                    f"the style {name} drew {len(sprites)} of {len(places)} people in frames {frames}",
+                    "a style returns one sprite per request; animegen.testing.check_style tells",
+                )
+            found.update(zip(places, sprites, strict=True))
+        return [found[i] for i in range(len(requests))]
 
     def _parts(self, frame: Frame, raw: Sequence[Pose]) -> list[_Part]:
         parts = []
@@ -96,9 +110,12 @@ class Scene:
                 time=frame.pts,
                 size_px=float(pose.bbox[3] - pose.bbox[1]),
                 order=person.order[place],
-                frame_crop=take_crop(frame, pose) if self._needs_crop else None,
+                frame_crop=take_crop(frame, pose) if person.identity.style in self._needs_crop else None,
             )
-            parts.append(_Part(request, person.opacity[place], person.shown[place]))
+            drawn = person.treatment == "draw"
+            opacity = person.opacity[place] if drawn else 0.0
+            shown = person.shown[place] if drawn else person.treatment == "skip"
+            parts.append(_Part(request, person.treatment, opacity, shown))
         return parts
 
     def compose(self, drawn: Drawn) -> Frame:
@@ -113,6 +130,8 @@ class Scene:
 
 def _layers(frame: Frame, part: _Part, drawn: Iterator[Sprite]) -> Iterator[Sprite]:
     """The sprites of one person: the source where it shows, and over it the next that was drawn where any was."""
+    if part.treatment == "blur":
+        yield mosaic(frame.image, part.request.pose, part.request.order)
     if part.shown:
         yield cut_out(frame.image, part.request.pose, part.request.order)
     if part.opacity > 0.0:
@@ -120,15 +139,19 @@ def _layers(frame: Frame, part: _Part, drawn: Iterator[Sprite]) -> Iterator[Spri
 
 
 def scene_of(cast: Cast, stages: Stages) -> Scene:
-    """The scene of a cast with the style and background of a run."""
-    return Scene(cast, stages.style(), stages.background(), needs_crop=bool(stages.specs["style"].needs_crop))
+    """The scene of a cast with the styles and the background of a run."""
+    names = {person.identity.style for person in cast.people if person.treatment == "draw"}
+    own = {name: stages.of_style(name) for name in sorted(names)}
+    needs_crop = {name for name, stage in own.items() if stage.specs["style"].needs_crop}
+    styles = {name: stage.style() for name, stage in own.items()}
+    return Scene(cast, styles, stages.background(), needs_crop)
 
 
 @one_thread_per_call()
 def render(run: Run, cast: Cast) -> list[Path]:
     """Encode every segment that is not finished yet; returns the segments' files in order."""
     scene = scene_of(cast, run.stages)
-    kind = f"video-{digest(run.job.cast.read_text(encoding='utf-8'))}"
+    kind = f"video-{digest(cast.look)}"
     files = [run.job.segment(kind, segment.index, "") for segment in run.segments]
     with run.stage("render", run.frame_count) as advance:
         for todo in unfinished(run.segments, lambda s: files[s.index].exists(), advance):

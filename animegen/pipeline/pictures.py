@@ -1,0 +1,64 @@
+"""The pictures of people that the first pass took, and what two tracks look like by them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from animegen.identity import describe, distance, load_crops
+from animegen.pipeline.analyse import crop_interval
+from animegen.pipeline.run import Run
+from animegen.types import Crop, Float32Array, Track
+
+CROPS_PER_TRACK = 48
+"""Most pictures of one person from which the identity is measured, spread evenly over the clip."""
+
+
+def crops_of(run: Run, tracks: Sequence[Track], slots: Mapping[int, Mapping[int, int]]) -> dict[int, list[Crop]]:
+    """Pictures of each track by its id, at most :data:`CROPS_PER_TRACK` of them, spread evenly.
+
+    ``slots`` has by track id and frame index the position of the track's raw pose among the frame's poses.
+    """
+    every = crop_interval(run.video.info.rate)
+    wanted = {track.id: _spread([i for i in track.frame_indices if i % every == 0]) for track in tracks}
+    found: dict[int, list[Crop]] = {track.id: [] for track in tracks}
+    for segment in run.segments:
+        here = range(segment.start, segment.stop)
+        if not any(index in here for indices in wanted.values() for index in indices):
+            continue
+        by_frame: dict[int, list[Crop]] = defaultdict(list)
+        for crop in load_crops(run.job.segment("crops", segment.index)):
+            by_frame[crop.frame_index].append(crop)
+        for track in tracks:
+            found[track.id] += [by_frame[i][slots[track.id][i]] for i in wanted[track.id] if i in here]
+    return found
+
+
+def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Track, Track], float | None]:
+    """How different two tracks look, by their pictures; each track is described once.
+
+    ``slot_of`` has by the id of a raw pose its frame index and its position among the frame's poses.
+    """
+    descriptors: dict[tuple[tuple[int, ...], int], Float32Array | None] = {}
+
+    def descriptor(track: Track) -> Float32Array | None:
+        key = (track.frame_indices, id(track.poses[0]))  # two people may be seen in the same frames
+        if key not in descriptors:
+            places = {track.id: dict(slot_of[id(pose)] for pose in track.poses)}
+            crops = crops_of(run, [track], places)[track.id]
+            descriptors[key] = describe(crops) if crops else None
+        return descriptors[key]
+
+    def between(a: Track, b: Track) -> float | None:
+        first, second = descriptor(a), descriptor(b)
+        return None if first is None or second is None else distance(first, second)
+
+    return between
+
+
+def _spread(indices: Sequence[int]) -> tuple[int, ...]:
+    if len(indices) <= CROPS_PER_TRACK:
+        return tuple(indices)
+    return tuple(indices[i] for i in np.linspace(0, len(indices) - 1, CROPS_PER_TRACK).round().astype(int))
