@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from animegen.config import ConvertConfig
 from animegen.events import Listener
+from animegen.identity import CastFile
 from animegen.jobs import JobFolder
 from animegen.pipeline.progress import stage
 from animegen.pipeline.stages import Stages
@@ -46,7 +47,7 @@ def segments_of(start: int, stop: int) -> tuple[Segment, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """The checked request. ``check()`` raises Cancelled once the user asked to stop."""
+    """The checked request, and the cast ``known`` before. ``check()`` raises Cancelled once the user asked to stop."""
 
     video: VideoFile
     stages: Stages
@@ -56,6 +57,7 @@ class Run:
     segments: tuple[Segment, ...]
     on_event: Listener
     check: Callable[[], None]
+    known: CastFile = field(default_factory=CastFile)
 
     @property
     def size(self) -> tuple[int, int]:
