@@ -16,7 +16,7 @@ import numpy as np
 
 from animegen.config import OnLost
 from animegen.pose.interpolate import in_between
-from animegen.types import Float32Array, Pose, Track
+from animegen.types import Float32Array, Mask, Pose, Track
 
 GAP_SECONDS = Fraction(1, 2)
 """A person unseen for no longer than this keeps moving: the poses between are interpolated."""
@@ -44,6 +44,8 @@ _PACE_FRAMES = 4
 """Poses at an end of a run by which its pace is told."""
 _EDGE = 0.02
 """Share of the picture's side within which a person touches its edge."""
+_ROOM = 0.08
+"""Share of a silhouette's side by which it is grown where the person is carried on: what it covers is removed."""
 _LEAVING = 0.002
 """Share of the picture's longer side that a person moves a frame who leaves it."""
 
@@ -240,6 +242,7 @@ def _tail(
 ) -> list[_Drawn]:
     """What is drawn after a run of poses (read backwards: before it), in at most ``room`` frames."""
     last, pace = run[-1], _pace(run[-_PACE_FRAMES:])
+    around = last if last.mask is None else replace(last, mask=_grown(last.mask))
     leaving = _leaving(last, pace, size)
     why = "edge" if leaving else "unseen"
     carried = timing.edge if leaving else room if ends_shot and on_lost in ("interpolate", "hold") else 0
@@ -247,7 +250,7 @@ def _tail(
     tail: list[_Drawn] = []
     for step in range(1, min(room, max(carried, held) + timing.fade + timing.removed) + 1):
         moving = min(step, carried + timing.fade) if not held else 0
-        pose = _moved(last, np.float32(moving) * pace)
+        pose = _moved(around, np.float32(moving) * pace)
         if not _in_sight(pose, size):
             break
         fading = timing.fading(max(0, step - max(carried, held)))
@@ -259,6 +262,14 @@ def _tail(
             done = "faded" if fading < 1.0 else "held" if held else "carried"
             tail.append(_Drawn(pose, fading, False, why, done))
     return tail
+
+
+def _grown(mask: Mask) -> Mask:
+    """A silhouette with room around it: where somebody goes on unseen is known roughly."""
+    from scipy.ndimage import maximum_filter
+
+    room = 2 * round(_ROOM * max(mask.alpha.shape)) + 1
+    return replace(mask, alpha=np.asarray(maximum_filter(mask.alpha, room), np.uint8))
 
 
 def _pace(poses: Sequence[Pose]) -> Float32Array:
