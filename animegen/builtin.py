@@ -130,5 +130,5 @@ def animegen_weights() -> Iterable[WeightSpec]:
 @hookimpl
 def animegen_doctor_checks() -> Iterable[DoctorCheck]:
     """What animegen itself stands on."""
-    names = ("python", "machine", "torch", "video", "pose runtime", "disk")
+    names = ("python", "machine", "torch", "video", "pose runtime", "native ops", "disk")
     return [DoctorCheck(name, f"animegen.measure.health:check_{name.replace(' ', '_')}") for name in names]

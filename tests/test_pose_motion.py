@@ -40,7 +40,8 @@ def positions(track: Track) -> np.ndarray:
 
 def test_skeletons_are_what_they_are_called() -> None:
     counts = {name: len(skeleton) for name, skeleton in SKELETONS.items()}
-    assert counts == {"coco17": 17, "blazepose33": 33, "halpe26": 26, "body25": 25, "coco_wholebody133": 133}
+    bodies = {"coco17": 17, "blazepose33": 33, "halpe26": 26, "body25": 25}
+    assert counts == {**bodies, "blazepose75": 75, "body67": 67, "coco_wholebody133": 133}
     for skeleton in SKELETONS.values():
         flipped = [point for pair in skeleton.flip_pairs for point in pair]
         assert len(flipped) == len(set(flipped))

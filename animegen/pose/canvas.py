@@ -6,9 +6,9 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from animegen.pose.limbs import middles
+from animegen.pose.regression import local_quadratic
 from animegen.pose.retarget import Retargeted
 from animegen.pose.skeletons import AVATAR35
-from animegen.pose.smooth import local_quadratic
 from animegen.types import Float64Array
 
 MARGIN = 0.16

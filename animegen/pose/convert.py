@@ -56,6 +56,15 @@ _MADE_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Points that a skeleton without them has under another name, or as the middle of two."""
 
 
+_OF_HANDS = tuple(
+    (AVATAR35.index(f"{side}_{point}"), f"{side}_hand_{number}")
+    for side in ("left", "right")
+    for point, number in (("wrist", 0), ("thumb", 2), ("index", 5), ("pinky", 17))
+)
+_HAND_SURE = 0.5
+"""Score of a hand's point from which it stands for the body's."""
+
+
 def to_coco17(pose: Pose) -> Pose:
     """The pose as COCO's 17 points."""
     return convert_pose(pose, COCO17)
@@ -82,8 +91,25 @@ def to_coco_wholebody133(pose: Pose) -> Pose:
 
 
 def to_avatar35(pose: Pose) -> Pose:
-    """The pose as the 35 points that drive an avatar; finger tips only from skeletons with hands."""
-    return convert_pose(pose, AVATAR35)
+    """The pose as the 35 points that drive an avatar; finger tips only from skeletons with hands.
+
+    Where a skeleton has a wrist or a knuckle both among the body's points and among the hand's, the hand's are finer:
+    the surer they are, the more they count.
+    """
+    converted = convert_pose(pose, AVATAR35)
+    index = {name: i for i, name in enumerate(pose.skeleton.points)}
+    pairs = [(i, index[hand]) for i, hand in _OF_HANDS if hand in index and AVATAR35.points[i] in index]
+    if not pairs:
+        return converted
+    body, hand = np.array(pairs, np.intp).T
+    share = np.clip(pose.score[hand] / _HAND_SURE, 0, 1)
+    xy, score, z = converted.xy.copy(), converted.score.copy(), converted.z
+    xy[body] += share[:, None] * (pose.xy[hand] - xy[body])
+    score[body] += share * (np.maximum(pose.score[hand], score[body]) - score[body])
+    if z is not None and pose.z is not None:
+        z = z.copy()
+        z[body] += share * (pose.z[hand] - z[body])
+    return replace(converted, xy=xy, score=score, z=z)
 
 
 def convert_pose(pose: Pose, skeleton: Skeleton) -> Pose:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from animegen.pose.regression import local_mean
 from animegen.pose.skeletons import AVATAR35
-from animegen.pose.smooth import local_mean
 from animegen.types import Float64Array
 
 FACE_POINTS = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "mouth_left", "mouth_right")

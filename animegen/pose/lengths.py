@@ -14,7 +14,7 @@ import numpy as np
 
 from animegen.pose.head import FACE, HUMAN_FACE
 from animegen.pose.limbs import CHILDREN, LIMBS, PARENTS, USUAL_LENGTHS
-from animegen.pose.smooth import local_quadratic
+from animegen.pose.regression import local_quadratic
 from animegen.types import Float64Array
 
 SIZING_PARTS = ("trunk", "shoulder", "upper_arm", "forearm", "thigh", "shin")

@@ -31,7 +31,7 @@ from animegen.pose.limbs import (
     least,
     middles,
 )
-from animegen.pose.smooth import local_mean
+from animegen.pose.regression import local_mean
 from animegen.types import Float32Array, Float64Array, Track
 
 _SURE, _DOUBTFUL = 0.25, 0.05

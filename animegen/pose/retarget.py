@@ -19,8 +19,8 @@ from animegen.pose.convert import to_avatar35
 from animegen.pose.head import FACE, FACE_POINTS, HUMAN_FACE
 from animegen.pose.lift import Lifted, lift_track
 from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, POINTS, USUAL_LENGTHS
+from animegen.pose.regression import local_mean
 from animegen.pose.skeletons import AVATAR35
-from animegen.pose.smooth import local_mean
 from animegen.types import Float32Array, Float64Array, Pose, Track
 
 HUMAN_HEAD = 0.13

@@ -22,6 +22,8 @@ from animegen.types import Float64Array, Skeleton, Track
 _HEAD = frozenset({"nose", "eye", "ear", "mouth", "face"})
 _TRUNK = frozenset({"shoulder", "hip"})
 _LEGS = frozenset({"knee", "ankle", "heel", "toe", "foot"})
+_HANDS = frozenset({"hand"})
+"""Finger points: they follow their arm, but do not tell sides, being many and of a life of their own."""
 _DISTANCE = 0.5
 """Weight of the distance moved against that of the change of velocity."""
 _DEPTH = 0.3
@@ -49,8 +51,8 @@ def repair_sides(track: Track) -> Track:
         return track
     skeleton = track.poses[0].skeleton
     pairs = _left_first(skeleton)
-    head, trunk, legs = (_named(skeleton, words) for words in (_HEAD, _TRUNK, _LEGS))
-    inner = ~(head | legs)
+    head, trunk, legs, hands = (_named(skeleton, words) for words in (_HEAD, _TRUNK, _LEGS, _HANDS))
+    inner = ~(head | legs | hands)
     body = _Body.observed(track)
     body.exchange(pairs, body.mistaken(_within(pairs, inner)), np.ones_like(inner))
     for part in (legs, head):

@@ -35,18 +35,18 @@ _BODY25_POINTS = (
     "right_small_toe", "right_heel",
 )  # fmt: skip
 
+_FINGER_POINTS = tuple(f"{side}_hand_{i}" for side in ("left", "right") for i in range(21))
+
 _WHOLEBODY_POINTS = (
     *_COCO_POINTS, "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel",
-    *(f"face_{i}" for i in range(68)),
-    *(f"left_hand_{i}" for i in range(21)),
-    *(f"right_hand_{i}" for i in range(21)),
+    *(f"face_{i}" for i in range(68)), *_FINGER_POINTS,
 )  # fmt: skip
 
-_HAND_POINTS = tuple(f"{side}_{point}" for point in ("index", "pinky", "thumb") for side in ("left", "right"))
+_KNUCKLES = tuple(f"{side}_{point}" for point in ("index", "pinky", "thumb") for side in ("left", "right"))
 
 _AVATAR_POINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", *_HAND_POINTS, "left_hip", "right_hip",
+    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", *_KNUCKLES, "left_hip", "right_hip",
     "left_knee", "right_knee", "left_ankle", "right_ankle", "left_heel", "right_heel", "left_foot_index",
     "right_foot_index", "left_thumb_tip", "right_thumb_tip", "left_index_tip", "right_index_tip", "left_pinky_tip",
     "right_pinky_tip",
@@ -82,17 +82,17 @@ COCO17 = _skeleton(
 )
 """The 17 points of COCO (Lin et al. 2014), in COCO's order."""
 
-BLAZEPOSE33 = _skeleton(
-    "blazepose33",
-    _BLAZEPOSE_POINTS,
+_BLAZEPOSE_LIMBS = (
     _BODY_LIMBS
     + "nose-left_eye_inner left_eye_inner-left_eye left_eye-left_eye_outer left_eye_outer-left_ear "
     + "nose-right_eye_inner right_eye_inner-right_eye right_eye-right_eye_outer right_eye_outer-right_ear "
     + "mouth_left-mouth_right left_wrist-left_pinky left_wrist-left_index left_wrist-left_thumb "
     + "left_pinky-left_index right_wrist-right_pinky right_wrist-right_index right_wrist-right_thumb "
     + "right_pinky-right_index left_ankle-left_heel left_heel-left_foot_index left_ankle-left_foot_index "
-    + "right_ankle-right_heel right_heel-right_foot_index right_ankle-right_foot_index",
+    + "right_ankle-right_heel right_heel-right_foot_index right_ankle-right_foot_index "
 )
+
+BLAZEPOSE33 = _skeleton("blazepose33", _BLAZEPOSE_POINTS, _BLAZEPOSE_LIMBS)
 """The 33 points of BlazePose (Bazarevsky et al. 2020, arXiv 2006.10204), in its order."""
 
 AVATAR35 = _skeleton(
@@ -132,12 +132,20 @@ def _chain(stem: str, numbers: Iterable[int]) -> str:
     return "".join(f"{a}-{b} " for a, b in pairwise(names))
 
 
+_FINGERS = tuple((0, *range(first, first + 4)) for first in range(1, 21, 4))
+_FINGER_LIMBS = "".join(_chain(f"{side}_hand", finger) for side in ("left", "right") for finger in _FINGERS)
+_HANDS_ON_WRISTS = "left_wrist-left_hand_0 right_wrist-right_hand_0 "
+
+BLAZEPOSE75 = _skeleton(
+    "blazepose75", (*_BLAZEPOSE_POINTS, *_FINGER_POINTS), _BLAZEPOSE_LIMBS + _HANDS_ON_WRISTS + _FINGER_LIMBS
+)
+"""BlazePose's 33 points, then 21 for each hand from the wrist on, in the order of COCO-WholeBody's."""
+
 _FACE_CHAINS = (
     range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36), (*range(36, 42), 36), (*range(42, 48), 42),
     (*range(48, 60), 48), (*range(60, 68), 60),
 )  # fmt: skip
 """Jaw, brows, bridge and base of the nose, eyes, outer and inner lips of the 68 face points."""
-_FINGERS = tuple((0, *range(first, first + 4)) for first in range(1, 21, 4))
 _FACE_MIRRORS = (
     *((i, 16 - i) for i in range(8)), *((17 + i, 26 - i) for i in range(5)), (31, 35), (32, 34),
     (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),
@@ -147,8 +155,13 @@ _FACE_MIRRORS = (
 HALPE26 = _skeleton("halpe26", _HALPE_POINTS, _SPINE_LIMBS + "head-neck " + _COCO_HEAD_LIMBS + _FEET_LIMBS)
 """The 26 body points of Halpe-FullBody (Fang et al. 2022, AlphaPose), in its order."""
 
-BODY25 = _skeleton("body25", _BODY25_POINTS, _SPINE_LIMBS + "neck-nose " + _COCO_HEAD_LIMBS + _FEET_LIMBS)
+_BODY25_LIMBS = _SPINE_LIMBS + "neck-nose " + _COCO_HEAD_LIMBS + _FEET_LIMBS
+
+BODY25 = _skeleton("body25", _BODY25_POINTS, _BODY25_LIMBS)
 """OpenPose's BODY_25 (Cao et al. 2019), in its order."""
+
+BODY67 = _skeleton("body67", (*_BODY25_POINTS, *_FINGER_POINTS), _BODY25_LIMBS + _HANDS_ON_WRISTS + _FINGER_LIMBS)
+"""OpenPose's BODY_25 and its 21 points for each hand."""
 
 COCO_WHOLEBODY133 = _skeleton(
     "coco_wholebody133",
@@ -157,12 +170,12 @@ COCO_WHOLEBODY133 = _skeleton(
     + _COCO_HEAD_LIMBS
     + _FEET_LIMBS
     + "".join(_chain("face", numbers) for numbers in _FACE_CHAINS)
-    + "".join(_chain(f"{side}_hand", finger) for side in ("left", "right") for finger in _FINGERS),
+    + _FINGER_LIMBS,
     mirrors=((f"face_{a}", f"face_{b}") for a, b in _FACE_MIRRORS),
 )
 """The 133 points of COCO-WholeBody (Jin et al. 2020): body, feet, 68 face points, 21 for each hand."""
 
 SKELETONS: Mapping[str, Skeleton] = MappingProxyType(
-    {skeleton.name: skeleton for skeleton in (COCO17, BLAZEPOSE33, HALPE26, BODY25, COCO_WHOLEBODY133)}
+    {s.name: s for s in (COCO17, BLAZEPOSE33, BLAZEPOSE75, HALPE26, BODY25, BODY67, COCO_WHOLEBODY133)}
 )
 """The built-in skeletons by name."""

@@ -16,6 +16,8 @@ from fractions import Fraction
 import numpy as np
 
 from animegen.errors import InvalidValue
+from animegen.pose.expression import steady_expressions
+from animegen.pose.regression import local_mean, local_quadratic
 from animegen.types import Float32Array, Float64Array, Pose, Track
 
 NARROW_SECONDS = 0.14
@@ -35,11 +37,10 @@ _LEAST_NOISE = 5e-4
 """Noise that even a perfect detector has, as a share of the person's size."""
 _AGREE, _DISAGREE = 0.8, 2.0
 """Distance of wide and narrow fit in units of the noise: up to the first noise explains it, from the second motion."""
-_CHUNK_FRAMES = 512
 
 
 def smooth_track(track: Track, rate: Fraction | float, times: Sequence[Fraction] | None = None) -> Track:
-    """The same track with steadier points and boxes; masks and expressions are handed on.
+    """The same track with steadier points, boxes and faces; masks are handed on.
 
     ``rate`` is frames a second, ``times`` those of the track's frames in seconds where the rate varies. Points of
     low score are drawn from their neighbours in time. Constant velocity passes unchanged, and smoothing backwards
@@ -60,6 +61,7 @@ def smooth_track(track: Track, rate: Fraction | float, times: Sequence[Fraction]
     sure = local_mean(seconds, score, weight, NARROW_SECONDS)
     sure = np.where(score.max(axis=0) > 0, np.clip(sure, 0, 1), 0.0)
     depth = _smooth_depth(seconds, poses, weight)
+    faces = steady_expressions(seconds, [pose.expression for pose in poses])
     smooth = tuple(
         replace(
             pose,
@@ -67,46 +69,11 @@ def smooth_track(track: Track, rate: Fraction | float, times: Sequence[Fraction]
             score=sure[i].astype(np.float32),
             bbox=bbox[i].astype(np.float32),
             z=None if depth is None else depth[i].astype(np.float32),
+            expression=faces[i],
         )
         for i, pose in enumerate(poses)
     )
     return Track(track.id, track.frame_indices, smooth)
-
-
-def local_quadratic(seconds: Float64Array, values: Float64Array, weight: Float64Array, half: float) -> Float64Array:
-    """Weighted quadratic regression around every sample, taken at that sample.
-
-    ``seconds`` f64 [T] rising, ``values`` f64 [T, K, D], ``weight`` f64 [T, K] positive, ``half`` the window's half
-    width in seconds, at whose border the (tricube) weight is 0. Where the window is lopsided, at the ends, the
-    curvature is held back and the fit tends to a straight line. Returns f64 [T, K, D].
-    """
-    result = np.empty_like(values)
-    for start in range(0, len(seconds), _CHUNK_FRAMES):
-        rows = slice(start, start + _CHUNK_FRAMES)
-        index, offset, nearness = _windows(seconds, rows, half)
-        # Sums over the window's samples j for frame t and point k, of weight times powers of the time offset.
-        w = nearness[:, :, None] * weight[index]
-        powers = np.stack([offset**p for p in range(5)])
-        moments = np.einsum("ptj,tjk->ptk", powers, w)
-        moments /= moments[0].copy()
-        sums = np.einsum("ptj,tjk,tjkd->ptkd", powers[:3], w, values[index]) / w.sum(axis=1)[None, :, :, None]
-        lopsided = moments[1] ** 2 / np.maximum(moments[2], 1e-12)
-        normal = np.array([[moments[i + j] for j in range(3)] for i in range(3)]).transpose(2, 3, 0, 1)
-        normal[..., 1, 1] += 1e-9
-        normal[..., 2, 2] += 1e-9 + 0.3 * lopsided
-        result[rows] = np.linalg.solve(normal, sums.transpose(1, 2, 0, 3))[..., 0, :]
-    return result
-
-
-def local_mean(seconds: Float64Array, values: Float64Array, weight: Float64Array, half: float) -> Float64Array:
-    """Weighted mean around every sample: ``values`` and ``weight`` f64 [T, K]; returns f64 [T, K]."""
-    result = np.empty_like(values)
-    for start in range(0, len(seconds), _CHUNK_FRAMES):
-        rows = slice(start, start + _CHUNK_FRAMES)
-        index, _, nearness = _windows(seconds, rows, half)
-        w = nearness[:, :, None] * weight[index]
-        result[rows] = (w * values[index]).sum(axis=1) / w.sum(axis=1)
-    return result
 
 
 class OneEuro:
@@ -186,18 +153,3 @@ def _plausibility(seconds: Float64Array, values: Float64Array, size: float) -> F
     distance = np.hypot(*np.moveaxis(values - middle, -1, 0)) / tolerance
     plausible: Float64Array = 1 / (1 + distance**8) + _LEAST_WEIGHT
     return plausible
-
-
-def _windows(
-    seconds: Float64Array, rows: slice, half: float
-) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.intp]], Float64Array, Float64Array]:
-    """For each frame its neighbours: their indices, offsets in half windows, and tricube weights, all [t, j]."""
-    centres = seconds[rows]
-    first = np.searchsorted(seconds, centres - half)
-    last = np.searchsorted(seconds, centres + half, side="right")
-    index = first[:, None] + np.arange(int((last - first).max()))
-    inside = index < last[:, None]
-    index = np.minimum(index, len(seconds) - 1)
-    offset = np.where(inside, (seconds[index] - centres[:, None]) / half, 0.0)
-    nearness = np.where(inside, np.clip(1 - np.abs(offset) ** 3, 0, 1) ** 3, 0.0)
-    return index, offset, nearness

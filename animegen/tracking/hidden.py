@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from animegen.tracking.clip import make_track
-from animegen.tracking.similarity import box_containment
+from animegen.tracking.similarity import body_points, box_containment
 from animegen.types import Float32Array, Pose, Track
 
 _COVERED = 0.25
@@ -99,7 +99,7 @@ def _behind(own: Mapping[int, Pose], front: Mapping[int, Pose], ends: tuple[int,
 
 def _place(pose: Pose) -> float:
     """Where a person stands, in pixels from the left: arms that swing count little among all points."""
-    return float(np.median(pose.xy[:, 0]))
+    return float(np.median(pose.xy[body_points(pose.skeleton), 0]))
 
 
 def _eased(share: float) -> float:

@@ -14,7 +14,17 @@ _SIGMAS = {
     "hip": 0.107, "knee": 0.087, "ankle": 0.089, "heel": 0.089, "foot": 0.089,
 }  # fmt: skip
 _SIGMA_OTHER = 0.062
-"""Hands and any point COCO does not name vary as much as a wrist."""
+"""Any point COCO does not name varies as much as a wrist."""
+_MANY = frozenset({"hand", "face"})
+"""Points of fingers and faces: they are many and of a life of their own, so that they say nothing of who is who."""
+
+
+@functools.cache
+def body_points(skeleton: Skeleton) -> NDArray[np.intp]:
+    """intp [N]: the points of a skeleton by which people are told apart, all but those of fingers and faces."""
+    body = np.array([i for i, name in enumerate(skeleton.points) if _MANY.isdisjoint(name.split("_"))], np.intp)
+    body.setflags(write=False)
+    return body
 
 
 @functools.cache
@@ -41,9 +51,10 @@ def mirror_order(skeleton: Skeleton) -> NDArray[np.intp]:
 
 
 def strength(pose: Pose) -> float:
-    """Mean score of the surer half of the points, 0..1: a person cut by the picture's edge is still a sure person."""
-    half = max(1, len(pose.score) // 2)
-    return float(np.sort(pose.score)[-half:].mean())
+    """Mean score of the surer half of the body's points, 0..1: whom the picture's edge cuts is a sure person too."""
+    score = pose.score[body_points(pose.skeleton)]
+    half = max(1, len(score) // 2)
+    return float(np.sort(score)[-half:].mean())
 
 
 def box_area(box: Float32Array | Float64Array) -> float:
@@ -77,22 +88,23 @@ def keypoint_similarity(
     area: float,
     tolerance: float = 1.0,
 ) -> float:
-    """Object keypoint similarity 0..1 of points ``xy`` [K, 2] to a pose, each point weighed by both scores.
+    """Object keypoint similarity 0..1 of points ``xy`` [K, 2] to a pose by the body's, each weighed by both scores.
 
     ``area`` is the person's in square pixels; ``tolerance`` widens every point's spread. The better of the pose and
     its left-right exchange counts, because backends exchange the sides of a person who turns round.
     """
-    spread = 2.0 * (2.0 * tolerance * point_sigmas(skeleton)) ** 2 * area
+    body = body_points(skeleton)
+    spread = 2.0 * (2.0 * tolerance * point_sigmas(skeleton)[body]) ** 2 * area
 
-    def one_way(order: NDArray[np.intp] | slice) -> float:
-        weight = score * pose.score[order]
+    def one_way(order: NDArray[np.intp]) -> float:
+        weight = score[body] * pose.score[order]
         total = float(weight.sum())
         if total <= 1e-6:
             return 0.0
-        squared = ((xy - pose.xy[order]) ** 2).sum(axis=1)
+        squared = ((xy[body] - pose.xy[order]) ** 2).sum(axis=1)
         return float((weight * np.exp(-squared / spread)).sum()) / total
 
-    return max(one_way(slice(None)), one_way(mirror_order(skeleton)))
+    return max(one_way(body), one_way(mirror_order(skeleton)[body]))
 
 
 def pose_similarity(a: Pose, b: Pose, tolerance: float = 1.0) -> float:

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from animegen.errors import WeightsError
 from animegen.pose.blazepose.crops import Silhouette
+from animegen.pose.blazepose.details import Details
 from animegen.pose.blazepose.detector import Detector
+from animegen.pose.blazepose.face import FaceModel
+from animegen.pose.blazepose.hand import HandModel
 from animegen.pose.blazepose.landmarks import LandmarkModel, Landmarks
 from animegen.pose.blazepose.options import BlazePoseOptions
 from animegen.pose.blazepose.regions import Region, tiles
 from animegen.pose.blazepose.segmenter import Segmenter
-from animegen.pose.skeletons import BLAZEPOSE33
+from animegen.pose.skeletons import BLAZEPOSE33, BLAZEPOSE75
 from animegen.protocols import PluginContext
 from animegen.types import Frame, Pose, Uint8Array
 
@@ -115,7 +118,10 @@ def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose
 
     detector = Detector(path("blazepose-detector"), context.threads)
     landmarks = LandmarkModel(path("blazepose-landmark-full"), context.threads)
-    return BlazePose(detector, landmarks, Segmenter(path("selfie-segmentation"), context.threads), options)
+    segmenter = Segmenter(path("selfie-segmentation"), context.threads)
+    face = FaceModel(path("face-landmark"), path("iris-landmark"), context.threads) if options.face else None
+    hand = HandModel(path("hand-landmark-full"), context.threads) if options.hands else None
+    return BlazePose(detector, landmarks, segmenter, options, face=face, hand=hand)
 
 
 class BlazePose:
@@ -125,21 +131,35 @@ class BlazePose:
     or the surroundings of somebody, so that newcomers are found at an even cost. People are looked at from the
     best seen to the worst, each without those before: so someone half hidden is not mistaken for the one in front.
     What shows of somebody lost beside the person in front of them belongs to that person's mask. Newcomers are
-    followed backwards to where they came into view, so frames are told a little later than they are taken.
+    followed backwards to where they came into view, so frames are told a little later than they are taken. Faces and
+    hands are looked at when a frame is told.
     """
 
-    skeleton = BLAZEPOSE33
-
     def __init__(
-        self, detector: Detector, landmarks: LandmarkModel, segmenter: Segmenter, options: BlazePoseOptions
+        self,
+        detector: Detector,
+        landmarks: LandmarkModel,
+        segmenter: Segmenter,
+        options: BlazePoseOptions,
+        *,
+        face: FaceModel | None = None,
+        hand: HandModel | None = None,
     ) -> None:
+        self.skeleton = BLAZEPOSE33 if hand is None else BLAZEPOSE75
         self._detector = detector
         self._landmarks = landmarks
         self._segmenter = segmenter
         self._options = options
+        self._face, self._hand = face, hand
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[list[Pose]]:
         """Yield the poses of each frame of one segment, those longest in view first."""
+        details = Details(self._face, self._hand)
+        for one in self._people(frames):
+            yield details.add(one.frame.image, one.poses())
+
+    def _people(self, frames: Iterable[Frame]) -> Iterator[_Waiting]:
+        """The bodies of the people of each frame of one segment."""
         people: list[Landmarks] = []
         first: list[tuple[int, Landmarks]] = []
         lost: list[_Lost] = []
@@ -160,9 +180,8 @@ class BlazePose:
                 self._follow_back(newcomer, list(waiting)[:-_SURE])
             waiting.append(_Waiting(frame, [*people], [_behind(k, people, lost, new) for k in range(len(people))]))
             if len(waiting) > min(_BACK, _BACK_BYTES // frame.image.nbytes):
-                yield waiting.popleft().poses()
-        for left in waiting:
-            yield left.poses()
+                yield waiting.popleft()
+        yield from waiting
 
     def _squares(
         self, i: int, size: tuple[int, int], people: Sequence[Landmarks], lost: Sequence[_Lost]

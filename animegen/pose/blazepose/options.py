@@ -14,13 +14,16 @@ class BlazePoseOptions:
     ``max_people``: most people followed at once. ``detect_every``: frames from one look for newcomers to the next,
     each at one tile of the picture in turn (the first frame of a segment is looked at in all tiles).
     ``min_detection``: score 0..1 of the detector below which a place is not looked at closer. ``min_presence``:
-    score 0..1 of the landmark model below which a region holds nobody.
+    score 0..1 of the landmark model below which a region holds nobody. ``face``: measure the expressions of faces that
+    are large enough. ``hands``: find the finger points of hands that are large enough.
     """
 
     max_people: int = 12
     detect_every: int = 1
     min_detection: float = 0.5
     min_presence: float = 0.5
+    face: bool = True
+    hands: bool = True
 
     def __post_init__(self) -> None:
         for name in ("max_people", "detect_every"):
