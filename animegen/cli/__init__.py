@@ -28,9 +28,11 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "styles": "List the styles and their options.",
         "plugins": "List the plugins, or write a new one.",
         "weights": "List, fetch and check the weight files.",
+        "ops": "Build the native ops, or see what computes.",
         "doctor": "Check this machine for everything animegen needs.",
         "verify": "Prove that an output has its source's frames, times and sound.",
         "train": "Train a generator on rendered data.",
+        "stylegan2": "Read, sample, invert, edit and blend StyleGAN2 generators.",
         "evaluate": "Measure how good a generator is on what it was not trained on.",
         "bench": "Measure the speed and memory of every stage.",
     }
