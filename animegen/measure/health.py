@@ -70,6 +70,14 @@ def check_pose_runtime() -> tuple[bool, str]:
     return hasattr(interpreter, "Interpreter"), f"ai-edge-litert {metadata.version('ai-edge-litert')}"
 
 
+def check_native_ops() -> tuple[bool, str]:
+    """What computes the native ops: a library, or the references where none is here."""
+    from animegen.ops.build import KINDS
+    from animegen.ops.library import choice
+
+    return True, "; ".join(f"{kind}: {choice(kind)}" for kind in KINDS)
+
+
 def check_disk() -> tuple[bool, str]:
     """There is room for a job folder here."""
     free = shutil.disk_usage(Path.cwd()).free

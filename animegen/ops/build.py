@@ -96,6 +96,16 @@ def cuda_architectures(wanted: str) -> tuple[str, ...]:
     return chosen
 
 
+def targets(wanted: str | None) -> tuple[str, ...]:
+    """The CUDA targets of a build for this machine: those asked for, ``none`` being none.
+
+    Where nothing is asked for: the GPUs here, if there are any and nvcc is too.
+    """
+    if wanted is None:
+        return native_architectures() if cuda_compiler() is not None else ()
+    return () if wanted == "none" else cuda_architectures(wanted)
+
+
 def native_architectures() -> tuple[str, ...]:
     """The compute capabilities of the GPUs of this machine; empty where there are none."""
     tool = shutil.which("nvidia-smi")

@@ -132,6 +132,8 @@ def choice(kind: Kind) -> Choice:
     refused: list[str] = []
     digest = source_digest(shipped("ops"))
     for path in candidates(kind):
+        if not path.exists():
+            continue
         try:
             return Choice(wanted, Library(path, digest), tuple(refused))
         except OpsError as error:
@@ -157,12 +159,10 @@ def mode() -> Mode:
 
 
 def candidates(kind: Kind) -> list[Path]:
-    """The libraries of a kind that are here, in the order in which they are tried."""
+    """Where a library of a kind may lie, in the order in which it is looked for."""
     named = os.environ.get(FOLDER_VARIABLE)
     folders = [Path(named)] if named else []
-    folders += [shipped("ops") / "lib", local_folder(kind)]
-    paths = [folder / library_name(kind) for folder in folders]
-    return [path for path in paths if path.exists() or (named and path.parent == Path(named))]
+    return [folder / library_name(kind) for folder in (*folders, shipped("ops") / "lib", local_folder(kind))]
 
 
 def local_folder(kind: Kind) -> Path:

@@ -118,7 +118,7 @@ def yuv_to_tensor(
     _check_planes(planes, height, width)
     if not height or not width:
         raise InvalidValue(f"there is nothing to sample in a picture of {width} x {height}")
-    options = _tensor_options(box, size, mean, std, matrix, value_range)
+    options = _tensor_options(box, size, (mean, std), matrix, value_range)
     native = library.native("cpu")
     if native is None:
         return _yuv_to_tensor(planes, size, options)
@@ -182,7 +182,7 @@ def _to_yuv_numbers(matrix: str, value_range: Range) -> tuple[int, ...]:
     whole, half = round(65536 * luma), round(32768 * chroma)
     r, b = round(65536 * luma * red), round(65536 * luma * blue)
     u_r, v_b = round(half * red / (1 - blue)), round(half * blue / (1 - red))
-    middle = 128 * 256 + 128
+    middle = 128 * 256 + 127  # half, and no blue or red is brought past 255
     # one more than half: the three products are rounded down
     return (r, whole - r - b, b, black * 256 + 129, u_r, half - u_r, half, middle, half, half - v_b, v_b, middle)
 
@@ -199,10 +199,14 @@ def _to_rgb_numbers(matrix: str, value_range: Range) -> tuple[int, ...]:
 
 
 def _tensor_options(
-    box: Sequence[float], size: tuple[int, int], mean: Sequence[float], std: Sequence[float], matrix: str, value: Range
+    box: Sequence[float],
+    size: tuple[int, int],
+    normal: tuple[Sequence[float], Sequence[float]],
+    matrix: str,
+    value_range: Range,
 ) -> tuple[Any, ...]:
     """``ag_yuv_to_tensor_options``."""
-    if not (0 <= min(size) and max(size) <= _MOST_OUT):
+    if min(size) < 0 or max(size) > _MOST_OUT:
         raise InvalidValue(f"size is {size}, each side must lie in 0..{_MOST_OUT}")
     corners = np.asarray(box, np.float64)
     if corners.shape != (4,) or not np.isfinite(corners).all():
@@ -211,12 +215,11 @@ def _tensor_options(
     starts = corners[:2] + 0.5 * steps
     if np.abs(steps).max() >= _MOST_STEP or np.abs(starts).max() >= _MOST_START:
         raise InvalidValue(f"box {corners.tolist()} is too large for {size[0]} x {size[1]} samples")
-    divisors = np.asarray(std, np.float64)
-    if divisors.shape != (3,) or np.shape(mean) != (3,) or not (divisors > 0).all():
-        raise InvalidValue(f"mean and std must be three numbers each, std above 0, got {list(mean)} and {list(std)}")
-    mix = (yuv_to_rgb_matrix(matrix, value) * 255).astype(np.float32)
-    scale = (1 / (255 * divisors)).astype(np.float32)
-    shift = (-np.asarray(mean) / divisors).astype(np.float32)
+    mean, std = (np.asarray(values, np.float64) for values in normal)
+    if std.shape != (3,) or mean.shape != (3,) or not (std > 0).all():
+        raise InvalidValue(f"mean and std must be three numbers each, std above 0, got {normal}")
+    mix = (yuv_to_rgb_matrix(matrix, value_range) * 255).astype(np.float32)
+    scale, shift = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
     fixed = np.rint(np.concatenate([steps, starts]) * 2.0**32).astype(np.int64).tolist()
     return (*fixed, *mix.ravel().tolist(), *scale.tolist(), *shift.tolist())
 
@@ -226,25 +229,18 @@ def _rgb_to_yuv(rgb: Uint8Array, planes: Planes, numbers: tuple[int, ...]) -> No
     if not rgb.size:
         return
     for top in range(0, height, _STRIP):
-        strip = np.pad(
-            rgb[top : top + _STRIP], ((0, height % 2 if top + _STRIP >= height else 0), (0, width % 2), (0, 0)), "edge"
-        )
-        r, g, b = (strip[..., c].astype(np.uint16) for c in range(3))
         rows = slice(top, min(top + _STRIP, height))
-        luma = (
-            _parts(r << 8, numbers[0]) + _parts(g << 8, numbers[1]) + _parts(b << 8, numbers[2]) + np.uint16(numbers[3])
-        )
-        planes[0][rows] = (luma >> 8)[: rows.stop - top, :width]
-        r, g, b = ((c[::2, ::2] + c[::2, 1::2] + c[1::2, ::2] + c[1::2, 1::2]) << 6 for c in (r, g, b))
+        # an odd side's last pixels twice, so that every chroma sample has its four
+        strip = np.pad(rgb[rows], ((0, rows.stop % 2), (0, width % 2), (0, 0)), "edge")
+        whole = [strip[..., c].astype(np.uint32) for c in range(3)]
+        small = [c[::2, ::2] + c[::2, 1::2] + c[1::2, ::2] + c[1::2, 1::2] for c in whole]
+        r, g, b = (c * n >> 8 for c, n in zip(whole, numbers, strict=False))
+        planes[0][rows] = ((r + g + b + numbers[3]) >> 8)[: rows.stop - top, :width]
         rows = slice(top // 2, (rows.stop + 1) // 2)
-        u = np.uint16(numbers[7]) + _parts(b, numbers[6]) - _parts(r, numbers[4]) - _parts(g, numbers[5])
-        v = np.uint16(numbers[11]) + _parts(r, numbers[8]) - _parts(g, numbers[9]) - _parts(b, numbers[10])
-        planes[1][rows], planes[2][rows] = u >> 8, v >> 8
-
-
-def _parts(value: NDArray[np.uint16], number: int) -> NDArray[np.uint16]:
-    """The high half of a product."""
-    return (value * np.uint32(number) >> 16).astype(np.uint16)
+        r, g, b = (c * n >> 10 for c, n in zip(small, numbers[4:], strict=False))
+        planes[1][rows] = (numbers[7] + b - r - g) >> 8
+        r, g, b = (c * n >> 10 for c, n in zip(small, numbers[8:], strict=False))
+        planes[2][rows] = (numbers[11] + r - g - b) >> 8
 
 
 def _yuv_to_rgb(planes: Planes, rgb: Uint8Array, numbers: tuple[int, ...]) -> None:
