@@ -119,6 +119,51 @@ typedef struct ag_yuv_to_tensor_options {
 } ag_yuv_to_tensor_options;
 AG_EXPORT int32_t ag_yuv_to_tensor(const ag_tensor *, int64_t, const ag_yuv_to_tensor_options *, const ag_place *);
 
+/* An activation, y = clamp(gain * act(u)). alpha is the slope of lrelu below 0; a clamp below 0 is none. */
+enum ag_act {
+    AG_LINEAR = 0,
+    AG_RELU = 1,
+    AG_LRELU = 2,
+    AG_TANH = 3,
+    AG_SIGMOID = 4,
+    AG_ELU = 5,
+    AG_SELU = 6,
+    AG_SOFTPLUS = 7,
+    AG_SWISH = 8
+};
+typedef struct ag_activation {
+    double alpha, gain, clamp;
+    int32_t act;
+} ag_activation;
+
+/* fir_bias_act: resampling with an FIR filter and what follows it in a layer, in one pass:
+ *
+ *   t = fir_gain * sum over ky, kx of g[ky, kx] x[(Y down_y - pad_y + ky) / up_y, (X down_x - pad_x + kx) / up_x]
+ *   out = clamp(gain * act(t demodulation + noise + bias)) modulation
+ *
+ * where only whole positions inside x count, and g is the filter, reversed unless `flip`.
+ * tensors: out [B, C, H', W']; x [B, C, H, W] of the same dtype; filter float32 [n] (along both axes) or [ny, nx];
+ * demodulation [B, C]; noise [1 or B, 1, H', W']; bias [C]; modulation [B, C]. Those after x may be absent. Noise and
+ * bias have the dtype of x; demodulation and modulation are float32, float64 with x float64. Any strides.
+ */
+typedef struct ag_fir_bias_act_options {
+    ag_activation activation;
+    double fir_gain;
+    int32_t up_x, up_y, down_x, down_y, pad_x, pad_y, flip;
+} ag_fir_bias_act_options;
+AG_EXPORT int32_t ag_fir_bias_act(const ag_tensor *, int64_t, const ag_fir_bias_act_options *, const ag_place *);
+
+/* bias_act_gradient: with u = x + noise + bias and y(u) the activation,
+ *   out = dy y'(u), or where ddx is given out = dy ddx y''(u).
+ *
+ * tensors: out, x, dy, all [B, C, H, W] of one dtype; ddx likewise, or absent; noise and bias as in fir_bias_act.
+ */
+typedef struct ag_bias_act_gradient_options {
+    ag_activation activation;
+} ag_bias_act_gradient_options;
+AG_EXPORT int32_t ag_bias_act_gradient(const ag_tensor *, int64_t, const ag_bias_act_gradient_options *,
+                                       const ag_place *);
+
 #if defined(__cplusplus)
 }
 #endif
