@@ -29,7 +29,6 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "plugins": "List the plugins, or write a new one.",
         "weights": "List, fetch and check the weight files.",
         "ops": "Build the native ops, or see what computes.",
-        "ops": "Build the native ops, or see what computes.",
         "doctor": "Check this machine for everything animegen needs.",
         "verify": "Prove that an output has its source's frames, times and sound.",
         "train": "Train a generator on rendered data.",
