@@ -6,16 +6,18 @@ person's does, its trunk and head turn as theirs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
 
+from animegen.pose.hands import HandMotion
 from animegen.pose.lift import Lifted
 from animegen.pose.limbs import MID_HIP, MID_SHOULDER
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float64Array
 from animegen_vrm import quaternions as q
-from animegen_vrm.motion.hands import relaxed_hand
+from animegen_vrm.motion.hands import finger_turns, relaxed_hand
 from animegen_vrm.motion.retarget import Take, aim_limbs, local_turns
 
 _TO_WORLD = np.array((1.0, -1.0, -1.0))
@@ -40,20 +42,34 @@ _REST = MappingProxyType(
 )  # fmt: skip
 """A T-pose with limbs of length 1: only directions matter."""
 
+_NO_HANDS: Mapping[str, HandMotion] = MappingProxyType({})
 
-def drive(person: Lifted) -> dict[str, Float64Array]:
-    """Local rotations of humanoid bones as in :class:`animegen_vrm.rig.BodyPose`, f64 [T, 4] quaternions."""
+
+def drive(person: Lifted, hands: Mapping[str, HandMotion] = _NO_HANDS) -> dict[str, Float64Array]:
+    """Local rotations of humanoid bones as in :class:`animegen_vrm.rig.BodyPose`, f64 [T, 4] quaternions.
+
+    ``hands`` by side, as far as their fingers were seen; other hands are at ease.
+    """
     joints = person.joints * _TO_WORLD
     turns = _trunk(person, joints)
-    for side, outward in (("left", 1.0), ("right", -1.0)):
-        turns |= _arm(person, joints, turns["upperChest"], side, outward)
+    for side in ("left", "right"):
+        turns |= _arm(person, joints, turns["upperChest"], side, hands.get(side))
         turns |= _leg(joints, turns["hips"], side)
     take = Take("", 1.0, _REST, turns, np.zeros((len(joints), 3)))
     local = local_turns(aim_limbs(take))
     rng = np.random.default_rng(0)
     for side in ("left", "right"):
-        local |= {bone: np.broadcast_to(turn, (len(joints), 4)) for bone, turn in relaxed_hand(side, rng).items()}
+        local |= _fingers(side, len(joints), hands.get(side), rng)
     return local
+
+
+def _fingers(side: str, frames: int, hand: HandMotion | None, rng: np.random.Generator) -> dict[str, Float64Array]:
+    """Fingers as they were seen, the less surely the more at ease."""
+    eased = {bone: np.tile(turn.astype(np.float64), (frames, 1)) for bone, turn in relaxed_hand(side, rng).items()}
+    if hand is None:
+        return eased
+    seen = finger_turns(side, hand.bends, hand.fans)
+    return {bone: q.blend(eased[bone], seen[bone], hand.known) for bone in eased}
 
 
 def _trunk(person: Lifted, joints: Float64Array) -> dict[str, Float64Array]:
@@ -76,26 +92,31 @@ def _trunk(person: Lifted, joints: Float64Array) -> dict[str, Float64Array]:
 
 
 def _arm(
-    person: Lifted, joints: Float64Array, chest: Float64Array, side: str, outward: float
+    person: Lifted, joints: Float64Array, chest: Float64Array, side: str, hand: HandMotion | None
 ) -> dict[str, Float64Array]:
     """Upper arm and forearm point as the person's; the hand turns as its knuckles lie, as far as they are known."""
+    outward = 1.0 if side == "left" else -1.0
     rest = np.array((outward, 0.0, 0.0))
     shoulder, elbow, wrist, index, pinky = (
         joints[:, AVATAR35.index(f"{side}_{name}")] for name in ("shoulder", "elbow", "wrist", "index", "pinky")
     )
     upper = _aimed(chest, rest, elbow - shoulder)
     lower = _aimed(upper, rest, wrist - elbow)
-    along = (index + pinky) / 2 - wrist
-    along = outward * q.unit(along)
+    along = q.unit((index + pinky) / 2 - wrist)
     knuckles = q.unit(index - pinky)
     across = knuckles - (knuckles * along).sum(-1, keepdims=True) * along
-    broad = np.linalg.norm(across, axis=-1)
-    across = q.unit(across)
-    palm = q.from_matrices(np.stack([along, np.cross(across, along), across], axis=2))
     points = [AVATAR35.index(f"{side}_{name}") for name in ("wrist", "index", "pinky")]
-    sure = person.known[:, points].min(axis=1) * np.minimum(broad / _BROAD_HAND, 1.0)
-    hand = q.blend(lower, palm, sure)
-    return {f"{side}UpperArm": upper, f"{side}LowerArm": lower, f"{side}Hand": hand}
+    broad = np.minimum(np.linalg.norm(across, axis=-1) / _BROAD_HAND, 1.0)
+    turned = q.blend(lower, _palm(along, q.unit(across), outward), person.known[:, points].min(axis=1) * broad)
+    if hand is not None:
+        turned = q.blend(turned, _palm(hand.along * _TO_WORLD, hand.across * _TO_WORLD, outward), hand.known)
+    return {f"{side}UpperArm": upper, f"{side}LowerArm": lower, f"{side}Hand": turned}
+
+
+def _palm(along: Float64Array, across: Float64Array, outward: float) -> Float64Array:
+    """The rotation of a hand that points ``along`` with its index finger on the side of ``across``."""
+    along = outward * along
+    return q.from_matrices(np.stack([along, np.cross(across, along), across], axis=2))
 
 
 def _leg(joints: Float64Array, hips: Float64Array, side: str) -> dict[str, Float64Array]:

@@ -15,6 +15,7 @@ from animegen.avatar.layers import colour_layers
 from animegen.colour import palette_rgb
 from animegen.errors import UsageError
 from animegen.pose.canvas import canvases, sprite_affine
+from animegen.pose.hands import measure_hand
 from animegen.pose.lift import lift_track
 from animegen.pose.retarget import Proportions, Retargeted, retarget
 from animegen.pose.skeletons import AVATAR35
@@ -98,7 +99,8 @@ class VrmStyle:
         moved = retarget(person, player.proportions)
         lowest = np.array([pose.bbox[3] for pose in track.poses], np.float64)
         canvas = canvases(moved, crown=player.crown, lowest=lowest)
-        turns = drive(person)
+        hands = {side: measure_hand(track, side) for side in ("left", "right")}
+        turns = drive(person, {side: hand for side, hand in hands.items() if hand is not None})
         side = min(_LARGEST, int(np.ceil(canvas[:, 2].max() / _STEP)) * _STEP)
         frames: dict[str, NDArray[Any]] = {
             "frame_indices": np.array(track.frame_indices, np.int64),

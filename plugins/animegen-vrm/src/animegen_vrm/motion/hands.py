@@ -24,19 +24,31 @@ def mirror(rotation: Float64Array) -> Float64Array:
     return rotation * (1.0, -1.0, -1.0, 1.0)
 
 
+def finger_turns(side: str, bends: Float64Array, fans: Float64Array) -> dict[str, Float64Array]:
+    """Rotations f64 [..., 4] of one hand's finger bones by the angles of their joints, in radians.
+
+    ``bends`` f64 [..., 5, 3]: thumb, index, middle, ring and little finger, from the palm on; positive into the palm.
+    ``fans`` f64 [..., 4]: how far the four fingers point towards the thumb's side.
+    """
+    turns = {f"Thumb{bone}": q.about(_THUMB_AXIS, bends[..., 0, i]) for i, bone in enumerate(_THUMB_CURL)}
+    for k, finger in enumerate(FINGERS):
+        for i, bone in enumerate(_FINGER_CURL):
+            turns[finger + bone] = q.about(_FINGER_AXIS, bends[..., k + 1, i])
+        fan = q.about((0.0, 1.0, 0.0), -fans[..., k])
+        turns[f"{finger}Proximal"] = q.multiply(fan, turns[f"{finger}Proximal"])
+    return {side + bone: turn if side == "left" else mirror(turn) for bone, turn in turns.items()}
+
+
 def hand_rotations(side: str, curls: Sequence[float], spread: float = 0.0) -> dict[str, Float32Array]:
     """Rotations of one hand's finger bones.
 
     ``curls``: thumb, index, middle, ring, little; 0 straight .. 1 fist. ``spread``: 0 as at rest .. 1 fanned out.
     """
-    thumb, *fingers = curls
-    turns = {f"Thumb{bone}": q.about(_THUMB_AXIS, np.radians(angle) * thumb) for bone, angle in _THUMB_CURL.items()}
-    for finger, curl in zip(FINGERS, fingers, strict=True):
-        for bone, angle in _FINGER_CURL.items():
-            turns[finger + bone] = q.about(_FINGER_AXIS, np.radians(angle) * curl)
-        fan = q.about((0.0, 1.0, 0.0), np.radians(_SPREAD[finger]) * spread * (1.0 - curl))
-        turns[f"{finger}Proximal"] = q.multiply(fan, turns[f"{finger}Proximal"])
-    return {side + bone: (turn if side == "left" else mirror(turn)).astype(np.float32) for bone, turn in turns.items()}
+    curl = np.array(curls, np.float64)
+    most = np.radians([[*_THUMB_CURL.values()], *[[*_FINGER_CURL.values()]] * len(FINGERS)])
+    fans = -np.radians([*_SPREAD.values()]) * spread * (1.0 - curl[1:])
+    turns = finger_turns(side, curl[:, None] * most, fans)
+    return {bone: turn.astype(np.float32) for bone, turn in turns.items()}
 
 
 def relaxed_hand(side: str, rng: np.random.Generator) -> dict[str, Float32Array]:
