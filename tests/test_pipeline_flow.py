@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from animegen.config import SEGMENT_FRAMES
 from animegen.pipeline.flow import ahead, batched, ordered_map
-from animegen.pipeline.run import SEGMENT_FRAMES, segments_of
+from animegen.pipeline.run import segments_of
 
 
 @given(st.lists(st.integers(), max_size=40), st.integers(1, 5))

@@ -7,11 +7,12 @@ segment yields is written as artefacts when the segment is done, so memory does 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from animegen.composite import PlateObserver, one_thread_per_call
 from animegen.config import ConvertConfig
 from animegen.events import Listener, ignore
 from animegen.identity import save_crops, take_crop
-from animegen.jobs import JobFolder, artefact
+from animegen.jobs import JobFolder
 from animegen.pipeline.flow import ahead
 from animegen.pipeline.progress import stage
 from animegen.pipeline.run import QUEUE_FRAMES, Run, Segment, segments_of, unfinished
@@ -69,37 +70,42 @@ class _Found:
         return PoseClip(size, backend.skeleton, tuple(self.frame_indices), tuple(self.times), tuple(self.poses), nobody)
 
 
-@one_thread_per_call()
 def analyse(run: Run) -> None:
-    """Write ``poses``, ``crops`` and ``scene`` of every segment that is not finished yet."""
+    """Write what the later passes read of every segment that is not finished yet."""
+    with run.stage("analyse", run.frame_count) as advance:
+        run.engine.analyse(run, unfinished(run.segments, partial(is_analysed, run), advance), advance)
+
+
+@one_thread_per_call()
+def analyse_segments(run: Run, todo: Sequence[Segment], advance: Callable[[int], None]) -> None:
+    """Write ``poses``, ``crops`` and ``scene`` of consecutive segments; ``advance`` counts their frames."""
     backend = run.stages.pose_backend()
     every = crop_interval(run.video.info.rate)
-    with run.stage("analyse", run.frame_count) as advance, ThreadPoolExecutor(1, "animegen-write") as writer:
+    with (
+        closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), run.queue)) as frames,
+        ThreadPoolExecutor(1, "animegen-write") as writer,
+    ):
         writing = writer.submit(lambda: None)
-        for todo in unfinished(run.segments, lambda segment: _is_done(run, segment), advance):
-            with closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), run.queue)) as frames:
-                for segment in todo:
-                    observer = PlateObserver(run.size, run.video.info.rate) if run.needs_clean else None
-                    found = _Found([], [], [], [])
-                    own = islice(frames, len(segment))
-                    with closing(ahead(estimate(backend, own), run.queue)) as people:
-                        for frame, poses in people:
-                            run.check()
-                            found.add(frame, poses, photograph=frame.index % every == 0)
-                            if observer is not None:
-                                observer.observe(frame, poses)
-                            advance(1)
-                    writing.result()
-                    writing = writer.submit(
-                        _write, run.job, segment, found.clip(run.size, backend), found.crops, observer
-                    )
+        for segment in todo:
+            observer = PlateObserver(run.size, run.video.info.rate) if run.needs_clean else None
+            found = _Found([], [], [], [])
+            own = islice(frames, len(segment))
+            with closing(ahead(estimate(backend, own), run.queue)) as people:
+                for frame, poses in people:
+                    run.check()
+                    found.add(frame, poses, photograph=frame.index % every == 0)
+                    if observer is not None:
+                        observer.observe(frame, poses)
+                    advance(1)
+            writing.result()
+            writing = writer.submit(_write, run.job, segment, found.clip(run.size, backend), found.crops, observer)
         writing.result()
 
 
-def _is_done(run: Run, segment: Segment) -> bool:
+def is_analysed(run: Run, segment: Segment) -> bool:
     """Whether everything of a segment that the later passes read stands; a plate stands for what it was made from."""
-    kinds = ["poses", "crops", *(["scene"] if run.needs_clean and not run.job.plates.exists() else [])]
-    return all(run.job.segment(kind, segment.index).exists() for kind in kinds)
+    kinds = ["poses", "crops", *(["scene"] if run.needs_clean and not run.stands(run.job.plates) else [])]
+    return all(run.stands(run.job.segment(kind, segment.index)) for kind in kinds)
 
 
 def crop_interval(rate: Fraction) -> int:
@@ -112,11 +118,11 @@ def _write(
 ) -> None:
     """Write one segment's artefacts."""
     if observer is not None:
-        with artefact(job.segment("scene", segment.index)) as part:
+        with job.artefact(job.segment("scene", segment.index)) as part:
             observer.finish().save(part)
-    with artefact(job.segment("crops", segment.index)) as part:
+    with job.artefact(job.segment("crops", segment.index)) as part:
         save_crops(part, crops)
-    with artefact(job.segment("poses", segment.index)) as part:
+    with job.artefact(job.segment("poses", segment.index)) as part:
         save_npz(clip, part)
 
 

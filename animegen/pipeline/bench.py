@@ -26,7 +26,7 @@ from animegen.measure.cores import usable_cores
 from animegen.measure.machine import MachineRates, machine_rates
 from animegen.pipeline.analyse import analyse, estimate
 from animegen.pipeline.cast import Cast, cast
-from animegen.pipeline.convert import prepare
+from animegen.pipeline.prepare import prepared
 from animegen.pipeline.render import scene_of
 from animegen.pipeline.run import Run
 from animegen.pose.files import load_npz
@@ -145,8 +145,7 @@ def looped(clip: Path, path: Path, count: int, copies: int = 1) -> Path:
 def time_stages(source: Path, output: Path, config: ConvertConfig) -> StageTimes:
     """Time every stage of the conversion of ``source`` alone; the job folder is left beside ``output``."""
     clock = _Clock()
-    with open_video(source) as video:
-        run = prepare(video, output, config)
+    with open_video(source) as video, prepared(video, output, config) as run:
         count = run.frame_count
         _time_first_pass(run, clock)
         analyse(run)  # once more as a whole, for the artefacts that the other passes read

@@ -13,7 +13,8 @@ from animegen.config import ConvertConfig
 from animegen.errors import OutputError
 from animegen.events import Finished, Listener, ignore
 from animegen.jobs import artefact
-from animegen.pipeline.convert import find_people, prepare
+from animegen.pipeline.convert import find_people
+from animegen.pipeline.prepare import prepared
 from animegen.pipeline.render import scene_of
 from animegen.pipeline.run import Run
 from animegen.pose.files import load_npz
@@ -36,8 +37,10 @@ def preview(
     The whole clip is analysed, as identities and the background need it; the conversion itself then goes on from
     the same job folder. Raises OutputError where the folder exists, unless ``config.overwrite``.
     """
-    with open_video(source, salvage=config.salvage) as video:
-        run = prepare(video, output, config, on_event or ignore)
+    with (
+        open_video(source, salvage=config.salvage) as video,
+        prepared(video, output, config, on_event or ignore) as run,
+    ):
         folder = run.plan.output.with_name(f"{run.plan.output.stem}-preview")
         if folder.exists() and not config.overwrite:
             raise OutputError(f"{folder} exists already", "choose another name with -o, or add --overwrite")

@@ -6,7 +6,7 @@ the first frames of the next are made. Composing runs in several threads; everyt
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ from pathlib import Path
 from animegen.composite import compose, compose_alpha, cut_out, faded, mosaic, one_thread_per_call
 from animegen.errors import PluginError
 from animegen.identity import Treatment, take_crop
-from animegen.jobs import digest
+from animegen.jobs import digest_of
 from animegen.measure.cores import usable_cores
 from animegen.pipeline.cast import Cast, Person
 from animegen.pipeline.flow import ahead, batched, ordered_map
@@ -147,27 +147,59 @@ def scene_of(cast: Cast, stages: Stages) -> Scene:
     return Scene(cast, styles, stages.background(), needs_crop)
 
 
-@one_thread_per_call()
 def render(run: Run, cast: Cast) -> list[Path]:
     """Encode every segment that is not finished yet; returns the segments' files in order."""
-    scene = scene_of(cast, run.stages)
-    kind = f"video-{digest(cast.look)}"
-    files = [run.job.segment(kind, segment.index, "") for segment in run.segments]
+    files = segment_files(run, cast)
     with run.stage("render", run.frame_count) as advance:
-        for todo in unfinished(run.segments, lambda s: files[s.index].exists(), advance):
-            with (
-                closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), run.queue)) as frames,
-                closing(ahead(_drawn(run, scene, todo, frames), run.queue)) as drawn,
-                closing(_composed(run, scene, drawn)) as pictures,
-            ):
-                for segment in todo:
-                    with SegmentWriter(run.plan, files[segment.index]) as writer:
-                        for picture in islice(pictures, len(segment)):
-                            run.check()
-                            _write(writer, picture)
-                            advance(1)
-                    give_back_memory()
+        todo = unfinished(run.segments, lambda segment: run.stands(files[segment.index]), advance)
+        run.engine.render(run, cast, files, todo, advance)
     return files
+
+
+@one_thread_per_call()
+def render_segments(
+    run: Run, scene: Scene, files: Sequence[Path], todo: Sequence[Segment], advance: Callable[[int], None]
+) -> None:
+    """Encode consecutive segments into those of ``files`` that their indices name; ``advance`` counts their frames."""
+    with (
+        closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), run.queue)) as frames,
+        closing(ahead(_drawn(run, scene, todo, frames), run.queue)) as drawn,
+        closing(_composed(run, scene, drawn)) as pictures,
+    ):
+        for segment in todo:
+            with SegmentWriter(run.plan, files[segment.index]) as writer:
+                for picture in islice(pictures, len(segment)):
+                    run.check()
+                    _write(writer, picture)
+                    advance(1)
+            run.job.seal(files[segment.index])
+            give_back_memory()
+
+
+def segment_files(run: Run, cast: Cast) -> list[Path]:
+    """The file of every segment, named after all that its pixels depend on: what stands is what would be made.
+
+    So a person whose entry in the cast changes costs the segments that show them, and no other.
+    """
+    looks = [
+        digest_of(run.stages.of_style(p.identity.style).fingerprint("style"), p.identity, p.treatment, p.prepared)
+        for p in cast.people
+    ]
+    names, rendering = [], run.fingerprint["rendering"]
+    for segment in run.segments:
+        shown = [_within(person, segment) for person in cast.people]
+        content = [(look, frames) for look, frames in zip(looks, shown, strict=True) if frames]
+        names.append(run.job.segment("video", segment.index, f"-{digest_of(rendering, content)}"))
+    return names
+
+
+def _within(person: Person, segment: Segment) -> list[tuple[object, ...]]:
+    """Everything of a person that changes from frame to frame, for the frames of a segment."""
+    track = person.track
+    of_frames = zip(
+        track.frame_indices, track.poses, person.order, person.opacity, person.shown, person.slots, strict=True
+    )
+    return [values for values in of_frames if segment.start <= values[0] < segment.stop]
 
 
 def _drawn(run: Run, scene: Scene, segments: Iterable[Segment], frames: Iterator[Frame]) -> Iterator[Drawn]:

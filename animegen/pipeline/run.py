@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from animegen.config import ConvertConfig
-from animegen.events import Listener
+from animegen.config import SEGMENT_FRAMES, ConvertConfig
+from animegen.events import Listener, Warned
 from animegen.identity import CastFile
 from animegen.jobs import JobFolder
 from animegen.pipeline.progress import stage
 from animegen.pipeline.stages import Stages
 from animegen.video import OutputPlan, VideoFile
 
-SEGMENT_FRAMES = 240
-"""Frames of one segment, about: 8 to 10 seconds. The segments of a clip are equally long to a frame."""
+if TYPE_CHECKING:
+    from animegen.pipeline.cast import Cast
 
 BATCH_FRAMES = 8
 """Frames whose people are drawn in one call of the style."""
@@ -38,16 +40,19 @@ class Segment:
         return self.stop - self.start
 
 
-def segments_of(start: int, stop: int) -> tuple[Segment, ...]:
-    """Cut a range of frames into equal segments of about :data:`SEGMENT_FRAMES`."""
-    count = max(1, round((stop - start) / SEGMENT_FRAMES))
+def segments_of(start: int, stop: int, length: int = SEGMENT_FRAMES) -> tuple[Segment, ...]:
+    """Cut a range of frames into segments of about ``length`` frames, equally long to a frame."""
+    count = max(1, round((stop - start) / length))
     cuts = [start + (stop - start) * i // count for i in range(count + 1)]
     return tuple(Segment(i, cuts[i], cuts[i + 1]) for i in range(count))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """The checked request, and the cast ``known`` before. ``check()`` raises Cancelled once the user asked to stop."""
+    """The checked request, and the cast ``known`` before. ``check()`` raises Cancelled once the user asked to stop.
+
+    ``fingerprint`` is everything that changes a pixel beside the cast, as nested mappings of plain values.
+    """
 
     video: VideoFile
     stages: Stages
@@ -55,6 +60,8 @@ class Run:
     plan: OutputPlan
     job: JobFolder
     segments: tuple[Segment, ...]
+    engine: Engine
+    fingerprint: Mapping[str, Any]
     on_event: Listener
     check: Callable[[], None]
     known: CastFile = field(default_factory=CastFile)
@@ -80,9 +87,35 @@ class Run:
         """Whether the people must be removable from the frames: what stands behind them is then found out."""
         return bool(self.stages.specs["background"].needs_clean) and not self.plan.alpha
 
+    def stands(self, path: Path) -> bool:
+        """Whether an artefact stands as it was finished; one that is damaged or was never finished is removed."""
+        state = self.job.state(path)
+        if state == "damaged":
+            self.on_event(Warned(f"{path} is damaged: it is made anew"))
+        if state != "whole":
+            self.job.discard(path)
+        return state == "whole"
+
     def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Callable[[int], None]]:
         """Announce a stage of this run; see :func:`animegen.pipeline.progress.stage`."""
         return stage(name, total, self.on_event)
+
+
+class Engine(Protocol):
+    """Where segments are worked on. ``groups`` are runs of consecutive segments; ``advance`` counts their frames."""
+
+    def analyse(self, run: Run, groups: Iterable[Sequence[Segment]], advance: Callable[[int], None]) -> None:
+        """Write what the later passes read of these segments."""
+
+    def render(
+        self,
+        run: Run,
+        cast: Cast,
+        files: Sequence[Path],
+        groups: Iterable[Sequence[Segment]],
+        advance: Callable[[int], None],
+    ) -> None:
+        """Encode these segments into those of ``files`` that their indices name."""
 
 
 def unfinished(

@@ -7,6 +7,7 @@ from animegen.video.joining import publish as publish
 from animegen.video.joining import write_output as write_output
 from animegen.video.plan import OutputPlan as OutputPlan
 from animegen.video.plan import plan_output as plan_output
+from animegen.video.plan import refuse_taken as refuse_taken
 from animegen.video.source import VideoFile as VideoFile
 from animegen.video.source import open_video as open_video
 from animegen.video.streams import Chapter as Chapter

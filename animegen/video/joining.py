@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import chain
@@ -30,13 +30,19 @@ from animegen.video.ticks import decode_ticks, reorder_delay, rescale
 MAX_TIMESCALE = 2**31 - 1
 
 
-def write_output(plan: OutputPlan, segments: Sequence[Path]) -> Path:
+def write_output(
+    plan: OutputPlan, segments: Sequence[Path], on_whole: Callable[[dict[Path, Path]], None] | None = None
+) -> Path:
     """Join ``segments`` and put the output under its name only when it is whole; returns ``plan.output``.
 
-    Raises OutputError, leaving nothing behind, when it cannot be written.
+    ``on_whole`` gets the finished files by the names that they are about to take. Raises OutputError, leaving nothing
+    behind, when the output cannot be written.
     """
     try:
+        _remove(plan.part)
         join(plan, segments, plan.part)
+        if on_whole is not None:
+            on_whole(_final_names(plan, plan.part))
         publish(plan, plan.part)
     finally:
         _remove(plan.part)
@@ -67,11 +73,18 @@ def publish(plan: OutputPlan, part: Path) -> None:
                 os.fsync(file.fileno())
             part.replace(plan.output)
         elif plan.is_pattern or plan.output.exists():
-            folder = plan.output.parent if plan.is_pattern else plan.output
-            for picture in sorted(part.iterdir()):
-                picture.replace(folder / picture.name)
+            for final, picture in _final_names(plan, part).items():
+                picture.replace(final)
         else:
             part.replace(plan.output)
+
+
+def _final_names(plan: OutputPlan, part: Path) -> dict[Path, Path]:
+    """The files of a finished ``part`` by the names that they will have."""
+    if not part.is_dir():
+        return {plan.output: part}
+    folder = plan.output.parent if plan.is_pattern else plan.output
+    return {folder / picture.name: picture for picture in sorted(part.iterdir())}
 
 
 def _remove(part: Path) -> None:

@@ -307,15 +307,20 @@ def _output_colour(source: Colour, encoder: Encoder, alpha: bool) -> Colour:
     return replace(source, range="tv", bit_depth=8)
 
 
+def refuse_taken(output: Path) -> None:
+    """Raise OutputError where a file, or a folder with something in it, stands under the output's name."""
+    if output.is_file() or (output.is_dir() and any(output.iterdir())):
+        raise OutputError(f"{output} stands already", "--overwrite replaces it")
+
+
 def _check_place(path: Path, source: Path, overwrite: bool) -> None:
     if path.exists():
         if source.exists() and path.samefile(source):
             raise OutputError(f"the output is the source itself: {path}", "choose another name with -o")
         if path.is_dir() and path.suffix:
             raise OutputError(f"there is a folder under the output's name: {path}", "choose another name with -o")
-        taken = path.is_file() or any(path.iterdir())
-        if taken and not overwrite:
-            raise OutputError(f"{path} stands already", "--overwrite replaces it")
+    if not overwrite:
+        refuse_taken(path)
     parent = path.parent
     if not parent.is_dir():
         raise OutputError(f"there is no folder {parent}", "make it, or choose another place with -o")

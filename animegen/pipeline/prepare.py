@@ -1,0 +1,164 @@
+"""Everything that can be refused is refused here, before any work is done; then the job folder is claimed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from animegen.config import ConvertConfig
+from animegen.errors import Cancelled
+from animegen.events import Event, Listener, Progress, Warned, as_dict, ignore
+from animegen.identity import CastFile
+from animegen.jobs import JobFolder, append_line, digest_of, read_lines, write_text
+from animegen.pipeline.engine import engine_of
+from animegen.pipeline.run import BATCH_FRAMES, Run, segments_of
+from animegen.pipeline.stages import Stages, resolve
+from animegen.pipeline.who import known_cast
+from animegen.plugins import PluginHost
+from animegen.video import OutputPlan, VideoFile, plan_output, refuse_taken
+
+CASTING = ("tracker", "identity", "seed", "max_people")
+"""Fields of a request on which the keys and the looks of people depend."""
+
+FREE = ("source", "request", "casting", "rendering")
+"""Sections of a job's fingerprint that may change: the analysis is kept, and what differs is made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a conversion made: the output, its number of frames, the people's keys, and the job folder."""
+
+    output: Path
+    frames: int
+    people: tuple[str, ...]
+    job: Path
+
+
+@contextmanager
+def prepared(
+    video: VideoFile,
+    output: Path | None,
+    config: ConvertConfig,
+    on_event: Listener = ignore,
+    cancel: threading.Event | None = None,
+    *,
+    host: PluginHost | None = None,
+) -> Iterator[Run]:
+    """Check everything that can be refused, and hold and claim the job folder while the run lasts."""
+    start, stop = video.timeline.index_range(config.start, config.end)
+    plan = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=True)
+    job = JobFolder.beside(plan.output)
+    recast = _casts_anew(job, config)
+    known = CastFile(style=config.style) if recast else known_cast(config, job)
+    stages = resolve(config, on_event, host=host, styles=known.styles)
+    fingerprint = _fingerprint(video, config, plan, stages, (start, stop))
+    if not config.overwrite and (config.restart or _told(job, _made_from(fingerprint, job, config)) is None):
+        refuse_taken(plan.output)
+    if video.info.colour.is_hdr:
+        on_event(Warned(f"{video.path.name} is HDR ({video.info.colour.transfer}): it is tone-mapped to BT.709"))
+    for warning in plan.warnings:
+        on_event(Warned(warning))
+
+    def check() -> None:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("stopped; what is finished is kept", "run the same command again to go on")
+
+    with job.held(), engine_of(config, stages.context.threads) as engine:
+        job.claim(fingerprint, free=FREE, restart=config.restart)
+        if recast:
+            job.discard(job.cast)
+        yield Run(
+            video=video,
+            stages=stages,
+            config=config,
+            plan=plan,
+            job=job,
+            segments=segments_of(start, stop, config.segment_frames),
+            engine=engine,
+            fingerprint=fingerprint,
+            on_event=_logged(job, on_event),
+            check=check,
+            known=known,
+        )
+
+
+def finished(run: Run) -> Result | None:
+    """What an earlier run made for the same request, where all of it stands as it was made."""
+    told = _told(run.job, _made_from(run.fingerprint, run.job, run.config))
+    if told is None or not all(run.job.state(run.job.root / name) == "whole" for name in told["outputs"]):
+        return None
+    return Result(run.plan.output, told["frames"], tuple(told["people"]), run.job.root)
+
+
+def tell_finished(run: Run, result: Result, outputs: Mapping[Path, Path]) -> None:
+    """Seal the finished files, given by the names they are about to take, and note what they were made from."""
+    for final, content in outputs.items():
+        run.job.seal(final, content)
+    told = {
+        "made_from": _made_from(run.fingerprint, run.job, run.config),
+        "outputs": [run.job.name(final) for final in outputs],
+        "frames": result.frames,
+        "people": list(result.people),
+    }
+    write_text(run.job.result, json.dumps(told) + "\n")
+
+
+def _made_from(fingerprint: Mapping[str, Any], job: JobFolder, config: ConvertConfig) -> str:
+    """A short name of everything on which an output's bytes depend: the request, and the cast that it follows."""
+    cast = config.cast or job.cast
+    return digest_of(fingerprint, cast.read_bytes() if cast.exists() else None)
+
+
+def _told(job: JobFolder, made_from: str) -> dict[str, Any] | None:
+    """What a job notes about its finished output, where that was made from this."""
+    told: dict[str, Any] | None = next(read_lines(job.result), None)
+    return told if told is not None and told["made_from"] == made_from else None
+
+
+def _casts_anew(job: JobFolder, config: ConvertConfig) -> bool:
+    """Whether the job's cast was measured for another request, and nobody edited it since."""
+    if config.cast is not None or config.restart or not job.cast.exists():
+        return False
+    wanted = {name: value for name, value in _casting(config).items() if value is not None}
+    return job.section("casting") != wanted and job.state(job.cast) == "whole"
+
+
+def _casting(config: ConvertConfig) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in CASTING}
+
+
+def _fingerprint(
+    video: VideoFile, config: ConvertConfig, plan: OutputPlan, stages: Stages, frames: tuple[int, int]
+) -> dict[str, Any]:
+    from animegen import __version__
+
+    return {
+        "animegen": __version__,
+        "input": {"sha256": video.fingerprint, "frames": list(frames), "salvage": config.salvage},
+        "analysis": {**stages.fingerprint("pose"), "segment_frames": config.segment_frames},
+        "casting": _casting(config),
+        "rendering": {
+            **stages.fingerprint("style", "background"),
+            "seed": config.seed,
+            "batch_frames": BATCH_FRAMES,
+            "output": plan.fingerprint(),
+        },
+        "request": config.to_plain(),
+        "source": {"path": str(video.path.resolve())},
+    }
+
+
+def _logged(job: JobFolder, on_event: Listener) -> Listener:
+    """A listener that also writes everything but progress to the job's log."""
+
+    def listen(event: Event) -> None:
+        if not isinstance(event, Progress):
+            append_line(job.log, as_dict(event))
+        on_event(event)
+
+    return listen
