@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -40,10 +41,12 @@ def blazepose_weights() -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def ops_folder() -> Path:
-    """A folder with the native CPU library, built from this checkout."""
-    from animegen.ops import build
+    """A folder with the native CPU library: the one that is named for the tests, or built from this checkout."""
+    from animegen.ops import build, library
     from animegen.weights.locations import shipped
 
+    if library.FOLDER_VARIABLE in os.environ:
+        return Path(os.environ[library.FOLDER_VARIABLE])
     if build.cpu_compiler() is None:
         pytest.skip("there is no C++ compiler here")
     folder = Path(__file__).resolve().parent.parent / "build" / "ops"
@@ -60,6 +63,24 @@ def native_ops(ops_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     library.choice.cache_clear()
     yield ops_folder
     library.choice.cache_clear()
+
+
+@pytest.fixture
+def at_level(native_ops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has the native library compute as on a CPU of that level: ``at_level("avx2")``; skips where this one is lower."""
+    from animegen.ops import library
+
+    def choose(level: str) -> None:
+        for path in native_ops.glob("*.so"):  # a copy is loaded anew, and looks for its level again
+            shutil.copy(path, tmp_path)
+        monkeypatch.setenv(library.FOLDER_VARIABLE, str(tmp_path))
+        monkeypatch.setenv("ANIMEGEN_OPS_LEVEL", level)
+        library.choice.cache_clear()
+        native = library.native("cpu")
+        if native is None or native.target != level:
+            pytest.skip(f"this CPU has no {level}")
+
+    return choose
 
 
 @pytest.fixture

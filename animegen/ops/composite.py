@@ -35,6 +35,8 @@ def composite(
         composite_reference(picture, sprites, affines)
         return
     _check(picture, sprites, affines)
+    if not picture.size:
+        return
     seen, inverses = [], []
     for sprite, affine in zip(sprites, affines, strict=True):
         inverse = _inverse(affine)
@@ -80,7 +82,7 @@ def _check_picture(array: Uint8Array, name: str, channels: set[int]) -> None:
 
 
 def _dense(array: Uint8Array) -> bool:
-    return array.strides[1:] == (array.shape[2], 1)
+    return array.size == 0 or array.strides[1:] == (array.shape[2], 1)
 
 
 def _inverse(affine: Float64Array) -> tuple[int, ...] | None:
