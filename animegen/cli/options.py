@@ -138,7 +138,7 @@ def config_of(values: dict[str, Any]) -> ConvertConfig:
     from animegen.errors import InvalidValue, UsageError
 
     try:
-        encode = EncodeConfig(**{name: values.pop(name) for name in ENCODE_OPTIONS})
+        encode = EncodeConfig(**{name: values.pop(name) for name in ENCODE_OPTIONS if name in values})
         return ConvertConfig(encode=encode, **values)
     except InvalidValue as error:
         raise UsageError(str(error), error.hint) from error

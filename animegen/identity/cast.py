@@ -55,7 +55,10 @@ def write_cast(path: Path, cast: CastFile) -> None:
     Colours are kept to 8 bits of sRGB and embeddings as 16-bit floats. Latents are not kept.
     """
     people = [_person(member) for member in cast.members]
-    head = f"clip = {_text(cast.clip)}\nstyle = {_text(cast.style)}\n"
+    head = (
+        f"clip = {_text(cast.clip)}  # for whose frames the keys and times stand\n"
+        f"style = {_text(cast.style)}\n"
+    )
     path.write_text("\n".join([_HEADER, head, *people, *_recognition(cast)]), encoding="utf-8", newline="\n")
 
 

@@ -78,11 +78,16 @@ def cast(run: Run) -> Cast:
     return Cast(people, built if people else None)
 
 
-def _people(run: Run) -> tuple[Person, ...]:
-    """Everyone of the clip: tracked, measured, smoothed, and prepared by the style."""
+def find_who(run: Run) -> list[Known]:
+    """Everyone of the clip, tracked and known by name."""
     tracks, slots = _tracks(run)
     run.check()
-    known = who_is_who(run, tracks, slots)
+    return who_is_who(run, tracks, slots)
+
+
+def _people(run: Run) -> tuple[Person, ...]:
+    """Everyone of the clip: tracked, measured, smoothed, and prepared by the style."""
+    known = find_who(run)
     run.check()
     shots = [range(run.segments[0].start, run.segments[-1].stop)]
     raw = [person.track for person in known]

@@ -1,0 +1,52 @@
+"""``animegen cast``: who is in a video, in a file that can be edited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from animegen.cli.analyse import command as analyse
+from animegen.cli.options import config_of
+
+_SHARED = (
+    "style", "cast", "pose", "tracker", "identity", "start", "end", "max_people", "device", "seed", "salvage",
+    "segment_frames", "threads", "overwrite", "restart", "as_json", "quiet",
+)  # fmt: skip
+"""Options of a conversion that shape its cast too."""
+
+
+@click.command(params=[option for option in analyse.params if option.name in _SHARED])
+@click.argument("source", metavar="VIDEO", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The cast file; default: VIDEO-cast.toml beside the input."
+)
+@click.option(
+    "--for",
+    "target",
+    metavar="OUT",
+    type=click.Path(path_type=Path),
+    help="Output of the conversion that will go on from this analysis; default: VIDEO-anime beside the input.",
+)
+def command(
+    source: Path, output: Path | None, target: Path | None, *, as_json: bool, quiet: bool, **options: Any
+) -> None:
+    """Find the people of a video and write who they are: a cast file to edit, a contact sheet and an HTML page.
+
+    In the file each person has a key, times, colours, style and seed. Edit it (name, style, avatar, seed, colours;
+    skip = true leaves a person in the picture as in the source; blur = true hides one under a coarse mosaic;
+    same_as = KEY says that two are one person; split_at = [SECONDS] that one is two), then run
+    `animegen convert VIDEO --cast FILE`. With --cast the people of another video's cast are recognised in this one and
+    keep their keys and everything that was written of them.
+    """
+    from animegen.cli.progress import listener
+    from animegen.pipeline.casting import make_cast
+
+    config = config_of(options)
+    output = output or source.with_name(f"{source.stem}-cast.toml")
+    with listener(as_json=as_json, quiet=quiet) as tell:
+        files = make_cast(source, output, config, tell, target=target)
+    if not as_json:
+        for path in (files.cast, files.sheet, files.page):
+            click.echo(path)
