@@ -21,6 +21,7 @@ INTERRUPTED = 130
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "convert": "Turn every person of a video into an avatar.",
+        "cast": "Find the people of a video and write who they are, to edit and to follow.",
         "analyse": "Find and track the people of a video; the first half of convert.",
         "render": "Draw and composite what analyse found; the second half of convert.",
         "demo": "Make a short video with two people and convert it.",
