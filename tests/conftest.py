@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,22 @@ def at_level(native_ops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             pytest.skip(f"this CPU has no {level}")
 
     return choose
+
+
+@pytest.fixture
+def as_reference(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """``with as_reference():`` has the references compute the ops."""
+    from animegen.ops import library
+
+    @contextmanager
+    def reference() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setenv(library.MODE_VARIABLE, "reference")
+            library.choice.cache_clear()
+            yield
+        library.choice.cache_clear()
+
+    return reference
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy as np
 
 from animegen.errors import InvalidValue
 from animegen.ops import library
+from animegen.ops.arrays import is_dense, packed
 from animegen.types import Float64Array, Uint8Array
 
 _OPTIONS = struct.Struct("@P")
@@ -41,10 +42,10 @@ def composite(
     for sprite, affine in zip(sprites, affines, strict=True):
         inverse = _inverse(affine)
         if sprite.size and inverse is not None:
-            seen.append(sprite if _dense(sprite) else np.ascontiguousarray(sprite))
+            seen.append(sprite if is_dense(sprite) else np.ascontiguousarray(sprite))
             inverses.append(inverse)
     numbers = np.array(inverses, np.int64)
-    tensors = [library.tensor(a.ctypes.data, library.UINT8, a.shape, a.strides) for a in (picture, *seen)]
+    tensors = [packed(array, library.UINT8) for array in (picture, *seen)]
     native.call("composite", tensors, _OPTIONS.pack(numbers.ctypes.data), library.place(threads=threads))
 
 
@@ -61,7 +62,7 @@ def _check(picture: Uint8Array, sprites: Sequence[Uint8Array], affines: Sequence
     if len(sprites) != len(affines):
         raise InvalidValue(f"composite has {len(sprites)} sprites and {len(affines)} affines")
     _check_picture(picture, "picture", {3, 4})
-    if not _dense(picture) or not picture.flags.writeable:
+    if not is_dense(picture) or not picture.flags.writeable:
         raise InvalidValue("composite changes its picture in place: it must be writeable, its pixels side by side")
     for i, (sprite, affine) in enumerate(zip(sprites, affines, strict=True)):
         _check_picture(sprite, f"sprite {i}", {4})
@@ -79,10 +80,6 @@ def _check_picture(array: Uint8Array, name: str, channels: set[int]) -> None:
     if array.ndim != 3 or array.shape[2] not in channels or max(array.shape[:2]) > _MOST_SIDE:
         wanted = " or ".join(map(str, sorted(channels)))
         raise InvalidValue(f"{name} must be (height, width, {wanted}) with sides up to {_MOST_SIDE}, got {array.shape}")
-
-
-def _dense(array: Uint8Array) -> bool:
-    return array.size == 0 or array.strides[1:] == (array.shape[2], 1)
 
 
 def _inverse(affine: Float64Array) -> tuple[int, ...] | None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from animegen.errors import InvalidValue
 from animegen.ops import library
+from animegen.ops.arrays import is_dense, packed, strides_of
 from animegen.types import Float32Array, Float64Array, Uint8Array
 
 Planes: TypeAlias = tuple[Uint8Array, Uint8Array, Uint8Array]
@@ -71,7 +72,8 @@ def rgb_to_yuv(
     if native is None:
         _rgb_to_yuv(rgb, planes, numbers)
     else:
-        tensors = [_tensor(array) for array in (*planes, _dense(rgb))]
+        dense = rgb if is_dense(rgb) else np.ascontiguousarray(rgb)
+        tensors = [packed(array, library.UINT8) for array in (*planes, dense)]
         native.call("rgb_to_yuv", tensors, _TO_YUV.pack(*numbers), library.place(threads=threads))
     return planes
 
@@ -93,7 +95,7 @@ def yuv_to_rgb(
     if native is None:
         _yuv_to_rgb(planes, rgb, numbers)
     else:
-        tensors = [_tensor(array) for array in (rgb, *planes)]
+        tensors = [packed(array, library.UINT8) for array in (rgb, *planes)]
         native.call("yuv_to_rgb", tensors, _TO_RGB.pack(*numbers), library.place(threads=threads))
     return rgb
 
@@ -123,8 +125,7 @@ def yuv_to_tensor(
     if native is None:
         return _yuv_to_tensor(planes, size, options)
     out = np.empty((3, size[1], size[0]), np.float32)
-    tensors = [library.tensor(out.ctypes.data, library.FLOAT32, out.shape, [n // 4 for n in out.strides])]
-    tensors += [_tensor(plane) for plane in planes]
+    tensors = [packed(out, library.FLOAT32), *(packed(plane, library.UINT8) for plane in planes)]
     native.call("yuv_to_tensor", tensors, _TO_TENSOR.pack(*options), library.place(threads=threads))
     return out
 
@@ -193,8 +194,9 @@ def _to_rgb_numbers(matrix: str, value_range: Range) -> tuple[int, ...]:
     mix = yuv_to_rgb_matrix(matrix, value_range) * 255
     scaled = np.rint(mix[:, :3] * 2**13).astype(int).tolist()
     offset = -mix[0, 0] * (16 if value_range == "tv" else 0) * 32
-    # half of what is rounded off at the end, and what the products lose on average
-    bias = [round(float(offset) + 16 + lost) for lost in (1.0, 1.5, 1.0)]
+    # half of what is cut off at the end, and what the products lose on average; luma in full range loses nothing
+    lost = 0.5 if value_range == "tv" else 0.0
+    bias = [round(float(offset) + 16 + lost + chroma) for chroma in (0.5, 1.0, 0.5)]
     return (scaled[0][0], scaled[0][2], scaled[1][1], scaled[1][2], scaled[2][1], *bias)
 
 
@@ -303,20 +305,12 @@ def _taps(position: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], ND
     return low, np.minimum(low + 1, size - 1), (held >> 25 & 127).astype(np.int32)
 
 
-def _tensor(array: Uint8Array) -> bytes:
-    return library.tensor(array.ctypes.data, library.UINT8, array.shape, array.strides)
-
-
-def _dense(array: Uint8Array) -> Uint8Array:
-    return array if array.strides[1:] == (array.shape[2], 1) else np.ascontiguousarray(array)
-
-
 def _check_rgb(rgb: Uint8Array, name: str, *, written: bool = False) -> None:
     if rgb.dtype != np.uint8:
         raise InvalidValue(f"{name} must be uint8, got {rgb.dtype.name}")
     if rgb.ndim != 3 or rgb.shape[2] != 3:
         raise InvalidValue(f"{name} must be (height, width, 3), got {rgb.shape}")
-    if written and (not rgb.flags.writeable or _dense(rgb) is not rgb):
+    if written and not (rgb.flags.writeable and is_dense(rgb)):
         raise InvalidValue(f"{name} is written: it must be writeable, its pixels side by side")
 
 
@@ -327,7 +321,7 @@ def _check_planes(planes: Planes, height: int, width: int, *, written: bool = Fa
             raise InvalidValue(f"plane {name} must be uint8, got {plane.dtype.name}")
         if plane.shape != shape:
             raise InvalidValue(f"plane {name} must be {shape} for a picture of {width} x {height}, got {plane.shape}")
-        if plane.strides[1] not in ({1} if name == "y" else {1, 2}):
+        if strides_of(plane)[1] not in ({1} if name == "y" else {1, 2}):
             raise InvalidValue(f"plane {name} has samples {plane.strides[1]} bytes apart")
         if written and not plane.flags.writeable:
             raise InvalidValue(f"plane {name} is written, but cannot be")
