@@ -84,11 +84,12 @@ def who_is_who(run: Run, tracks: Sequence[Track], slots: Mapping[int, Slots]) ->
         found = _recognised(run, found, cast, measured)
     found = _merged(found, cast)
     measured.look(found)
-    known = [_known(run, person, cast.member(person.key), measured) for person in found]
-    known = _with_avatars(run, known)
+    known = _all_known(run, found, cast, measured)
     if run.config.cast is not None or not run.job.cast.exists():
         with run.job.artefact(run.job.cast) as part:
             write_cast(part, cast_of(run, known))
+        # as the file says it: the next run knows everyone from there, and has to draw the same
+        known = _all_known(run, found, read_cast(run.job.cast).styled(run.config.style), measured)
     return known
 
 
@@ -209,6 +210,10 @@ def _joined(key: str, group: Sequence[_Found]) -> _Found:
     indices = tuple(sorted(seen))
     slots = {index: person.slots[index] for person in group for index in person.track.frame_indices}
     return _Found(key, Track(group[0].track.id, indices, tuple(seen[index][0] for index in indices)), slots)
+
+
+def _all_known(run: Run, found: Sequence[_Found], cast: CastFile, measured: _Measured) -> list[Known]:
+    return _with_avatars(run, [_known(run, person, cast.member(person.key), measured) for person in found])
 
 
 def _known(run: Run, person: _Found, member: Member | None, measured: _Measured) -> Known:
