@@ -11,9 +11,11 @@ selu: Klambauer et al. 2017, arXiv 1706.02515; swish: Ramachandran et al. 2017, 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +23,7 @@ from torch.nn import functional
 
 from animegen.errors import InvalidValue
 from animegen.ops.checks import computing, matched, shaped
+from animegen.ops.registration import is_native, launch, register
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def bias_act(
     gain: float | None = None,
     clamp: float | None = None,
 ) -> Tensor:
-    """``clamp(gain * act(x + bias + noise))``, a new tensor of the shape, strides and dtype of ``x``.
+    """``clamp(gain * act(x + bias + noise))``: a new tensor of the shape and dtype of ``x``.
 
     ``x`` float of any shape; ``bias`` [size of ``dim``]; ``noise`` [1 or B, 1, H, W] for ``x`` [B, C, H, W]; both of
     the dtype of ``x`` (under autocast they are brought to it). ``act``: a name of :data:`ACTIVATIONS`, with its
@@ -76,8 +79,14 @@ def bias_act(
     does not fit.
     """
     bias, noise = checked(x, x.shape, bias, noise, dim)
-    if clamp is not None and not clamp >= 0:
-        raise InvalidValue(f"clamp must be at least 0, got {clamp}")
+    options = constants(act, alpha, gain, clamp)
+    if is_native(x):
+        if x.ndim == 4 and dim in {1, -3}:
+            return _bias_act(x, bias, noise, *options)
+        dim = dim % max(x.ndim, 1)
+        before, after = math.prod(x.shape[:dim]), math.prod(x.shape[dim + 1 :])
+        channels = x.shape[dim] if x.ndim else 1
+        return _bias_act(x.reshape(before, channels, 1, after), bias, None, *options).reshape(x.shape)
     return bias_act_reference(x, bias, noise=noise, dim=dim, act=act, alpha=alpha, gain=gain, clamp=clamp)
 
 
@@ -105,6 +114,24 @@ def bias_act_reference(
     return y.to(x.dtype)
 
 
+def constants(
+    act: str, alpha: float | None, gain: float | None, clamp: float | None
+) -> tuple[int, float, float, float]:
+    """An activation as the native ops take it: its number, alpha, gain, and the clamp, -1 for none.
+
+    Raises InvalidValue naming what does not fit.
+    """
+    kind = activation(act)
+    if clamp is not None and not clamp >= 0:
+        raise InvalidValue(f"clamp must be at least 0, got {clamp}")
+    return (
+        list(ACTIVATIONS).index(act),
+        kind.alpha if alpha is None else float(alpha),
+        kind.gain if gain is None else float(gain),
+        -1.0 if clamp is None else float(clamp),
+    )
+
+
 def checked(
     x: Tensor, shape: Sequence[int], bias: Tensor | None, noise: Tensor | None, dim: int = 1
 ) -> tuple[Tensor | None, Tensor | None]:
@@ -120,3 +147,77 @@ def checked(
             raise InvalidValue(f"noise {tuple(noise.shape)} does not go with x {tuple(shape)}")
         noise = matched("noise", shaped("noise", noise, noise.shape[0], 1, *shape[2:]), x, x.dtype)
     return bias, noise
+
+
+_FORWARD = struct.Struct("@dddi4xd7i")
+_GRADIENT = struct.Struct("@dddi")
+_STRAIGHT = {"linear", "relu", "lrelu"}
+"""Activations without curvature."""
+
+
+def _compute(x: Tensor, bias: Tensor | None, noise: Tensor | None, *constants: float) -> Tensor:
+    act, alpha, gain, clamp = constants
+    options = _FORWARD.pack(alpha, gain, clamp, act, 1.0, 1, 1, 1, 1, 0, 0, 0)
+    return launch("fir_bias_act", torch.empty_like(x), (x, None, None, noise, bias, None), options)
+
+
+def _compute_gradient(
+    dy: Tensor, x: Tensor, bias: Tensor | None, noise: Tensor | None, *constants: float, ddx: Tensor | None = None
+) -> Tensor:
+    act, alpha, gain, clamp = constants
+    options = _GRADIENT.pack(alpha, gain, clamp, act)
+    return launch("bias_act_gradient", torch.empty_like(x), (x, dy, ddx, noise, bias), options)
+
+
+def _compute_second_gradient(ddx: Tensor, dy: Tensor, x: Tensor, *rest: Any) -> Tensor:
+    return _compute_gradient(dy, x, *rest, ddx=ddx)
+
+
+def _like_x(x: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001 - named so by PyTorch
+    tensors = [value for value in inputs if not isinstance(value, (int, float))]
+    ctx.save_for_backward(*tensors)
+    ctx.constants = inputs[len(tensors) :]
+
+
+def _summed(du: Tensor | None, bias: Tensor | None, noise: Tensor | None) -> tuple[Tensor | None, ...]:
+    """Of the gradient of u those of x, bias and noise, which were broadcast."""
+    if du is None:
+        return None, None, None
+    d_bias = None if bias is None else du.sum(dim=(0, 2, 3))
+    d_noise = None if noise is None else du.sum(dim=1, keepdim=True).sum_to_size(noise.shape)
+    return du, d_bias, d_noise
+
+
+def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    x, bias, noise = ctx.saved_tensors
+    du = _bias_act_gradient(dy, x, bias, noise, *ctx.constants)
+    return *_summed(du, bias, noise), None, None, None, None
+
+
+def _backward_of_gradient(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
+    dy, x, bias, noise = ctx.saved_tensors
+    d_dy = _bias_act_gradient(ddx, x, bias, noise, *ctx.constants)
+    du = None
+    if list(ACTIVATIONS)[ctx.constants[0]] not in _STRAIGHT:
+        du = _bias_act_second_gradient(ddx, dy, x, bias, noise, *ctx.constants)
+    return d_dy, *_summed(du, bias, noise), None, None, None, None
+
+
+_CONSTANTS = "Tensor? bias, Tensor? noise, int act, float alpha, float gain, float clamp"
+_bias_act = register(f"bias_act(Tensor x, {_CONSTANTS}) -> Tensor", _compute, _like_x, save=_save, backward=_backward)
+_bias_act_gradient = register(
+    f"bias_act_gradient(Tensor dy, Tensor x, {_CONSTANTS}) -> Tensor",
+    _compute_gradient,
+    lambda _, x, *__: torch.empty_like(x),
+    save=_save,
+    backward=_backward_of_gradient,
+)
+_bias_act_second_gradient = register(
+    f"bias_act_second_gradient(Tensor ddx, Tensor dy, Tensor x, {_CONSTANTS}) -> Tensor",
+    _compute_second_gradient,
+    lambda _, __, x, *___: torch.empty_like(x),
+)

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from animegen.errors import InvalidValue
 from animegen.ops.checks import computing, shaped
-from animegen.ops.upfirdn2d import fir_bias_act, upfirdn2d
+from animegen.ops.upfirdn2d import fir_bias_act, taps_of, upfirdn2d
 
 _EPSILON = 1e-8
 
@@ -122,7 +122,7 @@ def _convolved(
     if min(up, down) < 1 or (up > 1 and down > 1):
         raise InvalidValue(f"up and down must be whole numbers of which one is 1, got {up} and {down}")
     weight = weight.to(x.dtype)
-    taps_y, taps_x = (1, 1) if fir is None else (fir.shape[0], fir.shape[-1])
+    taps_y, taps_x = taps_of(fir)
     kernel = weight.shape[2:]
     if up == 1:
         weight = weight if flip_weight else weight.flip(2, 3)

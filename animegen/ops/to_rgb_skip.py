@@ -10,7 +10,7 @@ from torch import Tensor
 
 from animegen.errors import InvalidValue
 from animegen.ops.checks import computing, shaped
-from animegen.ops.upfirdn2d import upfirdn2d
+from animegen.ops.upfirdn2d import taps_of, upfirdn2d
 
 
 def to_rgb_skip(
@@ -58,7 +58,7 @@ def to_rgb_skip_reference(
 
 def upsampled(picture: Tensor, fir: Tensor | None) -> Tensor:
     """Twice the side, centred: n taps reach (n + 1) // 2 pixels of zeros before the picture and (n - 2) // 2 after."""
-    taps_y, taps_x = (1, 1) if fir is None else (fir.shape[0], fir.shape[-1])
+    taps_y, taps_x = taps_of(fir)
     pads = ((taps_x + 1) // 2, (taps_x - 2) // 2, (taps_y + 1) // 2, (taps_y - 2) // 2)
     return upfirdn2d(picture, fir, up=2, padding=pads, gain=4)
 

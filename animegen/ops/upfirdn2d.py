@@ -14,15 +14,18 @@ gradients of every order are the same pass.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from animegen.errors import InvalidValue
-from animegen.ops.bias_act import bias_act_reference, checked
+from animegen.ops.bias_act import bias_act, bias_act_reference, checked, constants
 from animegen.ops.checks import computing, matched, shaped
+from animegen.ops.registration import differentiates, is_native, launch, register
 
 Pair = int | Sequence[int]
 """One number for both axes, or that of x and that of y."""
@@ -52,9 +55,11 @@ def upfirdn2d(
     H' = floor((H up + top + bottom - ny) / down) + 1, W' likewise. Computes in float32 (float64 for float64).
     Differentiable in ``x``, any number of times. Raises InvalidValue naming what does not fit.
     """
-    fir = _filter(x, fir)
+    _check(x, fir)
     ups, downs, pads = _factors("up", up), _factors("down", down), _padding(padding)
     output_size(x, fir, ups, downs, pads)
+    if is_native(x):
+        return _upfirdn2d(x, fir, ups, downs, pads, flip_filter, gain)
     return upfirdn2d_reference(x, fir, up=ups, down=downs, padding=pads, flip_filter=flip_filter, gain=gain)
 
 
@@ -82,10 +87,22 @@ def fir_bias_act(
     ``demodulation`` and ``modulation`` [B, C] of the dtype in which x computes (:func:`computing`). Differentiable
     twice in all tensors but the filter. Raises InvalidValue naming what does not fit.
     """
-    fir = _filter(x, fir)
+    _check(x, fir)
     ups, downs, pads = _factors("up", up), _factors("down", down), _padding(padding)
     height, width = output_size(x, fir, ups, downs, pads)
     bias, noise = checked(x, (*x.shape[:2], height, width), bias, noise)
+    demodulation = _per_channel(x, "demodulation", demodulation)
+    modulation = _per_channel(x, "modulation", modulation)
+    numbers = constants(act, alpha, act_gain, clamp)
+    if is_native(x):
+        if not differentiates(x, demodulation, noise, bias, modulation):
+            resampling = (fir, ups, downs, pads, flip_filter, gain)
+            return _fir_bias_act(x, *resampling, demodulation, noise, bias, modulation, *numbers)
+        u = upfirdn2d(x, fir, up=ups, down=downs, padding=pads, flip_filter=flip_filter, gain=gain)
+        if demodulation is not None:
+            u = u * demodulation.to(u.dtype)[:, :, None, None]
+        y = bias_act(u, bias, noise=noise, act=act, alpha=alpha, gain=act_gain, clamp=clamp)
+        return y if modulation is None else y * modulation.to(y.dtype)[:, :, None, None]
     return fir_bias_act_reference(
         x,
         fir,
@@ -94,14 +111,14 @@ def fir_bias_act(
         padding=pads,
         flip_filter=flip_filter,
         gain=gain,
-        demodulation=_per_channel(x, "demodulation", demodulation),
+        demodulation=demodulation,
         noise=noise,
         bias=bias,
         act=act,
         alpha=alpha,
         act_gain=act_gain,
         clamp=clamp,
-        modulation=_per_channel(x, "modulation", modulation),
+        modulation=modulation,
     )
 
 
@@ -116,7 +133,7 @@ def upfirdn2d_reference(
     gain: float = 1.0,
 ) -> Tensor:
     """:func:`upfirdn2d` in PyTorch."""
-    fir = _filter(x, fir)
+    fir = torch.ones(1, device=x.device) if fir is None else fir
     (up_x, up_y), (down_x, down_y), pads = _factors("up", up), _factors("down", down), _padding(padding)
     batch, channels, height, width = x.shape
     u = x.to(computing(x.dtype))
@@ -164,10 +181,10 @@ def fir_bias_act_reference(
 
 
 def output_size(
-    x: Tensor, fir: Tensor, up: tuple[int, int], down: tuple[int, int], pads: tuple[int, int, int, int]
+    x: Tensor, fir: Tensor | None, up: tuple[int, int], down: tuple[int, int], pads: Sequence[int]
 ) -> tuple[int, int]:
     """Height and width of what :func:`upfirdn2d` gives. Raises InvalidValue where nothing would be left."""
-    taps_y, taps_x = fir.shape if fir.ndim == 2 else (len(fir), len(fir))
+    taps_y, taps_x = taps_of(fir)
     wide = x.shape[3] * up[0] + pads[0] + pads[1] - taps_x
     high = x.shape[2] * up[1] + pads[2] + pads[3] - taps_y
     if wide < 0 or high < 0:
@@ -175,18 +192,22 @@ def output_size(
     return high // down[1] + 1, wide // down[0] + 1
 
 
-def _filter(x: Tensor, fir: Tensor | None) -> Tensor:
+def taps_of(fir: Tensor | None) -> tuple[int, int]:
+    """How many taps a filter has along y and x."""
+    return (1, 1) if fir is None else (fir.shape[0], fir.shape[-1])
+
+
+def _check(x: Tensor, fir: Tensor | None) -> None:
     if x.ndim != 4 or not x.is_floating_point():
         raise InvalidValue(f"x must be of floats [B, C, H, W], got {x.dtype} {tuple(x.shape)}")
     if fir is None:
-        return torch.ones(1, dtype=torch.float32, device=x.device)
+        return
     if fir.ndim not in {1, 2} or 0 in fir.shape or fir.dtype != torch.float32:
         raise InvalidValue(f"the filter must be float32 [n] or [ny, nx], got {fir.dtype} {tuple(fir.shape)}")
     if fir.requires_grad:
         raise InvalidValue("the filter has no gradient", "detach it")
     if fir.device != x.device:
         raise InvalidValue(f"the filter is on {fir.device}, x on {x.device}", f"bring it to {x.device}")
-    return fir
 
 
 def _factors(name: str, value: Pair) -> tuple[int, int]:
@@ -209,3 +230,57 @@ def _per_channel(x: Tensor, name: str, factors: Tensor | None) -> Tensor | None:
     if factors is None:
         return None
     return matched(name, shaped(name, factors, *x.shape[:2]), x, computing(x.dtype))
+
+
+_OPTIONS = struct.Struct("@dddi4xd7i")
+_NOTHING = (0, 0.0, 1.0, -1.0)
+"""The linear activation with gain 1 and no clamp."""
+
+
+def _compute(x: Tensor, fir: Tensor | None, *resampling: Any) -> Tensor:
+    return _compute_all(x, fir, *resampling, None, None, None, None, *_NOTHING)
+
+
+def _compute_all(x: Tensor, fir: Tensor | None, *given: Any) -> Tensor:
+    up, down, pads, flip, gain, demodulation, noise, bias, modulation, act, alpha, act_gain, clamp = given
+    options = _OPTIONS.pack(alpha, act_gain, clamp, act, gain, *up, *down, pads[0], pads[2], flip)
+    out = _shape(x, fir, up, down, pads)
+    return launch("fir_bias_act", out, (x, fir, demodulation, noise, bias, modulation), options)
+
+
+def _shape(
+    x: Tensor, fir: Tensor | None, up: tuple[int, int], down: tuple[int, int], pads: Sequence[int], *_: Any
+) -> Tensor:
+    """An empty result, its channels side by side where those of ``x`` are."""
+    size = (*x.shape[:2], *output_size(x, fir, up, down, pads))
+    inside = x.shape[1] > 1 and x.stride(1) == 1
+    layout = torch.channels_last if inside else torch.contiguous_format
+    return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=layout)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, fir, *ctx.resampling = inputs
+    ctx.save_for_backward(fir)
+    ctx.size = x.shape[2:], output.shape[2:]
+
+
+def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    (fir,) = ctx.saved_tensors
+    up, down, pads, flip, gain = ctx.resampling
+    taps_y, taps_x = taps_of(fir)
+    (height, width), (high, wide) = ctx.size
+    left, top = taps_x - 1 - pads[0], taps_y - 1 - pads[2]
+    # What is left over at the right and below, where decimation had skipped pixels, brings back the size of x.
+    right = (width - 1) * up[0] + taps_x - wide * down[0] - left
+    bottom = (height - 1) * up[1] + taps_y - high * down[1] - top
+    return _upfirdn2d(dy, fir, down, up, (left, right, top, bottom), not flip, gain), *(None,) * 6
+
+
+_RESAMPLING = "Tensor x, Tensor? fir, int[] up, int[] down, int[] pads, bool flip, float gain"
+_upfirdn2d = register(f"upfirdn2d({_RESAMPLING}) -> Tensor", _compute, _shape, save=_save, backward=_backward)
+_fir_bias_act = register(
+    f"fir_bias_act({_RESAMPLING}, Tensor? demodulation, Tensor? noise, Tensor? bias, Tensor? modulation, "
+    "int act, float alpha, float act_gain, float clamp) -> Tensor",
+    _compute_all,
+    _shape,
+)
