@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -22,27 +23,13 @@ pixels long and a finger 3 wide, and the model no longer says so when it guesses
 _SEEN = 0.3
 """Score of the body's points from which there is a face or a hand to look at."""
 _DOUBT = (0.3, 0.6)
-"""Evidence for a hand up to which its points count nothing, and from which they count in full."""
-_OTHER_SIDE = 0.5
-"""A hand that is as likely a left one as a right one may be either; below, it counts less the less likely it is."""
+"""Presence of a hand up to which its points count nothing, and from which they count in full."""
+_CUT = (0.6, 0.95)
+"""Share of a hand's points within the picture up to which it is not believed, and from which it is: what is cut off is
+guessed, and so are the turns of what is left."""
 _ONE_HAND = 0.25
 """Two looks at one person whose points are this close, in lengths of the hand, show the same hand."""
 _SIDES = ("left", "right")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Hand:
-    """What is seen where a hand should be: ``evidence`` 0..1 that it is there and of this side; ``away`` pixels of its
-    wrist from the body's."""
-
-    look: HandLook
-    evidence: float
-    away: float
-
-    @property
-    def length(self) -> float:
-        """From one end of the points to the other, in pixels."""
-        return float(np.linalg.norm(np.ptp(self.look.xy, axis=0)))
 
 
 class Details:
@@ -51,16 +38,18 @@ class Details:
     def __init__(self, faces: FaceModel | None, hands: HandModel | None) -> None:
         self._model = faces
         self._faces = None if faces is None else Follower(faces.look)
-        self._hands = None if hands is None else Follower(hands.look)
+        self._hands = {} if hands is None else {side: Follower(partial(hands.look, side)) for side in _SIDES}
 
     def add(self, image: Uint8Array, poses: Sequence[Pose]) -> list[Pose]:
         """The poses of the next frame, of BLAZEPOSE33, with expressions, and as BLAZEPOSE75 where hands are wanted."""
         if self._faces is not None:
             self._faces.next_frame()
             poses = [replace(pose, expression=self._expression(image, pose, self._faces)) for pose in poses]
-        if self._hands is not None:
-            self._hands.next_frame()
-            poses = [_with_hands(pose, self._seen_hands(image, pose, self._hands)) for pose in poses]
+        if self._hands:
+            for hands in self._hands.values():
+                hands.next_frame()
+            height, width = image.shape[:2]
+            poses = [_with_hands(pose, self._seen_hands(image, pose), (width, height)) for pose in poses]
         return list(poses)
 
     def _expression(self, image: Uint8Array, pose: Pose, faces: Follower[face.FaceLook]) -> Expression | None:
@@ -74,19 +63,16 @@ class Details:
         eyes = self._model.eyes(image, look.mesh)
         return measure_expression(look.mesh, eyes, presence=look.presence, side=look.next.side)
 
-    def _seen_hands(self, image: Uint8Array, pose: Pose, hands: Follower[HandLook]) -> dict[str, _Hand]:
+    def _seen_hands(self, image: Uint8Array, pose: Pose) -> dict[str, HandLook]:
         """The hands by side, those that the body's points show; none stands for both sides."""
-        seen: dict[str, _Hand] = {}
-        for side in _SIDES:
+        seen: dict[str, HandLook] = {}
+        for side, hands in self._hands.items():
             points = [BLAZEPOSE33.index(f"{side}_{name}") for name in ("wrist", "index", "pinky")]
             region = hand.told_by_body(pose, side)
             if pose.score[points].min() >= _SEEN and region.side >= MIN_HAND:
-                look = hands.look(image, region)
-                likely = look.right if side == "right" else 1 - look.right
-                away = float(np.linalg.norm(look.xy[0] - pose.xy[points[0]]))
-                seen[side] = _Hand(look, look.presence * min(likely / _OTHER_SIDE, 1.0), away)
+                seen[side] = hands.look(image, region)
         if len(seen) == len(_SIDES) and _same(*seen.values()):
-            del seen[max(_SIDES, key=lambda side: (-round(seen[side].evidence, 1), seen[side].away))]
+            del seen[min(_SIDES, key=lambda side: seen[side].presence)]
         return seen
 
 
@@ -97,13 +83,16 @@ def _faces_camera(pose: Pose) -> bool:
     return bool(pose.score[nose] >= _SEEN) and not behind
 
 
-def _same(one: _Hand, other: _Hand) -> bool:
-    apart = float(np.linalg.norm(one.look.xy - other.look.xy, axis=1).mean())
-    return apart < _ONE_HAND * max(one.length, other.length)
+def _same(one: HandLook, other: HandLook) -> bool:
+    length = max(float(np.linalg.norm(np.ptp(look.xy, axis=0))) for look in (one, other))
+    return float(np.linalg.norm(one.xy - other.xy, axis=1).mean()) < _ONE_HAND * length
 
 
-def _with_hands(pose: Pose, hands: dict[str, _Hand]) -> Pose:
-    """The pose as BLAZEPOSE75. Points of a hand that is not seen lie at its wrist with score 0."""
+def _with_hands(pose: Pose, hands: Mapping[str, HandLook], size: tuple[int, int]) -> Pose:
+    """The pose as BLAZEPOSE75, in a picture of a size.
+
+    Points of a hand that is not seen lie at its wrist with score 0; one that is cut by the picture's edge counts less.
+    """
     xy, score, depth = [pose.xy], [pose.score], [_depth(pose)]
     for side in _SIDES:
         wrist = BLAZEPOSE33.index(f"{side}_wrist")
@@ -113,13 +102,18 @@ def _with_hands(pose: Pose, hands: dict[str, _Hand]) -> Pose:
             score.append(np.zeros(hand.POINTS, np.float32))
             depth.append(np.repeat(depth[0][None, wrist], hand.POINTS))
         else:
-            low, high = _DOUBT
-            sure = seen.evidence * float(np.clip((seen.evidence - low) / (high - low), 0, 1))
-            xy.append(seen.look.xy)
-            score.append(np.full(hand.POINTS, sure, np.float32))
-            depth.append(depth[0][wrist] + seen.look.z)
+            inside = np.all((seen.xy >= -0.5) & (seen.xy <= np.array(size) - 0.5), axis=1)
+            sure = seen.presence * _rise(seen.presence, _DOUBT) * _rise(float(inside.mean()), _CUT)
+            xy.append(seen.xy)
+            score.append(np.where(inside, np.float32(sure), np.float32(0)))
+            depth.append(depth[0][wrist] + seen.z)
     z = None if pose.z is None else np.concatenate(depth)
     return replace(pose, skeleton=BLAZEPOSE75, xy=np.concatenate(xy), score=np.concatenate(score), z=z)
+
+
+def _rise(value: float, band: tuple[float, float]) -> float:
+    """0 up to the band, 1 from its end on."""
+    return float(np.clip((value - band[0]) / (band[1] - band[0]), 0, 1))
 
 
 def _depth(pose: Pose) -> Float32Array:

@@ -26,6 +26,9 @@ _FROM_HAND = 2.0
 _AHEAD = 0.1
 """How far the middle of either region is moved towards the finger tips, in sides of what it is told by."""
 
+_EITHER = 0.5
+"""A hand that is as likely a left one as a right one may be either; below, it counts less the less likely it is."""
+
 _PALM = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]
 """Points that move little when fingers bend: they tell the region."""
 _INDEX, _MIDDLE, _RING = 5, 9, 13
@@ -35,12 +38,11 @@ _INDEX, _MIDDLE, _RING = 5, 9, 13
 class HandLook:
     """What the model sees in a region.
 
-    ``presence`` 0..1 whether there is a hand, ``right`` 0..1 whether it is a right one; ``xy`` f32 [21, 2] frame
-    pixels; ``z`` f32 [21] pixels relative to the wrist, smaller is nearer; ``next`` the region of the same hand.
+    ``presence`` 0..1 whether there is a hand of the side looked for; ``xy`` f32 [21, 2] frame pixels; ``z`` f32 [21]
+    pixels relative to the wrist, smaller is nearer; ``next`` the region of the same hand.
     """
 
     presence: float
-    right: float
     xy: Float32Array
     z: Float32Array
     next: Region
@@ -52,15 +54,16 @@ class HandModel:
     def __init__(self, path: Path, threads: int) -> None:
         self._model = PictureModel(path, _SIZE, _OUTPUTS, threads)
 
-    def look(self, image: Uint8Array, region: Region) -> HandLook:
-        """The hand in a region of a uint8 [H, W, 3] RGB image."""
+    def look(self, side: str, image: Uint8Array, region: Region) -> HandLook:
+        """The hand in a region of a uint8 [H, W, 3] RGB image, ``left`` or ``right``."""
         crop = cut(image, region, _SIZE, ())
-        values, presence, right, _ = self._model(np.multiply(crop, np.float32(1 / 255), dtype=np.float32))
+        values, hand, right, _ = self._model(np.multiply(crop, np.float32(1 / 255), dtype=np.float32))
         points = values.reshape(POINTS, 3)
         to_frame = region.to_frame(_SIZE)
         xy = ((points[:, :2] - 0.5) @ to_frame[:, :2].T + to_frame[:, 2]).astype(np.float32)
         z = points[:, 2] * np.float32(region.side / _SIZE)
-        return HandLook(float(presence[0, 0]), float(right[0, 0]), xy, z, _region_of_points(xy))
+        likely = float(right[0, 0]) if side == "right" else 1 - float(right[0, 0])
+        return HandLook(float(hand[0, 0]) * min(likely / _EITHER, 1.0), xy, z, _region_of_points(xy))
 
 
 def told_by_body(pose: Pose, side: str) -> Region:
