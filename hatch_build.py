@@ -33,9 +33,9 @@ class NativeOpsHook(BuildHookInterface[Any]):
             self.app.display_warning("no C++ compiler: the wheel is built without the native ops")
             return
         try:
-            libraries = [build(root / "ops", folder / "cpu", "cpu").library]
+            libraries = [build(root / "ops", folder, "cpu").library]
             if cuda_compiler() is not None and (wanted := targets(os.environ.get(ARCHITECTURES_VARIABLE, "all"))):
-                libraries.append(build(root / "ops", folder / "cuda", "cuda", architectures=wanted).library)
+                libraries.append(build(root / "ops", folder, "cuda", architectures=wanted).library)
         except OpsError as error:
             self.app.display_warning(f"the wheel is built without the native ops: {error}")
             return

@@ -35,7 +35,7 @@ def build_command(cuda_arch: str | None, folder: str | None, *, sanitize: bool) 
             click.echo("cuda: left out")
             continue
         start = time.perf_counter()
-        place = Path(folder) if folder else local_folder(kind)
+        place = Path(folder) if folder else local_folder()
         built = build(shipped("ops").resolve(), place, kind, architectures=architectures, sanitize=sanitize)
         click.echo(f"{kind}: {built.library} ({time.perf_counter() - start:.1f} s)")
 

@@ -1,4 +1,4 @@
-"""Builds the native libraries: writes ``build.ninja`` and runs ninja, so that only what changed is compiled.
+"""Builds the native libraries: writes a file for ninja and runs it, so that only what changed is compiled.
 
 Needs nothing but Python, ninja and a compiler: it serves ``animegen ops build`` and the packaging of wheels alike.
 """
@@ -129,8 +129,8 @@ def build(
     ninja = _needed(_ninja(), "ninja")
     folder.mkdir(parents=True, exist_ok=True)
     plan = _cpu_plan(sources, sanitize=sanitize) if kind == "cpu" else _cuda_plan(sources, architectures)
-    (folder / "build.ninja").write_text(plan, encoding="utf-8")
-    log = _output(ninja, "-C", str(folder), "-v", library_name(kind))
+    (folder / f"{kind}.ninja").write_text(plan, encoding="utf-8")
+    log = _output(ninja, "-C", str(folder), "-f", f"{kind}.ninja", "-v", library_name(kind))
     return Built(folder / library_name(kind), log)
 
 
@@ -173,8 +173,9 @@ class _Object:
 
 
 def _plan(compile_line: str, dependencies: str, link_line: str, objects: Iterable[_Object], library: str) -> str:
-    """The text of ``build.ninja``. A library takes its name when it is whole."""
+    """The text of the file for ninja. A library takes its name when it is whole."""
     lines = [
+        f"builddir = {Path(library).stem}.log",
         "rule compile",
         f"  command = {compile_line} $flags {dependencies} -c $in -o $out",
         "  depfile = $out.d",

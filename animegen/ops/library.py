@@ -122,10 +122,7 @@ class Choice:
 
 @cache
 def choice(kind: Kind) -> Choice:
-    """What computes the ops of a kind, decided at the first call and told once in the log.
-
-    Raises OpsError where ``ANIMEGEN_OPS=native`` asks for a library and there is none.
-    """
+    """What computes the ops of a kind, decided at the first call and told once in the log."""
     wanted = mode()
     if wanted == "reference":
         return Choice(wanted, None, ())
@@ -139,15 +136,19 @@ def choice(kind: Kind) -> Choice:
         except OpsError as error:
             refused.append(str(error))
     found = Choice(wanted, None, tuple(refused))
-    if wanted == "native":
-        raise OpsError(f"{MODE_VARIABLE} asks for native ops, but: {found}", BUILD_HINT)
     _log.log(logging.WARNING if refused else logging.INFO, "%s ops: %s", kind, found)
     return found
 
 
 def native(kind: Kind) -> Library | None:
-    """The library that computes the ops of a kind; None: their references do."""
-    return choice(kind).library
+    """The library that computes the ops of a kind; None: their references do.
+
+    Raises OpsError where ``ANIMEGEN_OPS=native`` asks for a library and there is none.
+    """
+    found = choice(kind)
+    if found.library is None and found.mode == "native":
+        raise OpsError(f"{MODE_VARIABLE} asks for native ops, but: {found}", BUILD_HINT)
+    return found.library
 
 
 def mode() -> Mode:
@@ -162,10 +163,10 @@ def candidates(kind: Kind) -> list[Path]:
     """Where a library of a kind may lie, in the order in which it is looked for."""
     named = os.environ.get(FOLDER_VARIABLE)
     folders = [Path(named)] if named else []
-    return [folder / library_name(kind) for folder in (*folders, shipped("ops") / "lib", local_folder(kind))]
+    return [folder / library_name(kind) for folder in (*folders, shipped("ops") / "lib", local_folder())]
 
 
-def local_folder(kind: Kind) -> Path:
+def local_folder() -> Path:
     """Where ``animegen ops build`` builds: in the user's cache, by the folder that the sources lie in."""
     here = hashlib.sha256(str(shipped("ops").resolve()).encode()).hexdigest()[:12]
-    return user_cache_path("animegen", appauthor=False) / "ops" / f"{here}-{kind}"
+    return user_cache_path("animegen", appauthor=False) / "ops" / here
