@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "cast": "Find the people of a video and write who they are, to edit and to follow.",
         "analyse": "Find and track the people of a video; the first half of convert.",
         "render": "Draw and composite what analyse found; the second half of convert.",
+        "report": "Measure how good a conversion became, person by person.",
         "demo": "Make a short video with two people and convert it.",
         "pose": "Extract, draw, convert and interpolate poses.",
         "styles": "List the styles and their options.",

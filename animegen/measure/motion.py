@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from animegen.types import Float32Array, Float64Array, Uint8Array
+
+BoolArray: TypeAlias = NDArray[np.bool_]
 
 _ROUND_TRIP, _LEEWAY = 0.01, 0.5
 """A pixel is seen in both frames where going there and back ends within ``sqrt(0.01 * |motion|^2 + 0.5)`` pixels."""
@@ -49,14 +53,19 @@ def warp_error(truth: tuple[Uint8Array, Uint8Array], output: tuple[Uint8Array, U
     test for hidden pixels of Sundaram et al. 2010.
     """
     forward, backward = optical_flow(*truth), optical_flow(truth[1], truth[0])
-    round_trip = forward + _follow(backward, forward)
-    size = (forward**2).sum(axis=2) + (backward**2).sum(axis=2)
-    seen = (round_trip**2).sum(axis=2) <= _ROUND_TRIP * size + _LEEWAY
-    errors = [_rms((_follow(second, forward) - first)[seen]) for first, second in (output, truth)]
+    seen = ~hidden_pixels(forward, backward)
+    errors = [_rms((follow(second, forward) - first)[seen]) for first, second in (output, truth)]
     return WarpError(*errors)
 
 
-def _follow(picture: Uint8Array | Float32Array, flow: Float32Array) -> Float32Array:
+def hidden_pixels(forward: Float32Array, backward: Float32Array) -> BoolArray:
+    """Pixels of the first of two frames that the second does not show: bool [H, W], from the flows f32 [H, W, 2]."""
+    round_trip = forward + follow(backward, forward)
+    size = (forward**2).sum(axis=2) + (backward**2).sum(axis=2)
+    return np.asarray((round_trip**2).sum(axis=2) > _ROUND_TRIP * size + _LEEWAY)
+
+
+def follow(picture: Uint8Array | Float32Array, flow: Float32Array) -> Float32Array:
     """The picture as seen from where the flow starts."""
     y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
     along = x + flow[..., 0], y + flow[..., 1]

@@ -109,9 +109,6 @@ def part_colour_errors(
     grey) are over the same pixels, so a hole in the output counts as grey. NaN for a part of fewer than ``min_pixels``.
     Raises InvalidValue when the shapes differ.
     """
-    import skimage.color
-
-    ciede2000: Callable[..., Float64Array] = skimage.color.deltaE_ciede2000
     if not truth.shape[:2] == output.shape[:2] == parts.shape:
         raise InvalidValue(f"pictures and parts must have one size, got {truth.shape}, {output.shape}, {parts.shape}")
     pictures = over_grey(truth), over_grey(output)
@@ -122,6 +119,17 @@ def part_colour_errors(
             medians = [np.median(picture[where], axis=0).round().astype(np.uint8) for picture in pictures]
             errors[part] = ciede2000(*(rgb_to_lab(median) for median in medians))
     return errors
+
+
+def ciede2000(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """How different two colours look, CIELAB [3] each; 1 is about the least that is seen.
+
+    Source: Sharma, Wu and Dalal 2005, "The CIEDE2000 color-difference formula".
+    """
+    import skimage.color
+
+    formula: Callable[..., Any] = skimage.color.deltaE_ciede2000
+    return float(formula(a, b))
 
 
 def scaled(picture: Uint8Array, size: int) -> Uint8Array:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +19,7 @@ from animegen.jobs import artefact, write_text
 from animegen.measure.pictures import difference, foreground_psnr, over_grey, scaled
 from animegen.pipeline.avatar_pairs import Pair, Pairs
 from animegen.pipeline.evaluate_avatar import Evaluation
+from animegen.pipeline.page import image_tag, number, page, plain, table
 
 JSON_NAME, PAGE_NAME, SHEET_NAME = "report.json", "report.html", "contact-sheet.png"
 
@@ -30,16 +28,6 @@ SHEET_AVATARS, SHEET_POSES, SHEET_SIDE = 8, 8, 192
 
 SHEET_FRAMINGS: Mapping[str, int] = MappingProxyType({"full": 6, "half": 1, "head": 1})
 """How many poses of each framing a row shows, as far as there are such."""
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; }
-img { max-width: 100%; image-rendering: auto; }
-figure { display: inline-block; margin: .3rem; }
-figcaption, .note { color: #666; font-size: 13px; }
-"""
 
 
 def check_report_folder(folder: Path, *, overwrite: bool) -> None:
@@ -57,16 +45,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
     with artefact(folder / SHEET_NAME) as part:
         sheet.save(part, format="PNG")
     write_text(folder / PAGE_NAME, _page(evaluation, sheet))
-    write_text(folder / JSON_NAME, json.dumps(_plain(evaluation.figures), indent=1, ensure_ascii=False) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    """Values as JSON knows them: what is not a number is null."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_text(folder / JSON_NAME, json.dumps(plain(evaluation.figures), indent=1, ensure_ascii=False) + "\n")
 
 
 def contact_sheet(pairs: Pairs, seed: int) -> Image.Image:
@@ -120,7 +99,7 @@ def _page(evaluation: Evaluation, sheet: Image.Image) -> str:
         "<h3>By framing</h3>",
         _group_table(figures["metrics"], "framings"),
         "<h2>Part colours</h2>",
-        _table(("CIEDE2000", "mean", "median", "worst", "pictures"), _summaries(figures["part_colours"])),
+        table(("CIEDE2000", "mean", "median", "worst", "pictures"), _summaries(figures["part_colours"])),
         "<h2>Keypoints</h2>",
         _keypoints(figures["keypoints"]),
         "<h2>Steadiness</h2>",
@@ -130,13 +109,9 @@ def _page(evaluation: Evaluation, sheet: Image.Image) -> str:
         *_samples(evaluation),
         "<h2>Contact sheet</h2>",
         '<p class="note">One avatar a row, in its own colours; in each pair the truth is left, the output right.</p>',
-        _image(sheet),
+        image_tag(sheet),
     ]
-    body = "\n".join(parts)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Avatar generator</title>'
-        f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
-    )
+    return page("Avatar generator", "\n".join(parts))
 
 
 def _heading(figures: Mapping[str, Any]) -> str:
@@ -158,7 +133,7 @@ def _metric_table(metrics: Mapping[str, Any]) -> str:
     for metric in metrics.values():
         title = f"{metric['title']}, {metric['unit']}" if metric["unit"] else metric["title"]
         rows.append((title, *_numbers(metric["overall"])))
-    return _table(("", "mean", "median", "worst", "values"), rows) + (
+    return table(("", "mean", "median", "worst", "values"), rows) + (
         '<p class="note">A figure is where coverage is one half or more. PSNR and SSIM are over the pixels of either '
         "figure, on grey. A part's colour is the median over its pixels in the truth; values are parts of pictures."
         "</p>"
@@ -170,10 +145,10 @@ def _group_table(metrics: Mapping[str, Any], groups: str) -> str:
     names = next(iter(metrics.values()))[groups]
     columns = [f"{name} {statistic}" for name in metrics for statistic in _STATISTICS]
     rows = [
-        (name, *(_number(metric[groups][name][key]) for metric in metrics.values() for key in _STATISTICS))
+        (name, *(number(metric[groups][name][key]) for metric in metrics.values() for key in _STATISTICS))
         for name in names
     ]
-    return _table(("", *columns), rows)
+    return table(("", *columns), rows)
 
 
 _STATISTICS = ("mean", "median", "worst")
@@ -186,8 +161,8 @@ def _keypoints(ways: Mapping[str, Mapping[str, Any]]) -> str:
         "truth_error", "output_error", "ratio", "truth_median", "output_median", "ratio_of_medians", "between",
         "truth_detected", "output_detected", "compared",
     )  # fmt: skip
-    rows = [(name, *(_number(way.get(column)) for column in columns)) for name, way in ways.items()]
-    return _table(("", *(column.replace("_", " ") for column in columns)), rows) + (
+    rows = [(name, *(number(way.get(column)) for column in columns)) for name, way in ways.items()]
+    return table(("", *(column.replace("_", " ") for column in columns)), rows) + (
         '<p class="note">Distance of the backend\'s points from those asked for, in heights of the figure, on the '
         "pictures where it finds somebody in both; between: from its points on the truth to those on the output.</p>"
     )
@@ -195,14 +170,14 @@ def _keypoints(ways: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _steadiness(moves: Mapping[str, Any], films: Mapping[str, Any]) -> str:
     rows = [
-        (name, *(_number(move[key][statistic]) for key, statistic in _MOVE_COLUMNS))
+        (name, *(number(move[key][statistic]) for key, statistic in _MOVE_COLUMNS))
         for name, move in moves["moves"].items()
     ]
-    rows_html = _table(("pose moved by", "mean", "worst mean", "largest", "the move itself", "resampling"), rows)
+    rows_html = table(("pose moved by", "mean", "worst mean", "largest", "the move itself", "resampling"), rows)
     note = (
         '<p class="note">|output of the moved pose - moved output| over the figure, in steps of 0..255. Along a way '
-        f"of one pixel in quarters, the largest step is {_number(moves['steps']['mean'])} times the mean one "
-        f"(worst {_number(moves['steps']['worst'])}); {moves['samples']} samples.</p>"
+        f"of one pixel in quarters, the largest step is {number(moves['steps']['mean'])} times the mean one "
+        f"(worst {number(moves['steps']['worst'])}); {moves['samples']} samples.</p>"
     )
     if not films["measured"]:
         return rows_html + note + f"<p>Along films: not measured, {escape(films['why'])}.</p>"
@@ -211,8 +186,8 @@ def _steadiness(moves: Mapping[str, Any], films: Mapping[str, Any]) -> str:
         + note
         + (
             f"<p>Along {films['films']} films, {films['neighbours']} neighbouring frames: warp error "
-            f"{_number(films['output'])}, the render's own {_number(films['truth'])}, "
-            f"ratio {_number(films['ratio'])}.</p>"
+            f"{number(films['output'])}, the render's own {number(films['truth'])}, "
+            f"ratio {number(films['ratio'])}.</p>"
         )
     )
 
@@ -224,7 +199,7 @@ def _feature_lines(features: Mapping[str, Any]) -> str:
     if not features["measured"]:
         return f"<p>FID and KID: not measured, {escape(features['why'])}.</p>"
     return (
-        f"<p>FID {_number(features['fid'])}, KID {_number(features['kid'])} over {features['pictures']} pictures, by "
+        f"<p>FID {number(features['fid'])}, KID {number(features['kid'])} over {features['pictures']} pictures, by "
         f"{features['dimensions']} features of {escape(features['model'])}, output {escape(features['output'])}, "
         f"SHA-256 {features['sha256']}.</p>"
     )
@@ -239,7 +214,7 @@ def _samples(evaluation: Evaluation) -> Iterable[str]:
         for pair in evaluation.pairs.drawn(indices, [evaluation.pairs.random_palette(i, seed) for i in indices]):
             psnr = foreground_psnr(pair.truth, pair.output)
             caption = f"{evaluation.pairs.names[pair.avatar]}, sample {pair.index}: {psnr:.1f} dB"
-            yield f"<figure>{_image(_strip(pair))}<figcaption>{escape(caption)}</figcaption></figure>"
+            yield f"<figure>{image_tag(_strip(pair))}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _strip(pair: Pair) -> Image.Image:
@@ -247,27 +222,9 @@ def _strip(pair: Pair) -> Image.Image:
     return Image.fromarray(np.concatenate(pictures, axis=1))
 
 
-def _image(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
-
-
 def _summaries(summaries: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return [(name, *_numbers(summary)) for name, summary in summaries.items()]
 
 
 def _numbers(summary: Mapping[str, Any]) -> tuple[str, ...]:
-    return (*(_number(summary[key]) for key in _STATISTICS), str(summary["count"]))
-
-
-def _number(value: float | int | None) -> str:
-    if value is None or not math.isfinite(value):
-        return "-"
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return (*(number(summary[key]) for key in _STATISTICS), str(summary["count"]))
