@@ -28,6 +28,8 @@ STREAM_MAGIC, STREAM_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 """What torch's older stream begins with, as its first two pickles."""
 
 _ZIP_MAGIC = b"PK\x03\x04"
+_PICKLE_STARTS = (b"\x80", b"(", b"c", b"}", b"]")
+"""The opcode of the protocol, or what a container begins with in the oldest one."""
 _MOST_DIMENSIONS = 16
 
 _DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
@@ -182,6 +184,8 @@ def _read_members(archive: zipfile.ZipFile, most: int) -> Any:
 
 
 def _read_pickles(data: bytes, allowed: Mapping[str, Builder]) -> Any:
+    if data[:1] not in _PICKLE_STARTS:
+        raise BrokenPickle("it begins like none")
     file = io.BytesIO(data)
     first = read_pickle(file, allowed)
     return _read_stream(file, allowed) if isinstance(first, int) and first == STREAM_MAGIC else first
