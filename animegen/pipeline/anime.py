@@ -49,6 +49,8 @@ _ENLARGED = 1.25
 _LEAST_STAGE = 32
 _USUAL_HEAD = 0.14
 """Head to height of people of whom it was not measured."""
+_TIPS_SHOWN = 0.1
+"""Share of the frames that must show the tip of a finger for it to be drawn."""
 _TIPS = np.array([name.endswith("_tip") for name in AVATAR35.points])
 
 
@@ -189,10 +191,10 @@ def _distance(person: Traits, avatar: Mapping[str, Any], usual_head: float) -> f
 def _drawn_points(person: Lifted, xy: Float32Array) -> Float32Array:
     """f32 [T, 35] 1 for every point that is drawn on the canvas, 0 for the others, as the generator knows it.
 
-    What a frame does not show is drawn where it is taken to be; only finger tips that are never seen are left out.
+    What a frame does not show is drawn where it is taken to be; only finger tips that are hardly ever seen are not.
     """
-    ever = person.known[:, :POINTS].max(axis=0)
-    drawn = np.where(_TIPS, ever > 0, ever.any())
+    ever = person.known[:, :POINTS]
+    drawn = np.where(_TIPS, ever.mean(axis=0) >= _TIPS_SHOWN, ever.any())
     inside = ((xy >= 0) & (xy < 1)).all(axis=2)
     return np.asarray(inside & drawn, np.float32)
 

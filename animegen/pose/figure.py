@@ -91,9 +91,8 @@ def build_figure(
 ) -> list[Part]:
     """The parts of the figure from the farthest to the nearest, in frame pixels; none where too little is known."""
     joints = _joints(pose, min_score)
-    lids = pose.expression or Expression()
-    closed = {"left_eye": lids.blink_l, "right_eye": lids.blink_r}
-    builder = _Builder(joints, unit, unit * thickness, colours, closed)
+    expression = (pose.expression or Expression()).calmed()
+    builder = _Builder(joints, unit, unit * thickness, colours, expression)
     parts = [part for side in ("left", "right") for part in builder.limbs(side)]
     parts.extend(builder.torso())
     parts.extend(_head_parts(builder, face, flat=pose.z is None))
@@ -146,6 +145,12 @@ class _End:
 
 
 _HAND = _End("wrist", ("index", "pinky"), (0.05, 0.05), "head")
+_ROUNDED, _JAW = 0.5, 0.05
+"""Share of its width by which a round mouth is narrower, and how far an open one goes down, in units."""
+_PALM = (0, 1, 5, 9, 13, 17)
+_FINGERS = tuple((first + i, first + i + 1) for first in range(1, 21, 4) for i in range(3))
+_PALM_RADIUS, _FINGER_RADIUS = 0.028, 0.024
+"""Of a hand of 21 points: those of its palm, the bones of its fingers, and radii."""
 _FOOT = _End("ankle", ("foot_index", "big_toe"), (0.06, 0.05), "shoes")
 
 
@@ -166,13 +171,15 @@ class _Builder:
     unit: float
     thick: float
     colours: FigureColours
-    closed: Mapping[str, float]
+    expression: Expression
 
     def limbs(self, side: str) -> Iterable[Part]:
         """Arm and leg of one side, each one part with its hand or foot."""
         for names, end in ((_LIMBS[:2], _FOOT), (_LIMBS[2:], _HAND)):
             shapes = [self._limb(f"{side}_{a}", f"{side}_{b}", ra, rb, colour) for a, b, ra, rb, colour in names]
             shapes.append(self._end(side, end))
+            if end is _HAND:
+                shapes.extend(self._fingers(side))
             known = tuple(shape for shape in shapes if shape is not None)
             if known:
                 # Feet first, so that the trouser falls over the shoe; legs behind arms where no depth is known.
@@ -206,9 +213,28 @@ class _Builder:
         return self._hull([a, b], (near, far), colour)
 
     def _end(self, side: str, end: _End) -> Shape | None:
+        """A foot or a hand without fingers, which gives way to one with fingers as that is known."""
         root = self.joints.get(f"{side}_{end.start}")
         tip = _mean_joint(self.joints, [f"{side}_{name}" for name in end.tips])
-        return None if root is None or tip is None else self._hull([root, tip], end.radii, end.colour)
+        if root is None or tip is None:
+            return None
+        hidden = self._palm_presence(side) if end is _HAND else 0.0
+        return self._hull([root, tip], tuple(radius * (1 - hidden) for radius in end.radii), end.colour)
+
+    def _fingers(self, side: str) -> Iterable[Shape | None]:
+        """Palm and fingers, where the skeleton has them."""
+        if self._palm_presence(side) == 0:
+            return
+        yield self._hull([self.joints[f"{side}_hand_{i}"] for i in _PALM], (_PALM_RADIUS,) * len(_PALM), "head")
+        for bone in _FINGERS:
+            ends = [self.joints[f"{side}_hand_{i}"] for i in bone if f"{side}_hand_{i}" in self.joints]
+            if len(ends) == len(bone):
+                yield self._hull(ends, (_FINGER_RADIUS, _FINGER_RADIUS), "head")
+
+    def _palm_presence(self, side: str) -> float:
+        """0..1 how surely all points of a palm are known."""
+        palm = [self.joints.get(f"{side}_hand_{i}") for i in _PALM]
+        return min((0.0 if joint is None else joint.presence) for joint in palm)
 
     def _hull(self, joints: list[_Joint], radii: tuple[float, ...], colour: str) -> Shape | None:
         presence = min(joint.presence for joint in joints)
@@ -288,16 +314,20 @@ def _head_parts(builder: _Builder, face: bool, flat: bool) -> Iterable[Part]:
 
 def _face(builder: _Builder, head: _Head) -> Iterable[Shape]:
     """Two eyes and a mouth, each as large as it is turned to the camera."""
-    joints, unit, line = builder.joints, builder.unit, builder.colours.line
-    for name in ("left_eye", "right_eye"):
+    joints, unit, line, face = builder.joints, builder.unit, builder.colours.line, builder.expression
+    for name, closed in (("left_eye", face.blink_l), ("right_eye", face.blink_r)):
         if name in joints:
             eye = joints[name]
             size = unit * eye.presence * head.seen(eye)
-            lift = head.up * 0.024 * size * (1 - builder.closed[name])
+            lift = head.up * 0.024 * size * (1 - closed)
             if size > 0:
                 yield Shape(np.array([eye.at - lift, eye.at + lift]), np.full(2, 0.022 * size), line)
     corners = [joints[name] for name in ("mouth_left", "mouth_right") if name in joints]
     if len(corners) == 2:
         size = unit * min(corner.presence * head.seen(corner) for corner in corners)
         if size > 0:
-            yield Shape(np.array([corner.at for corner in corners]), np.full(2, 0.011 * size), line)
+            ends = np.array([corner.at for corner in corners])
+            ends += (ends.mean(axis=0) - ends) * _ROUNDED * min(face.oh + face.ou, 1.0)
+            apart = min(face.aa + face.oh + 0.5 * (face.ee + face.ih), 1.0)
+            jaw = ends.mean(axis=0) - head.up * _JAW * size * apart
+            yield Shape(np.array([*ends, jaw]), np.array([0.011, 0.011, 0.011 + 0.02 * apart]) * size, line)

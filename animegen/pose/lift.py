@@ -19,6 +19,7 @@ from animegen.pose.head import FACE, HUMAN_FACE, HeadMotion, fit_heads
 from animegen.pose.lengths import SIZING, BodyLengths, measure_lengths, part_length
 from animegen.pose.limbs import (
     CHILDREN,
+    FINGERS,
     HEAD,
     JOINTS,
     LIMBS,
@@ -168,7 +169,10 @@ class _Body:
         return np.minimum(self.known[:, PARENTS], self.known[:, CHILDREN])
 
     def flat(self) -> Float64Array:
-        """f64 [T, L, 2] the limbs as they are seen; where one is not known, as in the frames around, else at rest."""
+        """f64 [T, L, 2] the limbs as they are seen; where one is not known, as in the frames around, else at rest.
+
+        A finger whose tip is not known is straight.
+        """
         height, sure = self.lengths.height[:, None, None], self.sure
         ways = (self.xy[:, CHILDREN] - self.xy[:, PARENTS]) / height
         for i, limb in enumerate(LIMBS):
@@ -176,7 +180,10 @@ class _Body:
             if shown.all():
                 continue
             drawn = np.tile(np.multiply(limb.rest[:2], self.lengths.parts[limb.part]), (len(ways), 1))
-            if shown.any():
+            if i in FINGERS:
+                whole = self.lengths.parts[LIMBS[FINGERS[i]].part]
+                drawn = ways[:, FINGERS[i]] * (self.lengths.parts[limb.part] / whole)
+            elif shown.any():
                 drawn = np.stack([np.interp(self.time, self.time[shown], axis[shown]) for axis in ways[:, i].T], axis=1)
             ways[:, i] = sure[:, i, None] * ways[:, i] + (1 - sure[:, i, None]) * drawn
         return np.asarray(ways * height)

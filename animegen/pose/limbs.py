@@ -84,6 +84,15 @@ TRUNK, NECK = 0, 1
 PARENTS = np.array([limb.parent for limb in LIMBS])
 CHILDREN = np.array([limb.child for limb in LIMBS])
 
+FINGERS: Mapping[int, int] = MappingProxyType(
+    {
+        i: next(k for k, below in enumerate(LIMBS) if below.child == limb.parent)
+        for i, limb in enumerate(LIMBS)
+        if limb.part.endswith("_tip")
+    }
+)
+"""The limbs from a knuckle to a finger's tip, and for each the one from the wrist to that knuckle."""
+
 USUAL_LENGTHS: Mapping[str, float] = MappingProxyType({limb.part: limb.length for limb in LIMBS})
 """The usual length of each part in standing heights; that of shoulders and hips from the middle."""
 
