@@ -55,13 +55,31 @@ class PoseLost:
 
 
 @dataclass(frozen=True, slots=True)
+class ClipStarted:
+    """Of several inputs, the one with this ``number`` (from 1) of ``total`` begins."""
+
+    source: str
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFailed:
+    """Of several inputs, this one cannot be converted; the others go on."""
+
+    source: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The run is over; ``output`` is the path that now stands."""
 
     output: str
 
 
-Event: TypeAlias = StageStarted | Progress | StageFinished | Warned | PoseLost | Finished
+Event: TypeAlias = StageStarted | Progress | StageFinished | Warned | PoseLost | ClipStarted | ClipFailed | Finished
 Listener: TypeAlias = Callable[[Event], None]
 
 

@@ -11,24 +11,42 @@ from animegen.cli.options import config_of, convert_options
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @convert_options
 @click.option("--preview", type=click.IntRange(min=1), metavar="N", help="Only N frames, as PNGs and a contact sheet.")
 def command(
-    source: Path, output: Path | None, preview: int | None, *, as_json: bool, quiet: bool, **options: Any
-) -> None:
-    """Turn every person of a video into an avatar."""
+    sources: tuple[Path, ...], output: Path | None, preview: int | None, *, as_json: bool, quiet: bool, **options: Any
+) -> int:
+    """Turn every person of a video into an avatar; of several videos, or of all in a folder, one after the other.
+
+    The outputs of several stand beside their sources, or in the folder named with -o.
+    """
     from animegen.cli.progress import listener
+    from animegen.cli.stopping import stopping
 
     config = config_of(options)
-    with listener(as_json=as_json, quiet=quiet) as tell:
-        if preview is not None:
+    several = len(sources) > 1 or sources[0].is_dir()
+    if several and preview is not None:
+        raise click.UsageError("--preview is made of one video")
+    failed = 0
+    with listener(as_json=as_json, quiet=quiet) as tell, stopping() as cancel:
+        if several:
+            from animegen.pipeline.batch import convert_all
+
+            outcomes = convert_all(sources, output, config, tell, cancel)
+            done = [outcome.result.output for outcome in outcomes if outcome.result is not None]
+            failed = len(outcomes) - len(done)
+        elif preview is not None:
             from animegen.pipeline.preview import preview as run_preview
 
-            result = run_preview(source, output, config, preview, tell)
+            done = [run_preview(sources[0], output, config, preview, tell, cancel=cancel)]
         else:
             from animegen.pipeline.convert import convert
 
-            result = convert(source, output, config, tell).output
+            done = [convert(sources[0], output, config, tell, cancel).output]
     if not as_json:
-        click.echo(result)
+        for path in done:
+            click.echo(path)
+    if several and not quiet:
+        click.echo(f"{len(done)} converted, {failed} failed", err=True)
+    return 1 if failed else 0

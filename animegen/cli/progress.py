@@ -41,10 +41,12 @@ def _tell_json(event: Event) -> None:
 
 
 def _tell_warnings(event: Event) -> None:
-    from animegen.events import Warned
+    from animegen.events import ClipFailed, Warned
 
     if isinstance(event, Warned):
         console.warn(event.message)
+    elif isinstance(event, ClipFailed):
+        console.fail(f"{event.source}: {event.message}", event.hint)
 
 
 class _PlainLines:
@@ -55,11 +57,13 @@ class _PlainLines:
         self._started = self._told
 
     def __call__(self, event: Event) -> None:
-        from animegen.events import Progress, StageFinished, StageStarted
+        from animegen.events import ClipStarted, Progress, StageFinished, StageStarted
 
         _tell_warnings(event)
         now = time.monotonic()
-        if isinstance(event, StageStarted):
+        if isinstance(event, ClipStarted):
+            click.echo(f"{event.number} of {event.total}: {event.source}", err=True)
+        elif isinstance(event, StageStarted):
             self._told = self._started = now
         elif isinstance(event, Progress) and now - self._told >= PLAIN_INTERVAL:
             self._told = now
@@ -107,7 +111,15 @@ def _bar() -> Iterator[Listener]:
                     progress.update(tasks[stage], completed=done, total=done)
                 case events.Warned(message):
                     screen.print(f"warning: {message}", markup=False, highlight=False)
-                case events.Finished():
+                case events.ClipStarted(source, number, total):
+                    for task in tasks.values():
+                        progress.remove_task(task)
+                    tasks.clear()
+                    screen.print(f"{number} of {total}: {source}", markup=False, highlight=False)
+                case events.ClipFailed(source, message, hint):
+                    text = f"error: {source}: {message}" + (f"\nhint: {hint}" if hint else "")
+                    screen.print(text, markup=False, highlight=False)
+                case _:
                     pass
 
         yield tell

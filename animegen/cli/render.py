@@ -16,9 +16,10 @@ import click
 def command(job: Path, *, overwrite: bool, keep: bool, as_json: bool, quiet: bool) -> None:
     """Draw and composite what `animegen analyse` found, following the job's cast.toml."""
     from animegen.cli.progress import listener
+    from animegen.cli.stopping import stopping
     from animegen.pipeline.convert import render_job
 
-    with listener(as_json=as_json, quiet=quiet) as tell:
-        result = render_job(job, tell, overwrite=overwrite, keep=keep)
+    with listener(as_json=as_json, quiet=quiet) as tell, stopping() as cancel:
+        result = render_job(job, tell, cancel, overwrite=overwrite, keep=keep)
     if not as_json:
         click.echo(result.output)

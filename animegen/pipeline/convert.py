@@ -61,12 +61,14 @@ def convert(
     config: ConvertConfig | None = None,
     on_event: Listener | None = None,
     cancel: threading.Event | None = None,
+    *,
+    folder: Path | None = None,
 ) -> Result:
     """Turn the people of ``source`` into avatars and write the result to ``output``.
 
-    Without ``output`` it stands beside the source as ``NAME-anime``. Events go to ``on_event``; setting ``cancel``
-    stops the run after the current frame and keeps what is finished. The same call again goes on where it stopped.
-    Raises AnimegenError; a broken file is never left under the output's name.
+    Without ``output`` it stands in ``folder``, or beside the source, as ``NAME-anime``. Events go to ``on_event``;
+    setting ``cancel`` stops the run after the current frame and keeps what is finished. The same call again goes on
+    where it stopped. Raises AnimegenError; a broken file is never left under the output's name.
     """
     share_one_heap()
     config, host = config or ConvertConfig(), PluginHost.load()
@@ -74,7 +76,7 @@ def convert(
         sunk_output(host, output, config) as (target, wanted),
         filmed_source(host, Path(source), target) as film,
         open_video(film, salvage=config.salvage) as video,
-        prepared(video, target, wanted, on_event or ignore, cancel, host=host) as run,
+        prepared(video, target, wanted, on_event or ignore, cancel, host=host, folder=folder) as run,
     ):
         result = _whole(run)
     return replace(result, output=output or result.output)

@@ -48,10 +48,14 @@ def prepared(
     cancel: threading.Event | None = None,
     *,
     host: PluginHost | None = None,
+    folder: Path | None = None,
 ) -> Iterator[Run]:
-    """Check everything that can be refused, and hold and claim the job folder while the run lasts."""
+    """Check everything that can be refused, and hold and claim the job folder while the run lasts.
+
+    Without ``output`` it stands in ``folder``, or beside the source.
+    """
     start, stop = video.timeline.index_range(config.start, config.end)
-    plan = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=True)
+    plan = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=True, folder=folder)
     job = JobFolder.beside(plan.output)
     recast = _casts_anew(job, config)
     known = CastFile(style=config.style) if recast else known_cast(config, job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from math import ceil, sqrt
 from pathlib import Path
@@ -31,6 +32,8 @@ def preview(
     config: ConvertConfig,
     count: int,
     on_event: Listener | None = None,
+    *,
+    cancel: threading.Event | None = None,
 ) -> Path:
     """Write ``count`` frames spread over the clip to the folder ``OUTPUT-preview`` and return it.
 
@@ -39,7 +42,7 @@ def preview(
     """
     with (
         open_video(source, salvage=config.salvage) as video,
-        prepared(video, output, config, on_event or ignore) as run,
+        prepared(video, output, config, on_event or ignore, cancel) as run,
     ):
         folder = run.plan.output.with_name(f"{run.plan.output.stem}-preview")
         if folder.exists() and not config.overwrite:

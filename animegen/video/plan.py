@@ -34,6 +34,9 @@ from animegen.video.source import VideoFile
 from animegen.video.streams import picture_stream
 
 _MATRICES = frozenset({"bt709", "smpte170m", "bt470bg"})
+DEFAULT_SUFFIX = "-anime"
+"""What the name of an output has after that of its source where the user names none."""
+
 IMAGE = -1
 """In place of the video stream's number where the source is an image."""
 
@@ -138,13 +141,13 @@ def plan_output(
     start: int = 0,
     stop: int | None = None,
     overwrite: bool = False,
-    suffix: str = "-anime",
+    folder: Path | None = None,
 ) -> OutputPlan:
     """Decide how frames ``start`` .. ``stop`` of ``source`` are written, without writing anything.
 
-    ``output`` None: beside the source, its name with ``suffix``, in its container where that carries the codec and
-    the streams. Raises OutputError for everything that can be known to fail: a codec or stream the container cannot
-    carry, an option out of range, a place that cannot be written, or a file that stands there already.
+    ``output`` None: beside the source or in ``folder``, its name with ``-anime``, in its container where that carries
+    the codec and the streams. Raises OutputError for everything that can be known to fail: a codec or stream the
+    container cannot carry, an option out of range, a place that cannot be written, or a file that stands there already.
     """
     total = len(source.timeline.pts)
     stop = total if stop is None else stop
@@ -152,7 +155,7 @@ def plan_output(
         raise OutputError(f"frames {start}..{stop} are not in the source, which has {total}")
     info, picture = source.info, source_stream(source)
     with _opened(source) as media:
-        path = output if output is not None else _default_output(source, media, encode, suffix)
+        path = output if output is not None else _default_output(source, media, encode, folder or source.path.parent)
         container = container_for(path)
         encoder = _choose_encoder(container, encode, (info.width, info.height))
         streams, warnings = plan_streams(media, picture, container, encoder.codec, encode) if media else ([], [])
@@ -207,17 +210,17 @@ def _opened(source: VideoFile) -> AbstractContextManager[InputContainer | None]:
     return open_container(source.path) if source.streams else nullcontext()
 
 
-def _default_output(source: VideoFile, media: InputContainer | None, encode: EncodeConfig, suffix: str) -> Path:
-    """Beside the source: in its container if that carries all of it, else in the first of the table that does."""
+def _default_output(source: VideoFile, media: InputContainer | None, encode: EncodeConfig, folder: Path) -> Path:
+    """In ``folder``: in the source's container if that carries all of it, else in the first of the table that does."""
     path, asked = source.path, source.path.suffix.lower()
     if media is None and encode.codec is None:
-        return path.with_name(f"{path.stem}{suffix}{_image_suffix(source, alpha=encode.alpha)}")
+        return folder / f"{path.stem}{DEFAULT_SUFFIX}{_image_suffix(source, alpha=encode.alpha)}"
     own = next((c for c in CONTAINERS if c.kind == "film" and asked in c.suffixes), container_named("mp4"))
     codec = encoder_for(encode.codec).codec if encode.codec else ("prores" if encode.alpha else "h264")
     beside = [] if media is None or encode.alpha else sound_and_text(media)
     if codec not in own.codecs or not all(carries(own, stream) for stream in beside):
         own = first_to_carry(beside, codec) or first_to_carry((), codec) or own
-    return path.with_name(f"{path.stem}{suffix}{path.suffix if asked in own.suffixes else own.suffixes[0]}")
+    return folder / f"{path.stem}{DEFAULT_SUFFIX}{path.suffix if asked in own.suffixes else own.suffixes[0]}"
 
 
 def _image_suffix(source: VideoFile, *, alpha: bool) -> str:
