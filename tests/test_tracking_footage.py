@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def tracks_of(path: Path, weights: dict[str, Path], start: int, stop: int) -> li
 
         poses = list(backend.estimate(frames()))
         width = video.info.width
-    return track_clip(zip(indices, poses, strict=True), make_tracker(None, PluginContext()), width=width)
+    return track_clip(zip(indices, poses, strict=True), partial(make_tracker, None, PluginContext()), width=width)
 
 
 def middle(pose: Pose) -> float:

@@ -88,7 +88,7 @@ def test_two_who_cross_keep_their_tracks(seed: int, speed: float, apart: float, 
         random.shuffle(seen)
         truth |= {id(pose): who for who, pose in seen}
         frames.append((index, [pose for _, pose in seen]))
-    tracks = track_clip(frames, tracker())
+    tracks = track_clip(frames, tracker)
     assert sorted(map(sorted, owners(tracks, truth))) == [["behind"], ["front"]]
     held = Counter(truth[id(pose)] for track in tracks for pose in track.poses)
     assert (Counter(truth.values()) - held).total() <= LEFT_OUT
@@ -171,7 +171,7 @@ def test_a_crowd_walking_about_keeps_its_tracks(seed: int, people: int) -> None:
                 truth[id(pose)] = str(who)
                 poses.append(pose)
         frames.append((index, poses))
-    found = owners(track_clip(frames, tracker()), truth)
+    found = owners(track_clip(frames, tracker), truth)
     assert sorted(map(sorted, found)) == [[str(who)] for who in range(people)]
 
 
@@ -179,7 +179,7 @@ def test_first_frames_are_unconfirmed_live_and_kept_in_a_clip() -> None:
     frames = [(i, [walker(300 + 4 * i, 300, i / 3)]) for i in range(10)]
     live = tracker(confirm_hits=3)
     assert [live.update(index, poses) for index, poses in frames[:4]] == [[None], [None], [0], [0]]
-    (track,) = track_clip(frames, tracker(confirm_hits=3))
+    (track,) = track_clip(frames, lambda: tracker(confirm_hits=3))
     assert track.frame_indices == tuple(range(10))
 
 
@@ -188,7 +188,7 @@ def test_a_very_sure_person_is_confirmed_at_once() -> None:
 
 
 def test_one_frame_is_a_clip() -> None:
-    (track,) = track_clip([(7, [walker(300, 300, 0)])], tracker(confirm_hits=1))
+    (track,) = track_clip([(7, [walker(300, 300, 0)])], lambda: tracker(confirm_hits=1))
     assert track.frame_indices == (7,)
 
 
@@ -201,7 +201,7 @@ def test_weak_short_poses_and_second_findings_are_no_people() -> None:
         if 10 <= index < 14:
             poses.append(walker(900, 300, 0, score=0.55, height=120))
         frames.append((index, poses))
-    (track,) = track_clip(frames, tracker())
+    (track,) = track_clip(frames, tracker)
     assert len(track.poses) == 40
 
 
@@ -214,7 +214,7 @@ def test_left_and_right_exchanged_is_the_same_person() -> None:
 
     poses = [walker(300 + 2 * i, 300, i / 3) for i in range(30)]
     frames = [(i, [turned(pose) if i >= 15 else pose]) for i, pose in enumerate(poses)]
-    (track,) = track_clip(frames, tracker())
+    (track,) = track_clip(frames, tracker)
     assert len(track.poses) == 30
 
 
@@ -268,7 +268,7 @@ def test_poses_that_stand_alone_between_long_absences_are_left_out() -> None:
     """What a backend makes of someone fully hidden: a pose or two somewhere near."""
     seen = [*range(20), 30, 31, *range(41, 70)]
     frames = [(i, [walker(300 + 2 * i, 300, i / 3)] if i in seen else []) for i in range(70)]
-    (track,) = track_clip(frames, tracker())
+    (track,) = track_clip(frames, tracker)
     assert track.frame_indices == (*range(20), *range(41, 70))
 
 

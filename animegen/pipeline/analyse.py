@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from itertools import islice
@@ -24,6 +24,7 @@ from animegen.jobs import JobFolder
 from animegen.pipeline.flow import ahead
 from animegen.pipeline.progress import stage
 from animegen.pipeline.run import QUEUE_FRAMES, Run, Segment, segments_of, unfinished
+from animegen.pipeline.shots import ShotWatch, joined_shots
 from animegen.pipeline.stages import resolve
 from animegen.pose.clip import PoseClip, join_clips
 from animegen.pose.files import save_npz
@@ -49,14 +50,23 @@ def estimate(backend: PoseBackend, frames: Iterable[Frame]) -> Iterator[tuple[Fr
         yield waiting.popleft(), poses
 
 
+def estimate_shots(
+    backend: PoseBackend, frames: Iterable[Frame], watch: ShotWatch
+) -> Iterator[tuple[Frame, list[Pose]]]:
+    """The same for a segment that may be cut: nobody is followed from one shot into the next."""
+    for shot in watch.shots(frames):
+        yield from estimate(backend, shot)
+
+
 @dataclass(slots=True)
 class _Found:
     """What one segment yields while it runs."""
 
-    frame_indices: list[int]
-    times: list[Fraction]
-    poses: list[tuple[Pose, ...]]
-    crops: list[Crop]
+    watch: ShotWatch
+    frame_indices: list[int] = field(default_factory=list)
+    times: list[Fraction] = field(default_factory=list)
+    poses: list[tuple[Pose, ...]] = field(default_factory=list)
+    crops: list[Crop] = field(default_factory=list)
 
     def add(self, frame: Frame, poses: Sequence[Pose], *, photograph: bool) -> None:
         self.frame_indices.append(frame.index)
@@ -78,7 +88,7 @@ def analyse(run: Run) -> None:
 
 @one_thread_per_call()
 def analyse_segments(run: Run, todo: Sequence[Segment], advance: Callable[[int], None]) -> None:
-    """Write ``poses``, ``crops`` and ``scene`` of consecutive segments; ``advance`` counts their frames."""
+    """Write ``shots``, ``poses``, ``crops`` and ``scene`` of consecutive segments; ``advance`` counts their frames."""
     backend = run.stages.pose_backend()
     every = crop_interval(run.video.info.rate)
     with (
@@ -88,9 +98,9 @@ def analyse_segments(run: Run, todo: Sequence[Segment], advance: Callable[[int],
         writing = writer.submit(lambda: None)
         for segment in todo:
             observer = PlateObserver(run.size, run.video.info.rate) if run.needs_clean else None
-            found = _Found([], [], [], [])
+            found = _Found(ShotWatch(segment.start))
             own = islice(frames, len(segment))
-            with closing(ahead(estimate(backend, own), run.queue)) as people:
+            with closing(ahead(estimate_shots(backend, own, found.watch), run.queue)) as people:
                 for frame, poses in people:
                     run.check()
                     found.add(frame, poses, photograph=frame.index % every == 0)
@@ -98,13 +108,14 @@ def analyse_segments(run: Run, todo: Sequence[Segment], advance: Callable[[int],
                         observer.observe(frame, poses)
                     advance(1)
             writing.result()
-            writing = writer.submit(_write, run.job, segment, found.clip(run.size, backend), found.crops, observer)
+            clip = found.clip(run.size, backend)
+            writing = writer.submit(_write, run.job, segment, found, clip, observer)
         writing.result()
 
 
 def is_analysed(run: Run, segment: Segment) -> bool:
     """Whether everything of a segment that the later passes read stands; a plate stands for what it was made from."""
-    kinds = ["poses", "crops", *(["scene"] if run.needs_clean and not run.stands(run.job.plates) else [])]
+    kinds = ["shots", "poses", "crops", *(["scene"] if run.needs_clean and not run.stands(run.job.plates) else [])]
     return all(run.stands(run.job.segment(kind, segment.index)) for kind in kinds)
 
 
@@ -113,15 +124,15 @@ def crop_interval(rate: Fraction) -> int:
     return max(1, round(rate / CROPS_PER_SECOND))
 
 
-def _write(
-    job: JobFolder, segment: Segment, clip: PoseClip, crops: Sequence[Crop], observer: PlateObserver | None
-) -> None:
+def _write(job: JobFolder, segment: Segment, found: _Found, clip: PoseClip, observer: PlateObserver | None) -> None:
     """Write one segment's artefacts."""
+    with job.artefact(job.segment("shots", segment.index)) as part:
+        found.watch.found().save(part)
     if observer is not None:
         with job.artefact(job.segment("scene", segment.index)) as part:
             observer.finish().save(part)
     with job.artefact(job.segment("crops", segment.index)) as part:
-        save_crops(part, crops)
+        save_crops(part, found.crops)
     with job.artefact(job.segment("poses", segment.index)) as part:
         save_npz(clip, part)
 
@@ -132,15 +143,17 @@ def extract_poses(source: Path, *, pose: str = "blazepose", on_event: Listener =
     with open_video(source) as video:
         backend, count = stages.pose_backend(), len(video.timeline)
         size = (video.info.width, video.info.height)
-        clips = []
+        clips, shots = [], []
         with stage("poses", count, on_event) as advance:
             for segment in segments_of(0, count):
-                found = _Found([], [], [], [])
+                found = _Found(ShotWatch(segment.start))
                 with closing(ahead(video.frames(segment.start, segment.stop), QUEUE_FRAMES)) as frames:
-                    for frame, poses in estimate(backend, frames):
+                    for frame, poses in estimate_shots(backend, frames, found.watch):
                         found.add(frame, [replace(pose, mask=None) for pose in poses], photograph=False)
                         advance(1)
                 clips.append(found.clip(size, backend))
+                shots.append(found.watch.found())
     clip = join_clips(clips)
-    tracks = track_clip(zip(clip.frame_indices, clip.poses, strict=True), stages.tracker(), width=clip.size[0])
+    frames_and_poses = zip(clip.frame_indices, clip.poses, strict=True)
+    tracks = track_clip(frames_and_poses, stages.tracker, shots=joined_shots(shots, count), width=size[0])
     return clip.with_tracks(tracks)

@@ -18,6 +18,7 @@ from animegen.pipeline.memory import give_back_memory
 from animegen.pipeline.pictures import appearance
 from animegen.pipeline.presence import present
 from animegen.pipeline.run import Run
+from animegen.pipeline.shots import shots_of
 from animegen.pipeline.who import Known, who_is_who
 from animegen.pose.clip import PoseClip
 from animegen.pose.files import load_npz
@@ -89,9 +90,8 @@ def _people(run: Run) -> tuple[Person, ...]:
     """Everyone of the clip: tracked, measured, smoothed, and prepared by the style."""
     known = find_who(run)
     run.check()
-    shots = [range(run.segments[0].start, run.segments[-1].stop)]
     raw = [person.track for person in known]
-    seen = present(run, raw, {person.track.id: person.slots for person in known}, shots)
+    seen = present(run, raw, {person.track.id: person.slots for person in known}, shots_of(run))
     for who, person in zip(known, seen, strict=True):
         for span in person.spans:
             run.on_event(PoseLost(who.identity.key, span.first, span.last, span.why, span.done))
@@ -129,7 +129,8 @@ def _tracks(run: Run) -> tuple[list[Track], dict[int, dict[int, int]]]:
                 yield index, poses
 
     kept: list[Pose] = []  # holds every pose, so that no id is given twice
-    tracks = track_clip(frames(), run.stages.tracker(), width=run.size[0], appearance=appearance(run, slot_of))
+    look = appearance(run, slot_of)
+    tracks = track_clip(frames(), run.stages.tracker, shots=shots_of(run), width=run.size[0], appearance=look)
     if run.config.max_people is not None:
         tracks = keep_longest(tracks, run.config.max_people)
     slots = {track.id: dict(slot_of[id(pose)] for pose in track.poses) for track in tracks}

@@ -23,6 +23,8 @@ _SHADOW, _SHADOW_DOUBT = 0.85, 0.6
 """From this share of box in common with a longer track a pose is doubtful: backends find people in arms and hair."""
 _SPLINTER_GAP, _SPLINTER_FRAMES = 5, 3
 """Poses of a track that stand alone, so few between absences this long: what a backend makes of a hidden person."""
+_LONG_ABSENCE = 12
+"""Frames after which a tracker finds somebody again by a guess."""
 _DOUBLE_LIKENESS, _DOUBLE_SHARE = 0.6, 0.6
 """A track that lies on another this closely, in this share of its frames, is the same person found twice."""
 
@@ -64,6 +66,18 @@ def follow(frames: Iterable[tuple[int, Sequence[Pose]]], tracker: Tracker) -> li
     _adopt_first_frames(clip)
     count = sum(1 for poses in clip.poses if poses)
     return renumber(_without_ghosts([_without_splinters(track) for track in clip.tracks()], count))
+
+
+def broken(tracks: Sequence[Track]) -> list[Track]:
+    """The tracks cut wherever somebody was absent for long: whether it is still the same person is to be told anew."""
+    pieces: list[Track] = []
+    for track in tracks:
+        start = 0
+        for end in range(1, len(track.poses) + 1):
+            if end == len(track.poses) or track.frame_indices[end] - track.frame_indices[end - 1] > _LONG_ABSENCE:
+                pieces.append(Track(track.id, track.frame_indices[start:end], track.poses[start:end]))
+                start = end
+    return renumber(pieces)
 
 
 def renumber(tracks: Sequence[Track]) -> list[Track]:

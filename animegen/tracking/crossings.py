@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from animegen.tracking.clip import Appearance, make_track
-from animegen.tracking.similarity import box_containment
+from animegen.tracking.similarity import box_containment, box_iou
 from animegen.types import Pose, Track
 
 _OVERLAP = 0.3
@@ -15,6 +15,10 @@ _APART = 15
 """Frames without overlap that end a crossing, or after which a lost track was not lost in it."""
 _LEAST, _MOST = 6, 120
 """Frames before and after a crossing by which a look is told: with fewer nothing is."""
+_SETTLE = 6
+"""Frames beside a crossing by which no look is told where there are others: the two are then still mixed in them."""
+_JUMP = 0.5
+"""Box in common below which a pose is another body's than that of the frame before."""
 _MARGIN = 0.12
 """How much better the looks must agree, per person, before tails are exchanged: motion is right as a rule."""
 
@@ -57,7 +61,10 @@ def _overlaps(a: Track, b: Track) -> Iterator[tuple[int, float]]:
 
 
 def _span(a: Track, b: Track, start: int) -> tuple[int, int] | None:
-    """(frame after which tails are exchanged, last frame) of the crossing that starts at ``start``."""
+    """(frame after which tails are exchanged, last frame) of the crossing that starts at ``start``.
+
+    Where one of the two ended in it, the other may have gone on as both in one, until they came apart with a jump.
+    """
     stop, most, cut = start, 0.0, start
     for frame, share in _overlaps(a, b):
         if frame < start or share < _OVERLAP:
@@ -70,12 +77,29 @@ def _span(a: Track, b: Track, start: int) -> tuple[int, int] | None:
     ends = [track.frame_indices[-1] for track in (a, b) if track.frame_indices[-1] <= stop + _APART]
     if len(ends) == 2:
         return None
-    return (ends[0], max(stop, ends[0])) if ends else (cut, stop)
+    if not ends:
+        return cut, stop
+    other = b if a.frame_indices[-1] == ends[0] else a
+    jump = _jump(other, ends[0], stop + _APART)
+    return jump, max(stop, jump)
+
+
+def _jump(track: Track, first: int, last: int) -> int:
+    """The frame from ``first`` to ``last`` after which the pose changes most, or ``first`` where it never jumps."""
+    steps = [
+        (box_iou(here.bbox, there.bbox), frame)
+        for (frame, here), (_, there) in pairwise(zip(track.frame_indices, track.poses, strict=True))
+        if first <= frame <= last
+    ]
+    likeness, frame = min(steps, default=(1.0, first))
+    return frame if likeness < _JUMP else first
 
 
 def _looks_swapped(a: Track, b: Track, start: int, stop: int, appearance: Appearance) -> bool:
-    before = [_part(track, start - _MOST, start - 1) for track in (a, b)]
-    after = [_part(track, stop + 1, stop + _MOST) for track in (a, b)]
+    before = [
+        _part(track, start - _MOST, start - 1 - _SETTLE) or _part(track, start - _MOST, start - 1) for track in (a, b)
+    ]
+    after = [_part(track, stop + 1 + _SETTLE, stop + _MOST) or _part(track, stop + 1, stop + _MOST) for track in (a, b)]
     if any(part is None for part in before):
         return False
     kept, exchanged, links = 0.0, 0.0, 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from itertools import combinations, groupby
 
 import numpy as np
 
 from animegen.protocols import Tracker
-from animegen.tracking.clip import Appearance, follow, make_track, renumber
+from animegen.tracking.clip import Appearance, broken, follow, make_track, renumber
 from animegen.tracking.crossings import undo_swaps
 from animegen.tracking.similarity import box_area
 from animegen.types import Float64Array, Pose, Track
@@ -22,68 +25,111 @@ _END_FRAMES = 12
 _SIDE_MARGIN = 0.02
 _LOOK_SAME, _LOOK_DIFFERENT = 0.09, 0.5
 """Distances of look up to which pieces far apart are joined, and from which near ones are not."""
+_LOOK_SAME_AFTER_CUT = 0.2
+"""The same for pieces of two shots: seen from elsewhere a person looks less alike."""
 
 
 def track_clip(
     frames: Iterable[tuple[int, Sequence[Pose]]],
-    tracker: Tracker,
+    make_tracker: Callable[[], Tracker],
     *,
+    shots: Sequence[range] = (),
     width: int | None = None,
     appearance: Appearance | None = None,
 ) -> list[Track]:
     """Every person of a clip as one track, from the poses of its frames in order.
 
-    ``frames`` gives (frame index, poses) with rising indices; ``width`` is the picture's, in pixels. Ids are 0, 1,
-    ... by first appearance. The tracker may be any; see :func:`join_tracks` for the rest.
+    ``frames`` gives (frame index, poses) with rising indices; ``shots`` are the frames between two cuts, all of the
+    clip where none are given: nobody is followed across a cut, and everyone is found again after it by looks.
+    ``width`` is the picture's, in pixels. Ids are 0, 1, ... by first appearance. The trackers may be any, a new one
+    serves each shot; see :func:`join_tracks` for the rest.
     """
-    tracks = follow(frames, tracker)
-    if appearance is not None:
-        tracks = undo_swaps(tracks, appearance)
-    return join_tracks(tracks, width=width, appearance=appearance)
+    begins = [shot.start for shot in shots][1:]
+    pieces: list[Track] = []
+    for _, shot in groupby(frames, key=lambda frame: bisect_right(begins, frame[0])):
+        tracks = broken(follow(shot, make_tracker()))
+        pieces += undo_swaps(tracks, appearance) if appearance is not None else tracks
+    return join_tracks(renumber(pieces), width=width, appearance=appearance, begins=begins)
 
 
 def join_tracks(
-    tracks: Sequence[Track], *, width: int | None = None, appearance: Appearance | None = None
+    tracks: Sequence[Track],
+    *,
+    width: int | None = None,
+    appearance: Appearance | None = None,
+    begins: Sequence[int] = (),
 ) -> list[Track]:
     """The tracks with the pieces of one person joined, renumbered by first appearance.
 
     Two pieces join when they share no frame and either place, motion and size agree across a short gap and the looks
     do not differ, or the looks are the same whatever the gap. Who left the picture by its left or right side (known
-    where its ``width`` in pixels is given) goes on by motion at that side only. The likeliest pair joins first; people
-    visible at once never join.
+    where its ``width`` in pixels is given) goes on by motion at that side only. ``begins`` are the frames with which
+    new shots begin: across one only looks join. The likeliest pair joins first; people visible at once never join.
     """
-    pieces = list(renumber(tracks))
-    costs: dict[tuple[int, int], float | None] = {}
+    pieces = {track.id: track for track in renumber(tracks)}
+    looks = _Looks(appearance)
+    queue: list[tuple[float, int, int]] = []
+
+    def consider(a: Track, b: Track) -> None:
+        first, second = (a, b) if a.frame_indices[0] < b.frame_indices[0] else (b, a)
+        cost = _cost(first, second, width, looks, begins)
+        if cost is not None:
+            heappush(queue, (cost, first.id, second.id))
+
+    for a, b in combinations(pieces.values(), 2):
+        consider(a, b)
     next_id = len(pieces)
-    while True:
-        best: tuple[float, int, int] | None = None
-        for a in pieces:
-            for b in pieces:
-                if a.frame_indices[0] >= b.frame_indices[0]:
-                    continue
-                if (a.id, b.id) not in costs:
-                    costs[a.id, b.id] = _cost(a, b, width, appearance)
-                cost = costs[a.id, b.id]
-                if cost is not None and (best is None or (cost, a.id, b.id) < best):
-                    best = (cost, a.id, b.id)
-        if best is None:
-            return renumber(pieces)
-        joined = [piece for piece in pieces if piece.id in best[1:]]
-        seen = [pair for piece in joined for pair in zip(piece.frame_indices, piece.poses, strict=True)]
-        pieces = [piece for piece in pieces if piece.id not in best[1:]] + [make_track(next_id, seen)]
+    while queue:
+        _, *pair = heappop(queue)
+        if not all(number in pieces for number in pair):
+            continue
+        first, second = (pieces.pop(number) for number in pair)
+        seen = [pose for piece in (first, second) for pose in zip(piece.frame_indices, piece.poses, strict=True)]
+        joined = make_track(next_id, seen)
+        looks.join(first, second, joined, pieces)
+        for other in pieces.values():
+            consider(joined, other)
+        pieces[next_id] = joined
         next_id += 1
+    return renumber(list(pieces.values()))
 
 
-def _cost(a: Track, b: Track, width: int | None, appearance: Appearance | None) -> float | None:
+class _Looks:
+    """How different pieces look. That of joined pieces is the mean of theirs, so that no picture is looked at again."""
+
+    def __init__(self, appearance: Appearance | None) -> None:
+        self._appearance = appearance
+        self._known: dict[tuple[int, int], float | None] = {}
+
+    def between(self, a: Track, b: Track) -> float | None:
+        """The distance of two pieces, or None where it cannot be told."""
+        pair = min(a.id, b.id), max(a.id, b.id)
+        if pair not in self._known:
+            self._known[pair] = self._appearance(a, b) if self._appearance is not None else None
+        return self._known[pair]
+
+    def join(self, first: Track, second: Track, joined: Track, others: Mapping[int, Track]) -> None:
+        """Tell that two pieces are one from now on."""
+        for other in others.values():
+            told = [(self.between(part, other), len(part.poses)) for part in (first, second)]
+            known = [(look, count) for look, count in told if look is not None]
+            total = sum(count for _, count in known)
+            mean = sum(look * count for look, count in known) / total if known else None
+            self._known[min(joined.id, other.id), max(joined.id, other.id)] = mean
+
+
+def _cost(a: Track, b: Track, width: int | None, looks: _Looks, begins: Sequence[int]) -> float | None:
     """Unlikeliness that ``b`` goes on where ``a`` was, or None where it does not."""
-    if not set(a.frame_indices).isdisjoint(b.frame_indices):
+    if b.frame_indices[0] <= a.frame_indices[-1] and not set(a.frame_indices).isdisjoint(b.frame_indices):
         return None
-    look = appearance(a, b) if appearance is not None else None
-    way = _way(a, b, width)
+    look = looks.between(a, b)
+    cut = bisect_right(begins, a.frame_indices[-1]) != bisect_right(begins, b.frame_indices[0])
+    way = None if cut else _way(a, b, width)
     if way is not None and (look is None or look < _LOOK_DIFFERENT):
         return way + (look if look is not None else _LOOK_DIFFERENT)
     # Those joined by looks alone come after all joined by motion.
-    return 10.0 + look if look is not None and look <= _LOOK_SAME else None
+    same = _LOOK_SAME_AFTER_CUT if cut else _LOOK_SAME
+    return 10.0 + look if look is not None and look <= same else None
 
 
 def _way(a: Track, b: Track, width: int | None) -> float | None:

@@ -1,0 +1,89 @@
+"""The shots of a clip: found while its segments are analysed, and joined over their seams."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import numpy as np
+
+from animegen.jobs import load_arrays, reading, save_arrays
+from animegen.pipeline.run import Run
+from animegen.types import Frame, Uint8Array
+from animegen.video import is_cut, marked_shots
+from animegen.video.shots import AFTER, BEFORE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentShots:
+    """Where shots begin in one segment: ``begins`` are frame indices, ``start`` is the segment's first frame.
+
+    ``head`` and ``tail`` are small pictures of its first and last frames: they tell whether a shot begins with the
+    next segment.
+    """
+
+    start: int
+    begins: tuple[int, ...]
+    head: tuple[Uint8Array, ...]
+    tail: tuple[Uint8Array, ...]
+
+    def save(self, path: Path) -> None:
+        """Write all of it as one npz, the same bytes for the same shots."""
+        arrays = {"start": np.array(self.start), "begins": np.array(self.begins, np.int64)}
+        save_arrays(path, {**arrays, "head": np.array(self.head), "tail": np.array(self.tail)})
+
+    @classmethod
+    def load(cls, path: Path) -> SegmentShots:
+        """Read what :meth:`save` wrote; raises InputError naming the file where it is damaged or absent."""
+        with reading(path, "remove it; the next run makes it anew"):
+            data = load_arrays(path)
+            return cls(int(data["start"]), tuple(data["begins"].tolist()), tuple(data["head"]), tuple(data["tail"]))
+
+
+class ShotWatch:
+    """Parts the frames of one segment into shots while they pass, and keeps where a shot begins."""
+
+    def __init__(self, start: int) -> None:
+        self._start = start
+        self._begins: list[int] = []
+        self._head: list[Uint8Array] = []
+        self._tail: deque[Uint8Array] = deque(maxlen=BEFORE)
+
+    def shots(self, frames: Iterable[Frame]) -> Iterator[Iterator[Frame]]:
+        """The frames of each shot; they must be taken before the next shot is asked for."""
+        for _, shot in groupby(self._numbered(frames), key=lambda numbered: numbered[0]):
+            yield (frame for _, frame in shot)
+
+    def _numbered(self, frames: Iterable[Frame]) -> Iterator[tuple[int, Frame]]:
+        for frame, small, begins in marked_shots(frames):
+            if begins:
+                self._begins.append(frame.index)
+            if len(self._head) < AFTER:
+                self._head.append(small)
+            self._tail.append(small)
+            yield len(self._begins), frame
+
+    def found(self) -> SegmentShots:
+        """What was found in the frames that have passed."""
+        return SegmentShots(self._start, tuple(self._begins), tuple(self._head), tuple(self._tail))
+
+
+def joined_shots(segments: Iterable[SegmentShots], stop: int) -> list[range]:
+    """The frames of each shot of a clip that ends before frame ``stop``, from its segments in order."""
+    begins: list[int] = []
+    tail: tuple[Uint8Array, ...] = ()
+    for segment in segments:
+        if not begins or is_cut(tail, segment.head):
+            begins.append(segment.start)
+        begins += segment.begins
+        tail = segment.tail
+    return [range(a, b) for a, b in pairwise([*begins, stop])]
+
+
+def shots_of(run: Run) -> list[range]:
+    """The frames of each shot of an analysed clip, in order."""
+    found = (SegmentShots.load(run.job.segment("shots", segment.index)) for segment in run.segments)
+    return joined_shots(found, run.segments[-1].stop)
