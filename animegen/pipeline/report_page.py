@@ -14,9 +14,10 @@ from PIL import Image
 
 from animegen.colour import lab_to_rgb
 from animegen.errors import OutputError
+from animegen.events import Listener
 from animegen.jobs import write_text
 from animegen.pipeline.page import image_tag, number, page, plain, table
-from animegen.pipeline.report import LIMITS, Look, Pictures, Report
+from animegen.pipeline.report import LIMITS, Look, Pictures, Report, report_folder, report_job
 from animegen.pose.draw import draw_pose
 from animegen.types import PARTS, Palette, PartColour, Pose, Uint8Array
 from animegen.video import VideoFile, open_video
@@ -45,6 +46,15 @@ def write_report(report: Report, pictures: Pictures, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / PAGE_NAME, page("Quality of a conversion", "\n".join(_body(report, pictures))))
     write_text(folder / JSON_NAME, json.dumps(plain(report.figures), indent=1, ensure_ascii=False) + "\n")
+
+
+def report_results(jobs: Sequence[Path], on_event: Listener) -> list[Path]:
+    """Measure finished jobs and write each one's report where :func:`report_folder` says; returns the folders."""
+    folders = []
+    for job in jobs:
+        write_report(*report_job(job, on_event=on_event), report_folder(job))
+        folders.append(report_folder(job))
+    return folders
 
 
 def _body(report: Report, pictures: Pictures) -> Iterator[str]:
