@@ -15,14 +15,18 @@ from animegen.types import Crop, Float32Array, Track
 CROPS_PER_TRACK = 48
 """Most pictures of one person from which the identity is measured, spread evenly over the clip."""
 
+_UNUSUAL = 1.3
+"""By which factor a box may be larger or smaller than a person's usual one in a picture by which they are known."""
+
 
 def crops_of(run: Run, tracks: Sequence[Track], slots: Mapping[int, Mapping[int, int]]) -> dict[int, list[Crop]]:
     """Pictures of each track by its id, at most :data:`CROPS_PER_TRACK` of them, spread evenly.
 
+    Those in which the body is as large as it is as a rule are preferred: in others somebody else is taken in with it.
     ``slots`` has by track id and frame index the position of the track's raw pose among the frame's poses.
     """
     every = crop_interval(run.video.info.rate)
-    wanted = {track.id: _spread([i for i in track.frame_indices if i % every == 0]) for track in tracks}
+    wanted = {track.id: _spread(_usual(track, every)) for track in tracks}
     found: dict[int, list[Crop]] = {track.id: [] for track in tracks}
     for segment in run.segments:
         here = range(segment.start, segment.stop)
@@ -56,6 +60,20 @@ def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Tr
         return None if first is None or second is None else distance(first, second)
 
     return between
+
+
+def _usual(track: Track, every: int) -> list[int]:
+    """The photographed frames of a track in which its box has about its usual size; all of them where there is none."""
+    sizes = {
+        index: pose.bbox[2:] - pose.bbox[:2]
+        for index, pose in zip(track.frame_indices, track.poses, strict=True)
+        if index % every == 0
+    }
+    if not sizes:
+        return []
+    usual = np.maximum(np.median(np.stack(list(sizes.values())), axis=0), 1)
+    near = [i for i, size in sizes.items() if (abs(np.log(np.maximum(size, 1) / usual)) <= np.log(_UNUSUAL)).all()]
+    return near or list(sizes)
 
 
 def _spread(indices: Sequence[int]) -> tuple[int, ...]:
