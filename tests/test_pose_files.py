@@ -14,7 +14,7 @@ from animegen.errors import InputError, InvalidValue, OutputError, UsageError
 from animegen.pose.clip import NOMINAL_RATE, PoseClip, join_clips
 from animegen.pose.convert import convert_pose
 from animegen.pose.files import load_poses, save_npz, save_poses
-from animegen.pose.skeletons import BLAZEPOSE33, BODY25, COCO17
+from animegen.pose.skeletons import BLAZEPOSE33, BLAZEPOSE75, BODY25, BODY67, COCO17, COCO_WHOLEBODY133
 from animegen.types import Expression, Mask, Pose, Skeleton
 
 JSON_STEP = 0.006
@@ -110,6 +110,41 @@ def test_json_files_give_back_the_converted_poses(clip: PoseClip, tmp_path_facto
             assert np.abs(read.score - wanted.score).max() < SCORE_STEP
             if skeleton is COCO17:
                 assert np.abs(read.bbox - wanted.bbox).max() < 2 * JSON_STEP
+
+
+def test_hands_and_faces_travel_in_json_files_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    with_face = replace(random_pose(rng, BLAZEPOSE75, rich=True), mask=None)
+    without = replace(with_face, expression=None)
+    clip = PoseClip((1920, 1080), BLAZEPOSE75, (0,), (Fraction(0),), ((with_face, without),), ((1, None),))
+    for name, skeleton in (("clip.json", COCO_WHOLEBODY133), ("clip", BODY67)):
+        save_poses(clip, tmp_path / name)
+        back = load_poses(tmp_path / name)
+        assert back.skeleton == skeleton
+        for read, written in zip(back.poses[0], clip.poses[0], strict=True):
+            wanted = convert_pose(written, skeleton)
+            assert np.abs(read.xy - wanted.xy)[wanted.score > 0].max() < JSON_STEP
+            assert np.abs(read.score - wanted.score).max() < SCORE_STEP
+            assert wanted.score[skeleton.index("left_hand_8")] == written.score[BLAZEPOSE75.index("left_hand_8")]
+        face, none = (pose.expression for pose in back.poses[0])
+        assert none is None
+        assert face is not None
+        assert np.allclose(astuple(face), astuple(with_face.expression or Expression()), atol=SCORE_STEP)
+
+
+def test_coco_wholebody_ground_truth_is_read_with_hands_and_faces(shared: Path) -> None:
+    clip = load_poses(shared / "pose" / "test_coco_wholebody.json")
+    assert clip.skeleton == COCO_WHOLEBODY133
+    people = [pose for poses in clip.poses for pose in poses]
+    assert all((pose.score >= 0).all() and (pose.score <= 1).all() for pose in people)
+    hands = [COCO_WHOLEBODY133.index(f"right_hand_{i}") for i in range(21)]
+    known = [pose for pose in people if pose.score[hands].any()]
+    assert known
+    for pose in known:  # a hand is at its wrist: COCO's annotators put both within a hand's length
+        size = np.ptp(pose.xy[hands], axis=0).max()
+        wrist = COCO_WHOLEBODY133.index("right_wrist")
+        if pose.score[wrist]:
+            assert np.linalg.norm(pose.xy[hands[0]] - pose.xy[wrist]) < size
 
 
 def one_person(tmp_path: Path) -> Path:

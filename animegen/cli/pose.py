@@ -57,12 +57,13 @@ def draw(poses: Path, output: Path | None, over: Path | None, *, overwrite: bool
 @click.argument("source", metavar="IN", type=_PATH)
 @click.argument("output", metavar="OUT", type=_PATH)
 @_FORMAT
-@click.option("--skeleton", help="coco17, blazepose33, halpe26, body25 or coco_wholebody133 (npz only).")
+@click.option("--skeleton", help="blazepose75, coco17 or another, for an npz; a wrong name lists all.")
 @_OVERWRITE
 def convert(source: Path, output: Path, format: str | None, skeleton: str | None, *, overwrite: bool) -> None:
     """Convert a file of poses to another format or skeleton.
 
-    COCO JSON always holds coco17 and OpenPose JSON body25.
+    COCO JSON holds coco17 and OpenPose JSON body25. Poses with hands keep them in either, which then are
+    coco_wholebody133 and body67.
     """
     from animegen.errors import UsageError
     from animegen.pose.convert import convert_clip

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from animegen.pose.skeletons import BLAZEPOSE33, COCO17
+from animegen.pose.skeletons import BLAZEPOSE33, BLAZEPOSE75, COCO17
 from animegen.protocols import CastingStyle, Style
 from animegen.testing.checks import frozen, require
 from animegen.testing.synthetic import synthetic_crop, synthetic_identity, synthetic_pose
@@ -26,7 +26,7 @@ _HARD = ("tiny", "less than a pixel", "coincide")
 def check_style(
     style: Style,
     *,
-    skeletons: Sequence[Skeleton] = (BLAZEPOSE33, COCO17),
+    skeletons: Sequence[Skeleton] = (BLAZEPOSE75, BLAZEPOSE33, COCO17),
     needs_crop: bool = False,
     tolerance: int = 0,
 ) -> None:

@@ -28,7 +28,8 @@ def save_poses(clip: PoseClip, path: Path, format: str | None = None, *, overwri
 
     ``format`` is ``npz`` (everything), ``coco`` (one JSON file) or ``openpose`` (a folder of JSON files); without
     it the name decides: ``.npz``, ``.json``, or no suffix. COCO gets 17 points and OpenPose 25, whatever the clip's
-    skeleton. Raises as :func:`check_target` does, and OutputError where the file cannot be written.
+    skeleton, and both the hands of a clip that has them, and expressions. Raises as :func:`check_target` does, and
+    OutputError where the file cannot be written.
     """
     chosen = check_target(path, format, overwrite=overwrite)
     if chosen == "openpose":
