@@ -6,12 +6,13 @@ frame is known to the pixel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import label
 
@@ -47,7 +48,7 @@ ACTORS: Mapping[str, Actor] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Path_:
+class Way:
     """A person's way through a shot: (frame, centre x in shares of the width) in order, straight between them.
 
     Before the first and after the last frame the person is not in the picture. ``height`` is that of the cut-out in
@@ -67,12 +68,24 @@ class Shot:
 
     frames: int
     scene: int
-    people: tuple[Path_, ...]
+    people: tuple[Way, ...]
     light: float = 1.0
 
 
-Truth = list[dict[str, tuple[float, float, float, float]]]
-"""By frame the boxes xyxy, in pixels, of those of whom something shows."""
+Box = tuple[float, float, float, float]
+Truth = list[dict[str, Box]]
+"""By frame the boxes xyxy, in pixels, of those of whom enough shows."""
+
+LEAST_SHOWN = 0.25
+"""Share of a body that must show for the person to be there: nobody can find who is hidden behind another."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cover:
+    """The pixels of the frame that a person covers, and how many a whole body has."""
+
+    inside: NDArray[np.bool_]
+    pixels: int
 
 
 def cut_outs(folder: Path, backend: PoseBackend, names: Sequence[str]) -> dict[str, list[Image.Image]]:
@@ -105,27 +118,38 @@ def _matte(mask: Mask, size: tuple[int, int]) -> np.ndarray:
 
 
 def compose(people: Mapping[str, Sequence[Image.Image]], shots: Sequence[Shot]) -> tuple[list[Frame], Truth]:
-    """The frames of the shots in order, and where everybody is in each."""
+    """The frames of the shots in order, and where everybody is in each of whom enough shows."""
     frames: list[Frame] = []
     truth: Truth = []
     for shot in shots:
         ground = scene(shot.scene)
         for number in range(shot.frames):
-            picture, boxes = ground.copy(), {}
+            picture, covers = ground.copy(), {}
             for path in sorted(shot.people, key=lambda path: path.front):
-                box = _lay(picture, people[path.who], path, number)
-                if box is not None:
-                    boxes[path.who.split()[0]] = box
+                cover = _lay(picture, people[path.who], path, number)
+                if cover is not None:
+                    covers[path.who.split()[0]] = cover
             image = (np.asarray(picture, np.float32) * shot.light).clip(0, 255).astype(np.uint8)
             frames.append(Frame(len(frames), len(frames) / RATE, image))
-            truth.append(boxes)
+            truth.append(_shown(covers))
     return frames, truth
 
 
-def _lay(
-    picture: Image.Image, loop: Sequence[Image.Image], path: Path_, number: int
-) -> tuple[float, float, float, float] | None:
-    """Lay a person on the picture where the path has them; the box of what shows, or None where nothing does."""
+def _shown(covers: Mapping[str, _Cover]) -> dict[str, Box]:
+    """The boxes of those of whom, in front of them and beyond the edge, less than most is lost; rearmost first."""
+    shown, names = {}, list(covers)
+    for i, (who, cover) in enumerate(covers.items()):
+        seen = cover.inside
+        for other in names[i + 1 :]:
+            seen = seen & ~covers[other].inside
+        if seen.sum() >= LEAST_SHOWN * cover.pixels:
+            rows, columns = np.flatnonzero(cover.inside.any(axis=1)), np.flatnonzero(cover.inside.any(axis=0))
+            shown[who] = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+    return shown
+
+
+def _lay(picture: Image.Image, loop: Sequence[Image.Image], path: Way, number: int) -> _Cover | None:
+    """Lay a person on the picture where the path has them; what they cover, or None where they are not."""
     times, centres = zip(*path.places, strict=True)
     if not times[0] <= number <= times[-1]:
         return None
@@ -138,8 +162,9 @@ def _lay(
     left = round(np.interp(number, times, centres) * picture.width - sprite.width / 2)
     top = picture.height - height if path.height > 0.75 else picture.height - height - 12
     picture.paste(sprite, (left, top), sprite)
-    shown = max(0, left), top, min(picture.width, left + sprite.width), picture.height
-    return shown if shown[2] - shown[0] >= 0.25 * sprite.width else None
+    cover = Image.new("L", picture.size)
+    cover.paste(sprite.getchannel("A"), (left, top))
+    return _Cover(np.asarray(cover) > 127, int((np.asarray(sprite.getchannel("A")) > 127).sum()))
 
 
 def scene(number: int) -> Image.Image:
@@ -169,29 +194,29 @@ CROSSING = (
         60,
         1,
         (
-            Path_("orange", ((0, 0.2), (12, 0.3), (40, 0.75), (59, 0.7)), 0.85),
-            Path_("skull", ((4, 1.15), (12, 0.8), (34, 0.25), (42, -0.2), (46, -0.2), (54, 0.25), (59, 0.28)), 0.9, 1),
+            Way("orange", ((0, 0.2), (12, 0.3), (40, 0.75), (59, 0.7)), 0.85),
+            Way("skull", ((4, 1.15), (12, 0.8), (34, 0.25), (42, -0.2), (46, -0.2), (54, 0.25), (59, 0.28)), 0.9, 1),
         ),
     ),
     Shot(
         28,
         2,
         (
-            Path_("orange", ((0, 0.25), (27, 0.3)), 0.8),
-            Path_("skull", ((0, 0.72), (27, 0.7)), 0.82, 1),
+            Way("orange", ((0, 0.25), (27, 0.3)), 0.8),
+            Way("skull", ((0, 0.72), (27, 0.7)), 0.82, 1),
         ),
     ),
 )
-"""Two people cross, one leaves the picture and comes back; then a hard cut, after which they stand the other way round."""
+"""Two people cross, one leaves the picture and comes back; a hard cut, and they stand the other way round."""
 
 ANOTHER_DAY = (
     Shot(
         30,
         3,
         (
-            Path_("skull", ((0, 0.2), (29, 0.25)), 0.85),
-            Path_("player", ((0, 0.5), (29, 0.52)), 0.7, -1),
-            Path_("orange again", ((6, 1.2), (14, 0.8), (29, 0.78)), 0.85, 1, mirrored=True),
+            Way("skull", ((0, 0.2), (29, 0.25)), 0.85),
+            Way("player", ((0, 0.5), (29, 0.52)), 0.7, -1),
+            Way("orange again", ((6, 1.2), (14, 0.8), (29, 0.78)), 0.85, 1, mirrored=True),
         ),
         light=0.85,
     ),

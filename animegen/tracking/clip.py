@@ -16,7 +16,7 @@ Appearance: TypeAlias = Callable[[Track, Track], float | None]
 _ADOPT_LIKENESS = 0.35
 """Keypoint similarity from which an unconfirmed pose of the frame before belongs to a track that starts now."""
 _ADOPT_GAP = 3
-_EVIDENCE, _EVIDENCE_SHARE = 6.0, 0.3
+_EVIDENCE, _EVIDENCE_SHARE = 5.0, 0.3
 """A person shows at least this sum of strengths, or this share of the frames of a clip of a few."""
 _LEAST_STRENGTH = 0.35
 _SHADOW, _SHADOW_DOUBT = 0.85, 0.6
