@@ -38,15 +38,12 @@ def register(
         torch.library.register_autograd(name, backward, setup_context=save, lib=_LIBRARY)
     operator: Operator = getattr(torch.ops.animegen, schema.partition("(")[0]).default
 
-    def each_example(info: Any, dims: tuple[int | None, ...], *arguments: Any) -> tuple[Tensor, int]:
+    def each_example(info: Any, dims: tuple[Any, ...], *arguments: Any) -> tuple[Tensor, int]:
+        def of(example: int, argument: Any, dim: Any) -> Any:
+            return argument.select(dim, example) if isinstance(dim, int) else argument
+
         results = [
-            operator(
-                *(
-                    argument if dim is None else argument.select(dim, i)
-                    for argument, dim in zip(arguments, dims, strict=True)
-                )
-            )
-            for i in range(info.batch_size)
+            operator(*(of(i, *pair) for pair in zip(arguments, dims, strict=True))) for i in range(info.batch_size)
         ]
         return torch.stack(results), 0
 

@@ -21,12 +21,6 @@ struct Axis {
         tap = static_cast<int32_t>(pixel * up - base);
         return pixel;
     }
-    AG_METHOD int64_t first(int64_t o) const {
-        int32_t tap;
-        return first(o, tap);
-    }
-    // As many pixels as taps meet, from the first.
-    AG_METHOD int32_t count(int32_t tap) const { return tap < taps ? (taps - tap + up - 1) / up : 0; }
 };
 
 template <class T, class A> struct Pass {
@@ -198,11 +192,11 @@ template <class T, class A> struct Rows {
         }
     }
 
-    // The same for a run of pixels of one channel.
-    template <bool STRAIGHT> void finish_run(T *__restrict out, const A *t, A scale, A shift, A after, const T *noise, int64_t step, int64_t n) const {
+    // The same for a run of pixels of one channel; `added`: bias and noise.
+    template <bool STRAIGHT> void finish_run(T *__restrict out, const A *t, const A *added, A scale, A after, int64_t n) const {
         const Activation<A> activation = p.activation;
         for (int64_t j = 0; j < n; j++) {
-            const A u = mad(t[j], scale, shift + (noise ? A(load(noise + j * step)) : A(0)));
+            const A u = mad(t[j], scale, added[j]);
             store(out + j, (STRAIGHT ? activation.straight_value(u) : activation.value(u)) * after);
         }
     }
@@ -213,12 +207,11 @@ template <class T, class A> struct Rows {
         for (int64_t c = 0; c < inner; c++) {
             scale[c] = p.scale(n, plane + c), shift[c] = p.shift(plane + c), after[c] = p.after(n, plane + c);
         }
-        const T *const noise = p.noise ? p.noise + n * p.noise_stride[0] + y * p.noise_stride[2] : nullptr;
         for (int64_t x = 0; x < p.across.out; x += columns) {
             const int64_t count = least(columns, p.across.out - x);
             int32_t tap;
-            const int64_t first = p.across.first(x), last = p.across.first(x + count - 1, tap);
-            const int64_t width = last + most(p.across.count(tap), 1) - first;
+            const int64_t first = p.across.first(x, tap), last = p.across.first(x + count - 1, tap);
+            const int64_t width = last + most((p.across.taps - tap + p.across.up - 1) / p.across.up, 1) - first;
             if (p.filter == nullptr && p.across.up == 1 && p.across.down == 1) {
                 gather(result, n, plane, y, -1, first, width);
             } else if (p.separable) {
@@ -234,7 +227,8 @@ template <class T, class A> struct Rows {
             }
             T *const out = p.out + n * p.out_stride[0] + plane * p.out_stride[1] + y * p.out_stride[2] + x * inner;
             if (inner == 1) {
-                finish_run<STRAIGHT>(out, result, scale[0], shift[0], after[0], noise ? noise + x * p.noise_stride[3] : nullptr, p.noise_stride[3], count);
+                for (int64_t i = 0; i < count; i++) sums[i] = shift[0] + p.noise_at(n, y, x + i);
+                finish_run<STRAIGHT>(out, result, sums, scale[0], after[0], count);
                 continue;
             }
             for (int64_t i = 0; i < count; i++) {
@@ -267,24 +261,28 @@ void copy_strides(int64_t *to, const ag_tensor &t, int count) {
     for (int d = 0; d < count; d++) to[d] = t.size[d] == 1 ? 0 : t.stride[d];
 }
 
+Axis axis(int64_t in, int64_t out, const ag_tensor &filter, int32_t dim) {
+    Axis a{in, out, 1, 1, 1, 1, 0};
+    if (filter.dtype != AG_NONE) a.filter_step = filter.stride[dim], a.taps = static_cast<int32_t>(filter.size[dim]);
+    return a;
+}
+
 template <class T, class A>
 int32_t compute(const ag_tensor *tensors, const ag_fir_bias_act_options &o, const ag_place &place) {
     const ag_tensor &out = tensors[0], &x = tensors[1], &filter = tensors[2];
-    const bool square = filter.dtype == AG_NONE || filter.ndim == 1;
-    const int32_t taps_y = filter.dtype == AG_NONE ? 1 : static_cast<int32_t>(filter.size[0]);
-    const int32_t taps_x = square ? taps_y : static_cast<int32_t>(filter.size[1]);
     Pass<T, A> p{};
     p.out = data<T>(out), p.x = data<const T>(x), p.filter = static_cast<const float *>(filter.data);
     p.batch = x.size[0], p.channels = x.size[1];
     for (int d = 0; d < 4; d++) p.out_stride[d] = out.stride[d], p.x_stride[d] = x.stride[d];
-    p.across = {x.size[3], out.size[3], square ? filter.stride[0] : filter.stride[1], taps_x, o.up_x, o.down_x, o.pad_x};
-    p.down = {x.size[2], out.size[2], filter.stride[0], taps_y, o.up_y, o.down_y, o.pad_y};
+    p.across = axis(x.size[3], out.size[3], filter, filter.ndim - 1), p.down = axis(x.size[2], out.size[2], filter, 0);
+    p.across.up = o.up_x, p.across.down = o.down_x, p.across.pad = o.pad_x;
+    p.down.up = o.up_y, p.down.down = o.down_y, p.down.pad = o.pad_y;
     if (tensors[3].dtype) p.demodulation = data<const A>(tensors[3]), copy_strides(p.demodulation_stride, tensors[3], 2);
     if (tensors[4].dtype) p.noise = data<const T>(tensors[4]), copy_strides(p.noise_stride, tensors[4], 4);
     if (tensors[5].dtype) p.bias = data<const T>(tensors[5]), copy_strides(&p.bias_stride, tensors[5], 1);
     if (tensors[6].dtype) p.modulation = data<const A>(tensors[6]), copy_strides(p.modulation_stride, tensors[6], 2);
     p.activation = activation_of<A>(o.activation);
-    p.gain = A(o.fir_gain), p.separable = square, p.flip = o.flip != 0;
+    p.gain = A(o.fir_gain), p.separable = filter.ndim != 2, p.flip = o.flip != 0;
     return run(p, fits_32_bits(x) && fits_32_bits(out), place);
 }
 
