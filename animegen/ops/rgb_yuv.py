@@ -35,9 +35,10 @@ LUMA: Mapping[str, tuple[float, float]] = MappingProxyType(
         "smpte170m": (0.299, 0.114),
         "smpte240m": (0.212, 0.087),
         "bt2020nc": (0.2627, 0.0593),
+        "bt2020c": (0.2627, 0.0593),
     }
 )
-"""Weights of red and blue in luma by matrix, in FFmpeg's names; BT.601 is ``bt470bg`` or ``smpte170m``."""
+"""Weights of red and blue in luma by matrix (H.273, table 4) in FFmpeg's names; BT.601's are the third and fourth."""
 
 _TO_YUV = struct.Struct("@12H")
 _TO_RGB = struct.Struct("@8h")

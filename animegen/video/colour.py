@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import av
 import cv2
@@ -11,8 +11,11 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from animegen.types import Colour, Float64Array, Uint8Array
+from animegen.ops.pictures import yuv_to_rgb
+from animegen.ops.rgb_yuv import LUMA, yuv_to_rgb_matrix
+from animegen.types import Colour, Uint8Array
 from animegen.video.hdr import ToneMap, Uint16Array, needs_tone_map
+from animegen.video.planes import FORMATS, planes_of
 
 UNKNOWN = 2
 """The tag that says nothing, for primaries, transfer and matrix alike."""
@@ -30,17 +33,6 @@ _MATRICES = {
     0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
     10: "bt2020c", 14: "ictcp",
 }  # fmt: skip
-
-_LUMA = {
-    "bt709": (0.2126, 0.0722),
-    "fcc": (0.30, 0.11),
-    "bt470bg": (0.299, 0.114),
-    "smpte170m": (0.299, 0.114),
-    "smpte240m": (0.212, 0.087),
-    "bt2020nc": (0.2627, 0.0593),
-    "bt2020c": (0.2627, 0.0593),
-}
-"""Weights of red and blue in luma, by matrix (H.273, table 4)."""
 
 _SWSCALE_SPACES = {
     "bt709": Colorspace.ITU709,
@@ -75,35 +67,12 @@ def read_colour(frame: av.VideoFrame) -> Colour:
     )
 
 
-def yuv_to_rgb(matrix: str, value_range: Literal["tv", "pc"], bits: int) -> Float64Array:
-    """f64 [3, 4] that takes (Y, Cb, Cr) samples of ``bits`` to RGB where 0..1 is the range of the format.
-
-    An unknown matrix is read as BT.709. H.273, equations 8-1 to 8-3 and 37 to 45.
-    """
-    red, blue = _LUMA.get(matrix, _LUMA["bt709"])
-    green = 1 - red - blue
-    step = 2.0 ** (bits - 8)
-    if value_range == "tv":
-        black, luma, chroma = 16 * step, 219 * step, 224 * step
-    else:
-        black, luma, chroma = 0.0, 2.0**bits - 1, 2.0**bits - 1
-    mix = np.array(
-        [
-            [1, 0, 2 * (1 - red)],
-            [1, -2 * (1 - blue) * blue / green, -2 * (1 - red) * red / green],
-            [1, 2 * (1 - blue), 0],
-        ]
-    )
-    mix /= (luma, chroma, chroma)
-    return np.column_stack([mix, mix @ (-black, -128 * step, -128 * step)])
-
-
 class RgbConverter:
     """Makes BT.709 RGB pictures of the decoded frames of one video. One instance serves one thread.
 
-    Planar YUV of any depth is converted here: bilinear chroma, one 3x4 matrix, rounded once (within 1 of the exact
-    value); every other format by swscale with its accurate flags. Alpha is laid on white; HDR and wide gamut are
-    tone-mapped, ``peak`` being the brightest light in cd/m2.
+    YUV is converted here, other formats by swscale with its accurate flags: 4:2:0 of 8 bits by the native op, other
+    planar formats of any depth with bilinear chroma and one 3x4 matrix, within 1 of the exact value. Alpha is laid on
+    white; HDR and wide gamut are tone-mapped, ``peak`` being the brightest light in cd/m2.
     """
 
     def __init__(self, colour: Colour, peak: float) -> None:
@@ -115,22 +84,24 @@ class RgbConverter:
         """uint8 [H, W, 3] of one frame."""
         if self._tone_map is not None:
             return self._tone_map(self._deep(frame))
+        if frame.format.name in FORMATS and self._colour.matrix in LUMA:
+            return yuv_to_rgb(planes_of(frame), matrix=self._colour.matrix, value_range=self._colour.range)
         planar = _PLANAR_YUV.fullmatch(frame.format.name)
-        if planar is None or self._colour.matrix not in _LUMA:
+        if planar is None or self._colour.matrix not in LUMA:
             return self._by_swscale(frame)
         if planar[1] is not None:
             return np.asarray(cv2.convertScaleAbs(self._deep(frame), alpha=255 / 65535), np.uint8)
-        to_rgb = yuv_to_rgb(self._colour.matrix, self._colour.range, 8) * 255
+        to_rgb = yuv_to_rgb_matrix(self._colour.matrix, self._colour.range, 8) * 255
         return np.asarray(cv2.transform(_upsampled(frame, np.uint8), to_rgb), np.uint8)
 
     def _deep(self, frame: av.VideoFrame) -> Uint16Array:
         """uint16 [H, W, 3] R'G'B', 65535 being full signal."""
         planar = _PLANAR_YUV.fullmatch(frame.format.name)
-        if planar is None or self._colour.matrix not in _LUMA:
+        if planar is None or self._colour.matrix not in LUMA:
             return np.asarray(self._reformatted(frame, "rgb48le"), np.uint16)
         bits = int(planar[1] or 8)
         samples = _upsampled(frame, np.uint16 if bits > 8 else np.uint8).astype(np.uint16, copy=False)
-        to_rgb = yuv_to_rgb(self._colour.matrix, self._colour.range, bits) * 65535
+        to_rgb = yuv_to_rgb_matrix(self._colour.matrix, self._colour.range, bits) * 65535
         return np.asarray(cv2.transform(samples, to_rgb), np.uint16)
 
     def _by_swscale(self, frame: av.VideoFrame) -> Uint8Array:

@@ -11,9 +11,10 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from animegen.errors import OutputError
 from animegen.jobs.artefacts import artefact
-from animegen.types import Frame, Uint8Array
+from animegen.types import Colour, Frame, Uint8Array
 from animegen.video.encode import BITEXACT
 from animegen.video.local import local_url
+from animegen.video.planes import yuv420p
 
 CRF = 18
 ENCODER_THREADS = 2
@@ -49,12 +50,7 @@ def _rgb(image: Uint8Array) -> av.VideoFrame:
 
 def _yuv(image: Uint8Array) -> av.VideoFrame:
     height, width = (n // 2 * 2 for n in image.shape[:2])
-    return av.VideoFrame.from_ndarray(image[:height, :width], format="rgb24").reformat(
-        format="yuv420p",
-        dst_colorspace=Colorspace.ITU709,
-        src_color_range=ColorRange.JPEG,
-        dst_color_range=ColorRange.MPEG,
-    )
+    return yuv420p(image[:height, :width], Colour())
 
 
 def _stream(container: av.container.OutputContainer, first: av.VideoFrame, rate: Fraction) -> av.VideoStream:

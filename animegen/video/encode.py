@@ -18,6 +18,7 @@ from animegen.errors import InvalidValue, OutputError
 from animegen.jobs.artefacts import artefact, write_hint
 from animegen.types import Colour, Frame, Uint8Array
 from animegen.video.local import local_url
+from animegen.video.planes import yuv420p
 
 if TYPE_CHECKING:
     from animegen.video.plan import OutputPlan
@@ -106,11 +107,21 @@ class SegmentWriter:
         wanted = (self.plan.height, self.plan.width)
         if image.shape[:2] != wanted:
             raise InvalidValue(f"the frame must be {wanted} (height, width), got {image.shape[:2]}")
-        picture = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), layout)
+        converted = self._converted(image, layout)
+        converted.pts = self.count
+        converted.time_base = 1 / self.plan.rate
+        converted.pict_type = 0
+        self.count += 1
+        self._mux(converted)
+
+    def _converted(self, image: Uint8Array, layout: str) -> av.VideoFrame:
+        """The picture in the plan's pixel format and colour."""
         colour = self.plan.colour
+        if (layout, self.plan.pixel_format) == ("rgb24", "yuv420p"):
+            return yuv420p(image, colour)
         full = colour.range == "pc" or self.plan.pixel_format.startswith(("rgb", "bgr"))
-        converted = self._reformatter.reformat(
-            picture,
+        return self._reformatter.reformat(
+            av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), layout),
             format=self.plan.pixel_format,
             dst_colorspace=_SCALER_MATRICES[colour.matrix],
             src_color_range=ColorRange.JPEG,
@@ -118,11 +129,6 @@ class SegmentWriter:
             interpolation=Interpolation.AREA,
             threads=1,
         )
-        converted.pts = self.count
-        converted.time_base = 1 / self.plan.rate
-        converted.pict_type = 0
-        self.count += 1
-        self._mux(converted)
 
     def _mux(self, picture: av.VideoFrame | None) -> None:
         for packet in self._stream.codec_context.encode(picture):
