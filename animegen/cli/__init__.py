@@ -24,6 +24,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "cast": "Find the people of a video and write who they are, to edit and to follow.",
         "analyse": "Find and track the people of a video; the first half of convert.",
         "render": "Draw and composite what analyse found; the second half of convert.",
+        "jobs": "See, resume and remove what conversions left to go on from.",
+        "plan": "What a conversion will take: time, memory and disk, from a short trial.",
         "report": "Measure how good a conversion became, person by person.",
         "demo": "Make a short video with two people and convert it.",
         "pose": "Extract, draw, convert and interpolate poses.",

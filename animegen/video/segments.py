@@ -58,3 +58,9 @@ def scan(segments: Sequence[Path], frames: int) -> list[SegmentOrder]:
     if len({order.header for order in orders}) != 1:
         raise OutputError("the segments were not encoded alike", "run the same command again with --restart")
     return orders
+
+
+def packet_sizes(segments: Sequence[Path]) -> tuple[list[int], list[int]]:
+    """Bytes of every key frame of some segments, and of every other frame."""
+    packets = [packet for path in segments for packet in segment_packets(path)]
+    return [p.size for p in packets if p.is_keyframe], [p.size for p in packets if not p.is_keyframe]

@@ -1,0 +1,45 @@
+"""``animegen plan``: what a conversion will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from animegen.cli.options import config_of, convert_options
+
+
+@click.command()
+@click.argument("source", metavar="VIDEO", type=click.Path(path_type=Path))
+@convert_options
+def command(source: Path, output: Path | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
+    """What `animegen convert` with the same options will take, from a short trial: time, memory and disk."""
+    from dataclasses import asdict
+    from datetime import timedelta
+
+    from animegen.cli import console
+    from animegen.cli.stopping import stopping
+    from animegen.jobs import in_words
+    from animegen.pipeline.plan import plan
+
+    config = config_of(options)
+    if not (as_json or quiet):
+        click.echo("converting a few short pieces of the video", err=True)
+    with stopping() as cancel:
+        found = plan(source, output, config, cancel=cancel)
+    if as_json:
+        console.print_json(asdict(found))
+        return
+    passes = ", ".join(f"{name} {timedelta(seconds=round(seconds))}" for name, seconds in found.passes.items())
+    rows = [
+        ("frames", f"{found.frames}, of which {found.tried} were tried"),
+        ("time", f"{timedelta(seconds=round(found.seconds))} ({passes})"),
+        ("memory", in_words(found.memory)),
+        ("output", in_words(found.output)),
+        ("disk at most", f"{in_words(found.disk)}, of {in_words(found.free)} free"),
+        ("job folder, when finished", in_words(found.kept)),
+    ]
+    console.print_table(("", ""), rows)
+    if found.disk > found.free:
+        console.warn("the disk has no room for this")

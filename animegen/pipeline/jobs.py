@@ -1,0 +1,107 @@
+"""Jobs as they lie in folders: which there are, how far they came, and their end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from animegen.errors import JobError, UsageError
+from animegen.jobs import Holder, JobFolder, read_lines, size_of
+from animegen.pipeline.run import segments_of
+
+JobState = Literal["running", "finished", "stopped", "damaged"]
+"""Of a job: worked on at this moment; its output stands; to be gone on with; its record cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """One job at a glance.
+
+    ``analysed`` and ``rendered`` count frames of whole segments, out of ``frames``; ``size`` is in bytes; ``holder`` is
+    who works on it; ``warnings`` are what its runs warned of, each once.
+    """
+
+    folder: Path
+    output: Path
+    source: Path | None
+    state: JobState
+    frames: int
+    analysed: int
+    rendered: int
+    size: int
+    holder: Holder | None
+    warnings: tuple[str, ...]
+    fingerprint: dict[str, Any]
+
+
+def find_jobs(places: Sequence[Path]) -> list[Path]:
+    """The job folders that are named or lie somewhere in the folders that are. Raises UsageError for no folder."""
+    found: dict[Path, None] = {}
+    for place in places:
+        if not place.is_dir():
+            raise UsageError(f"{place} is no folder", "name a job folder, OUTPUT.job, or a folder with jobs in it")
+        inside = [place] if place.suffix == ".job" else sorted(place.rglob("*.job"))
+        found.update(dict.fromkeys(path for path in inside if (path / "job.toml").is_file()))
+    return list(found)
+
+
+def report(folder: Path) -> JobReport:
+    """How a job stands, by its seals: nothing is read that is large."""
+    job = JobFolder(folder)
+    holder = job.holder
+    warnings = dict.fromkeys(
+        line["message"] for line in read_lines(job.log) if isinstance(line, dict) and line.get("event") == "Warned"
+    )
+    try:
+        fingerprint = job.fingerprint()
+        start, stop = fingerprint["input.frames"]
+        segments = segments_of(start, stop, fingerprint["analysis.segment_frames"])
+    except (JobError, KeyError, TypeError, ValueError):
+        return JobReport(
+            folder, job.output, None, "damaged", 0, 0, 0, size_of(folder), holder, tuple(warnings), {}
+        )  # fmt: skip
+    done = _is_finished(job)
+    counts = {
+        kind: sum(len(segment) for segment in segments if done or segment.index in _sealed(job, kind))
+        for kind in ("poses", "video")
+    }
+    return JobReport(
+        folder=folder,
+        output=job.output,
+        source=Path(fingerprint["source.path"]),
+        state="running" if holder is not None else "finished" if done else "stopped",
+        frames=stop - start,
+        analysed=counts["poses"],
+        rendered=counts["video"],
+        size=size_of(folder),
+        holder=holder,
+        warnings=tuple(warnings),
+        fingerprint=fingerprint,
+    )
+
+
+def clean(folder: Path) -> int:
+    """Remove a job folder and return how many bytes that freed. Raises JobError where a run works on it."""
+    job = JobFolder(folder)
+    size = size_of(folder)
+    with job.held():
+        job.clear()
+    return size
+
+
+def _is_finished(job: JobFolder) -> bool:
+    """Whether everything stands that the job made, as far as sizes tell."""
+    told = next(read_lines(job.result), None)
+    if not isinstance(told, dict) or not told.get("outputs"):
+        return False
+    seals = job.seals()
+    return all(name in seals and size_of(job.root / name) == seals[name]["bytes"] for name in told["outputs"])
+
+
+def _sealed(job: JobFolder, kind: str) -> set[int]:
+    """The segments of a kind that stand and are sealed."""
+    names = (re.match(rf"{kind}/(\d+)", name) for name in job.seals() if (job.root / name).exists())
+    return {int(name[1]) for name in names if name is not None}
