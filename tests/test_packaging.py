@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
 import zipfile
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import animegen
+from animegen.ops.build import cpu_compiler, library_name
 from animegen.weights.locations import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,9 +28,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if importlib.util.find_spec("hatchling") is None:
         pytest.skip("hatchling is not installed here: pip install -e '.[test]'")
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    pack(folder)
     return folder
+
+
+def pack(folder: Path, *targets: str, **variables: str) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder), *targets]
+    environment = {**os.environ, "ANIMEGEN_CUDA_ARCH": "none", **variables}
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=environment)
 
 
 def test_the_version_stands_in_one_place(built: Path) -> None:
@@ -54,11 +62,33 @@ def test_the_wheel_carries_everything_that_a_run_needs(built: Path) -> None:
     assert not any("__pycache__" in name or name.endswith(".part") for name in packed)
 
 
+def test_the_wheel_carries_the_native_ops_of_this_platform(built: Path) -> None:
+    if cpu_compiler() is None:
+        pytest.skip("there is no C++ compiler here")
+    (wheel,) = built.glob("*.whl")
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    assert wheel.name.endswith(f"-py3-none-{platform}.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert f"animegen/_shipped/ops/lib/{library_name('cpu')}" in archive.namelist()
+        (info,) = (name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
+        assert f"Root-Is-Purelib: false\nTag: py3-none-{platform}\n" in archive.read(info).decode()
+
+
+def test_without_a_compiler_the_wheel_is_for_every_platform(built: Path, tmp_path: Path) -> None:
+    pack(tmp_path, "--target", "wheel", CXX="no-such-compiler")
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert not any(name.endswith(".so") for name in archive.namelist())
+        assert "animegen/_shipped/ops/src/library.cc" in archive.namelist()
+
+
 def test_the_source_distribution_can_make_the_wheel(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "weights/manifest.toml", "ops/README.md"}
+    wanted |= {"hatch_build.py", "ops/include/animegen_ops.h", "ops/src/library.cc", "ops/src/ops.def"}
     assert wanted <= packed
     assert "animegen/__init__.py" in packed
     assert "tests/test_packaging.py" in packed
