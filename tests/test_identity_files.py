@@ -1,4 +1,4 @@
-"""Crops and the cast file: geometry, round trips and what is said about a bad file."""
+"""Crops: geometry, round trips and what is said about a bad file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animegen.errors import InputError, InvalidValue
-from animegen.identity import load_crops, read_cast, save_crops, take_crop, write_cast
+from animegen.identity import load_crops, save_crops, take_crop
 from animegen.pose.skeletons import BLAZEPOSE33, COCO17
-from animegen.testing import synthetic_identity, synthetic_pose, synthetic_track
-from animegen.types import PARTS, Frame, Identity, Mask, Pose, Trait, Traits
-
-ORANGE = (68.66, 38.84, 74.98)
-"""CIELAB (D65) of sRGB #ff8800."""
+from animegen.testing import synthetic_pose
+from animegen.types import Frame, Mask, Pose
 
 
 def frame_with_dot(width: int, height: int, x: float, y: float) -> Frame:
@@ -108,61 +105,3 @@ def test_crops_of_two_skeletons_are_refused(tmp_path: Path) -> None:
     crops = [take_crop(frame, synthetic_pose(skeleton)) for skeleton in (COCO17, BLAZEPOSE33)]
     with pytest.raises(InvalidValue, match="blazepose33 and coco17"):
         save_crops(tmp_path / "crops.npz", crops)
-
-
-def people() -> list[Identity]:
-    traits = Traits(Trait(0.5, 0.9), Trait(0.4, 1.0), Trait(0.0, 0.25), Trait(0.15, 0.0))
-    return [replace(synthetic_identity(n), key=f"person-{n + 1}", style="anime", traits=traits) for n in range(2)]
-
-
-def write(path: Path) -> str:
-    write_cast(path, people(), [synthetic_track(length=5, id=n) for n in range(2)], Fraction(30000, 1001))
-    return path.read_text(encoding="utf-8")
-
-
-def test_a_cast_survives_its_file(tmp_path: Path) -> None:
-    path = tmp_path / "cast.toml"
-    text = write(path)
-    back = read_cast(path)
-    for one, other in zip(people(), back, strict=True):
-        assert (one.key, one.style, one.seed, one.traits) == (other.key, other.style, other.seed, other.traits)
-        for part in PARTS:
-            here, there = one.palette.part(part), other.palette.part(part)
-            assert here.confidence == there.confidence
-    write_cast(path, back, [synthetic_track(length=5, id=n) for n in range(2)], Fraction(30000, 1001))
-    assert path.read_text(encoding="utf-8") == text, "reading and writing again changes nothing"
-    assert "seconds = 0.17" in text
-
-
-def test_a_user_may_write_a_colour_alone(tmp_path: Path) -> None:
-    path = tmp_path / "cast.toml"
-    lines = [("hair = '#FF8800'" if line.startswith("hair = ") else line) for line in write(path).splitlines()]
-    path.write_text("\n".join(lines), encoding="utf-8")
-    hair = read_cast(path)[0].palette.hair
-    assert hair.confidence == 1
-    assert np.allclose(hair.lab, ORANGE, atol=0.1)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('key = "person-2"', 'key = "person-1"', "key = 'person-1'"),
-        ('key = "person-2"', "key = 7", r"person 2\.key = 7"),
-        ('style = "anime"', "style = 3", r"person-1\.style = 3"),
-        ("seed = 1", "seed = -1", r"person-2\.seed = -1"),
-        ("hair = [", "hare = [", r"person-1\.colours\.hare"),
-        ("skin = [", "# skin = [", "person-1.colours"),
-        ("upper = [", "upper = ['#12345', 1]  # ", r"person-1\.colours\.upper = \['#12345', 1\]"),
-        ("skirt = [", "skirt = 2 # ", r"person-1\.traits\.skirt = 2"),
-        ("[[person]]", "[[person", "cannot be read as TOML"),
-    ],
-)
-def test_a_mistake_in_a_cast_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
-    path = tmp_path / "cast.toml"
-    text = write(path)
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(InputError, match=message) as caught:
-        read_cast(path)
-    assert "cast.toml" in str(caught.value)
-    assert caught.value.hint

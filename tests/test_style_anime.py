@@ -17,10 +17,9 @@ from animegen.avatar.options import AnimeOptions
 from animegen.builtin import animegen_styles
 from animegen.config import ConvertConfig
 from animegen.errors import UsageError, WeightsError
-from animegen.identity import read_cast, write_cast
 from animegen.pipeline.anime import make_style
-from animegen.pipeline.cast import _with_avatars
 from animegen.pipeline.stages import resolve
+from animegen.pipeline.who import chosen_avatars
 from animegen.pose.head import HUMAN_FACE
 from animegen.pose.limbs import USUAL_LENGTHS
 from animegen.pose.retarget import Proportions
@@ -203,14 +202,8 @@ def test_who_is_longest_on_the_screen_chooses_first(style, weights):
     assert isinstance(style, CastingStyle)
     people = [synthetic_identity(seed) for seed in range(2)]
     tracks = [synthetic_track(length=3, id=0), synthetic_track(length=9, id=1)]
-    short, long = _with_avatars(made(weights, "Kei", "Momo"), people, tracks)
+    short, long = chosen_avatars(made(weights, "Kei", "Momo"), people, tracks)
     assert (long.avatar, short.avatar) == ("Kei", "Momo")
-
-
-def test_the_cast_file_keeps_avatars(tmp_path):
-    people = [replace(synthetic_identity(0), avatar="Rin"), synthetic_identity(1)]
-    write_cast(tmp_path / "cast.toml", people, [synthetic_track(), synthetic_track(id=1)], Fraction(25))
-    assert [person.avatar for person in read_cast(tmp_path / "cast.toml")] == ["Rin", ""]
 
 
 def test_the_palette_colours_the_picture(style):

@@ -24,7 +24,7 @@ from animegen.identity import (
 from animegen.jobs import JobFolder, digest
 from animegen.pipeline.pictures import crops_of
 from animegen.pipeline.run import Run
-from animegen.protocols import CastingStyle, IdentityPreserver
+from animegen.protocols import CastingStyle, IdentityPreserver, Style
 from animegen.types import PARTS, Crop, Identity, Pose, Track
 
 _PART_IDS = 10**6
@@ -223,15 +223,23 @@ def _known(run: Run, person: _Found, member: Member | None, measured: _Measured)
     return Known(member or Member(person.key), identity, person.track, person.slots, measured.crops(person))
 
 
+def chosen_avatars(style: Style, people: Sequence[Identity], tracks: Sequence[Track]) -> list[Identity]:
+    """The same people with the avatars that a style gives them, who is longest on the screen choosing first."""
+    if not isinstance(style, CastingStyle):
+        return list(people)
+    order = sorted(range(len(people)), key=lambda i: -len(tracks[i].frame_indices))
+    names = dict(zip(order, style.cast([people[i] for i in order]), strict=True))
+    return [replace(person, avatar=names[i]) for i, person in enumerate(people)]
+
+
 def _with_avatars(run: Run, people: Sequence[Known]) -> list[Known]:
-    """The same people with the avatars that their styles give them, who is longest on the screen choosing first."""
-    order = sorted(range(len(people)), key=lambda i: -len(people[i].track.frame_indices))
-    identities = [person.identity for person in people]
-    for name in sorted({identity.style for identity in identities}):
-        drawn = [i for i in order if identities[i].style == name and people[i].member.treatment == "draw"]
-        style = run.stages.of_style(name).style() if drawn else None
-        if isinstance(style, CastingStyle):
-            avatars = style.cast([identities[i] for i in drawn])
-            for i, avatar in zip(drawn, avatars, strict=True):
-                identities[i] = replace(identities[i], avatar=avatar)
-    return [replace(person, identity=identity) for person, identity in zip(people, identities, strict=True)]
+    """The same people with the avatars that their styles give those who are drawn."""
+    chosen = [person.identity for person in people]
+    for name in sorted({identity.style for identity in chosen}):
+        drawn = [i for i, p in enumerate(people) if p.identity.style == name and p.member.treatment == "draw"]
+        if drawn:
+            style = run.stages.of_style(name).style()
+            avatars = chosen_avatars(style, [chosen[i] for i in drawn], [people[i].track for i in drawn])
+            for i, identity in zip(drawn, avatars, strict=True):
+                chosen[i] = identity
+    return [replace(person, identity=identity) for person, identity in zip(people, chosen, strict=True)]
