@@ -102,7 +102,7 @@ class Report:
 
     def worse_than(self, limits: Mapping[str, float]) -> list[str]:
         """One line for each limit and person that does not keep it. A figure that was not measured keeps none."""
-        lines = []
+        lines = [] if self.figures["people"] or not limits else ["nobody was drawn, so nothing was measured"]
         for name, limit in limits.items():
             higher = LIMITS[name].higher_is_better
             for person in self.figures["people"]:

@@ -290,8 +290,11 @@ def _in_sight(pose: Pose, size: tuple[int, int]) -> bool:
 
 def _frames_away(found: Sequence[bool]) -> list[int]:
     """How many places each entry is from the nearest that was found."""
-    places = np.flatnonzero(found)
-    return [int(np.abs(places - i).min()) if places.size else len(found) for i in range(len(found))]
+    places, last = np.arange(len(found)), len(found)
+    before = np.maximum.accumulate(np.where(found, places, -last))
+    after = np.minimum.accumulate(np.where(found, places, 2 * last)[::-1])[::-1]
+    away: list[int] = np.minimum(places - before, after - places).tolist()
+    return away
 
 
 def _runs(indices: Sequence[int]) -> list[list[int]]:
