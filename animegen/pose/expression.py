@@ -26,7 +26,7 @@ _LID_CORNERS, _LID_PAIRS = (0, 8), tuple((i, i + 8) for i in range(2, 7))
 """Of an eye's contour: its corners, and points above each other."""
 
 # The ends of each scale, from photographs of some twenty adults: at rest, then fully so.
-_EYE_OPEN, _EYE_CLOSED = 0.26, 0.08
+_EYE_OPEN, _EYE_CLOSED = 0.28, 0.08
 _LIPS_SHUT, _LIPS_APART = 0.04, 0.34
 _MOUTH_ROUND = (0.49, 0.41)
 _MOUTH_SPREAD = (0.62, 0.74)
