@@ -58,7 +58,8 @@ _HALF_WINDOWS: Mapping[str, float] = MappingProxyType(
 _LEAST_FRAMES = 2.6
 """Half windows are never shorter than this many frames, as those of points."""
 _LEAST_WEIGHT = 1e-3
-_SURE = 0.5
+_SURE, _DOUBTFUL = 0.5, 0.2
+"""Confidence from which a face tells what is usual for a person, and up to which it tells nothing at all."""
 _OPEN_SHARE = 25.0
 """Per cent of a clip's frames in which eyes are at least as open as is usual for them."""
 _MOST_DROOPING = 0.6
@@ -124,7 +125,7 @@ def steady_expressions(seconds: Float64Array, faces: Sequence[Expression | None]
     sure = values[:, -1]
     if len(faces) < 3 or not sure.any():
         return list(faces)
-    values = _as_usual(values)
+    values = _as_usual(_filled(seconds, values))
     weight = np.maximum(sure**2, _LEAST_WEIGHT)[:, None]
     shortest = _LEAST_FRAMES * float(np.median(np.diff(seconds)))
     names = [field.name for field in fields(Expression)]
@@ -143,6 +144,15 @@ def blend_expressions(a: Expression | None, b: Expression | None, share: float) 
         return None
     before, after = a or replace(b or Expression(), confidence=0.0), b or replace(a or Expression(), confidence=0.0)
     return Expression(*(x + share * (y - x) for x, y in zip(astuple(before), astuple(after), strict=True)))
+
+
+def _filled(seconds: Float64Array, values: Float64Array) -> Float64Array:
+    """Expressions [T, 11] in which doubtful ones lie between those around, their confidence apart."""
+    known = values[:, -1] >= _DOUBTFUL
+    if not known.any():
+        return values
+    drawn = [np.interp(seconds, seconds[known], column[known]) for column in values[:, :-1].T]
+    return np.where(known[:, None], values, np.column_stack([*drawn, values[:, -1]]))
 
 
 def _as_usual(values: Float64Array) -> Float64Array:
