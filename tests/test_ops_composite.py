@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animegen.errors import InvalidValue, OpsError
+from animegen.measure.exact_pictures import exact_composite
 from animegen.ops import library
 from animegen.ops.pictures import composite, composite_reference
 
@@ -35,24 +36,6 @@ def random_sprite(rng, height, width):
 def some_affine(rng):
     linear = rng.normal(size=(2, 2)) * rng.uniform(0.1, 4)
     return np.column_stack([linear, rng.uniform(-40, 120, 2)])
-
-
-def exact(picture, sprite, affine):
-    """One sprite over a picture, in float64."""
-    height, width = picture.shape[:2]
-    inverse = np.linalg.inv(np.vstack([affine, (0, 0, 1)]))
-    ys, xs = np.mgrid[:height, :width]
-    u, v, _ = np.einsum("ij,jhw->ihw", inverse, np.stack([xs, ys, np.ones_like(xs)]).astype(np.float64))
-    framed = np.zeros((sprite.shape[0] + 2, sprite.shape[1] + 2, 4))
-    framed[1:-1, 1:-1] = sprite
-    inside = (u > -1) & (u < sprite.shape[1]) & (v > -1) & (v < sprite.shape[0])
-    u, v = np.where(inside, u, -1) + 1, np.where(inside, v, -1) + 1
-    x, y = np.floor(u).astype(int), np.floor(v).astype(int)
-    fx, fy = (u - x)[..., None], (v - y)[..., None]
-    top = framed[y, x] * (1 - fx) + framed[y, x + 1] * fx
-    bottom = framed[y + 1, x] * (1 - fx) + framed[y + 1, x + 1] * fx
-    sample = np.where(inside[..., None], top * (1 - fy) + bottom * fy, 0)
-    return sample[..., : picture.shape[2]] + picture * (1 - sample[..., 3:] / 255)
 
 
 @pytest.fixture
@@ -93,7 +76,7 @@ def test_the_result_is_that_of_real_numbers(channels):
     rng = np.random.default_rng(1)
     for _ in range(5):
         picture, sprite, affine = random(rng, 60, 80, channels), random_sprite(rng, 33, 25), some_affine(rng)
-        wanted = exact(picture, sprite, affine)
+        wanted = exact_composite(picture, sprite, affine)
         composite_reference(picture, [sprite], [affine])
         assert np.abs(picture - wanted).max() <= ROUNDED + STEPPED
 
@@ -106,9 +89,9 @@ def test_a_smooth_sprite_is_laid_to_within_a_level():
     sprite = np.rint(sprite).astype(np.uint8)
     affine = np.array([[1.3, -0.4, 30.2], [0.5, 1.1, 3.7]])
     picture = np.full((90, 120, 3), 77, np.uint8)
-    wanted = exact(picture, sprite, affine)
+    wanted = exact_composite(picture, sprite, affine)
     composite_reference(picture, [sprite], [affine])
-    inside = exact(np.zeros((90, 120, 4)), np.full((64, 64, 4), 255, np.uint8), affine)[..., 3] > 254.9
+    inside = exact_composite(np.zeros((90, 120, 4)), np.full((64, 64, 4), 255, np.uint8), affine)[..., 3] > 254.9
     assert inside.sum() > 2000
     assert np.abs(picture - wanted)[inside].max() <= ROUNDED + 3.2 / 64  # the ramp has 3.2 levels a pixel
 

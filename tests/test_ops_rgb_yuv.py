@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animegen.errors import InvalidValue, OpsError
+from animegen.measure.exact_pictures import exact_planes, exact_rgb, exact_samples
 from animegen.ops import library
 from animegen.ops.pictures import (
     empty_planes,
@@ -19,7 +20,7 @@ from animegen.ops.pictures import (
     yuv_to_rgb_reference,
     yuv_to_tensor,
 )
-from animegen.ops.rgb_yuv import LUMA, yuv_to_rgb_matrix
+from animegen.ops.rgb_yuv import LUMA
 
 TO_YUV = 0.52
 """Rounded once to whole levels, after three products that are each cut off at 1/256."""
@@ -41,42 +42,6 @@ def random(*shape, seed=0):
 def random_planes(height, width, seed=0):
     small = ((height + 1) // 2, (width + 1) // 2)
     return random(height, width, seed=seed), random(*small, seed=seed + 1), random(*small, seed=seed + 2)
-
-
-def exact_planes(rgb, matrix, value_range):
-    """The planes in float64."""
-    height, width = rgb.shape[:2]
-    mix = yuv_to_rgb_matrix(matrix, value_range) * 255
-    to_yuv = np.linalg.inv(mix[:, :3])
-    whole = (rgb - mix[:, 3]) @ to_yuv.T
-    padded = np.pad(whole, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
-    small = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2, 3).mean(axis=(1, 3))
-    return whole[..., 0], small[..., 1], small[..., 2]
-
-
-def exact_rgb(planes, matrix, value_range):
-    """The picture in float64, chroma interpolated bilinearly between the centres of its samples."""
-    height, width = planes[0].shape
-    ys, xs = (np.arange(n) / 2 - 0.25 for n in (height, width))
-    samples = [planes[0].astype(np.float64)]
-    for plane in planes[1:]:
-        samples.append(interpolated(interpolated(plane.astype(np.float64), ys, 0), xs, 1))
-    return to_rgb(np.stack(samples, -1), matrix, value_range)
-
-
-def interpolated(values, positions, axis):
-    held = np.clip(positions, 0, values.shape[axis] - 1)
-    low = np.floor(held).astype(int)
-    high = np.minimum(low + 1, values.shape[axis] - 1)
-    shape = [1, 1]
-    shape[axis] = -1
-    weight = (held - low).reshape(shape)
-    return values.take(low, axis) * (1 - weight) + values.take(high, axis) * weight
-
-
-def to_rgb(samples, matrix, value_range):
-    mix = yuv_to_rgb_matrix(matrix, value_range) * 255
-    return np.clip(samples @ mix[:, :3].T + mix[:, 3], 0, 255)
 
 
 def assert_same(found, wanted):
@@ -208,11 +173,7 @@ def test_a_networks_input_is_that_of_real_numbers(native_ops, matrix, value_rang
     found = yuv_to_tensor(planes, box, (width, height), mean=mean, std=std, **space)
     xs = box[0] + (np.arange(width) + 0.5) * (box[2] - box[0]) / width
     ys = box[1] + (np.arange(height) + 0.5) * (box[3] - box[1]) / height
-    samples = []
-    for i, plane in enumerate(planes):
-        x, y = (xs / 2 - 0.25, ys / 2 - 0.25) if i else (xs, ys)
-        samples.append(interpolated(interpolated(plane.astype(np.float64), y, 0), x, 1))
-    wanted = (to_rgb(np.stack(samples, -1), matrix, value_range) / 255 - mean) / std
+    wanted = (exact_samples(planes, ys, xs, matrix, value_range) / 255 - mean) / std
     levels = np.abs(found.transpose(1, 2, 0) - wanted) * std * 255
     assert levels.max() <= STEPPED * 2.2  # chroma's step counts up to 2.2 times in blue
     assert levels.mean() < 0.5
