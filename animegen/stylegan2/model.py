@@ -72,7 +72,7 @@ class StyleGan2:
         self, latents: Sequence[Latent], *, psi: float = 1.0, cutoff: int | None = None, label: int | None = None
     ) -> Float32Array:
         """As :meth:`mapped`, as one array f32 [N, num_ws, w_dim]."""
-        labels = self._labels(label)
+        labels = self.labels(label)
         out = [self._spread(latent, labels, psi, cutoff) for latent in latents]
         empty = torch.empty(0, self.config.num_ws, self.config.w_dim)
         return _array(torch.cat(out) if out else empty)
@@ -131,7 +131,8 @@ class StyleGan2:
             return self.generator.latents(values, labels, psi=psi, cutoff=cutoff).cpu()
         return (values if latent.space == "w+" else values[:, None].repeat(1, config.num_ws, 1)).cpu()
 
-    def _labels(self, label: int | None) -> Tensor | None:
+    def labels(self, label: int | None) -> Tensor | None:
+        """A class as a one-hot label f32 [1, c_dim], None for a generator without classes. Raises UsageError."""
         classes = self.config.c_dim
         if not classes:
             if label is not None:

@@ -1,0 +1,100 @@
+"""How far two batches of pictures are apart, one number a picture: what inversion makes small.
+
+:func:`multiscale` needs no weights: squared differences of colours and of their slopes, over a pyramid of halved
+pictures. :class:`Perceptual` compares features of VGG16 as LPIPS does (Zhang et al. 2018, arXiv 1801.03924, equation
+1), with weights from a local file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from animegen.errors import WeightsError
+from animegen.stylegan2.tensor_files import StoredTensor, load_plain
+
+Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""From two batches f32 [B, C, H, W] of -1..1 to f32 [B]."""
+
+_SMALLEST = 8
+_SLOPES = 4.0
+"""Weight of slopes beside colours: neighbouring pixels differ far less than pictures do."""
+
+_LARGEST = 256
+"""VGG16 was trained at 224 px; larger pictures are reduced to this side."""
+
+_STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+"""Numbers of VGG16's convolutions in torchvision's ``features``, up to each of the five layers that are compared."""
+
+_SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+_HINT = "give torchvision's vgg16 (.pth or .safetensors), with LPIPS's lin layers in it or without"
+
+
+def multiscale(a: Tensor, b: Tensor) -> Tensor:
+    """Mean over scales, from full size to 8 px, of the mean squared differences of colours and, fourfold, of slopes."""
+    total, scales, difference = torch.zeros(len(a), device=a.device), 0, a - b
+    while True:
+        slopes = difference.diff(dim=2).square().mean(dim=(1, 2, 3)) + difference.diff(dim=3).square().mean(
+            dim=(1, 2, 3)
+        )
+        total = total + difference.square().mean(dim=(1, 2, 3)) + _SLOPES * slopes
+        scales += 1
+        if difference.shape[-1] < 2 * _SMALLEST:
+            return total / scales
+        difference = functional.avg_pool2d(difference, 2)
+
+
+class Perceptual(nn.Module):
+    """LPIPS on VGG16 plus the mean squared difference; RGBA is compared with its first three channels."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        try:
+            self.weights = [[tensors[f"features.{n}.weight"].float() for n in stage] for stage in _STAGES]
+            self.biases = [[tensors[f"features.{n}.bias"].float() for n in stage] for stage in _STAGES]
+        except KeyError as error:
+            raise WeightsError(f"the tensors are not VGG16's: {error} is missing", _HINT) from error
+        lins = [tensors.get(f"lin{n}.model.1.weight", tensors.get(f"lins.{n}.model.1.weight")) for n in range(5)]
+        self.lins = [None if lin is None else lin.float().reshape(1, -1, 1, 1) for lin in lins]
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device | str = "cpu") -> Perceptual:
+        """The distance of a file of weights, which is read as plain data. Raises WeightsError."""
+        if path.suffix == ".safetensors":
+            try:
+                tensors = load_file(path)
+            except (OSError, SafetensorError) as error:
+                raise WeightsError(f"cannot read {path}: {error}", _HINT) from error
+        else:
+            data = load_plain(path)
+            stored = data if isinstance(data, dict) else {}
+            tensors = {str(name): t.tensor() for name, t in stored.items() if isinstance(t, StoredTensor)}
+        return cls({name: tensor.to(device) for name, tensor in tensors.items()})
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """The distance of every pair."""
+        total = (a - b).square().mean(dim=(1, 2, 3))
+        for one, other, lin in zip(self._features(a), self._features(b), self.lins, strict=True):
+            apart = (one - other).square()
+            total = total + (apart if lin is None else apart * lin).sum(dim=1).mean(dim=(1, 2))
+        return total
+
+    def _features(self, pictures: Tensor) -> list[Tensor]:
+        """The five layers' features, of unit length in every place."""
+        x = functional.adaptive_avg_pool2d(pictures, _LARGEST) if pictures.shape[-1] > _LARGEST else pictures
+        x = x[:, :3].expand(-1, 3, -1, -1)
+        shift, scale = (x.new_tensor(values).reshape(1, 3, 1, 1) for values in (_SHIFT, _SCALE))
+        x, features = (x - shift) / scale, []
+        for place, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = functional.max_pool2d(x, 2) if place else x
+            for weight, bias in zip(weights, biases, strict=True):
+                x = functional.relu(functional.conv2d(x, weight, bias, padding=1))
+            features.append(x / (x.square().sum(dim=1, keepdim=True) + 1e-10).sqrt())
+        return features

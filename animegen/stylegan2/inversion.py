@@ -1,0 +1,242 @@
+"""Inversion: the latents with which a generator draws given pictures.
+
+Source: Karras et al. 2020, arXiv 1912.04958, appendix D.
+
+Latents in W or W+ are optimised from the mean (or a random one), with noise on them that fades; where wanted, the noise
+pictures of the layers are optimised too, and kept white by a penalty on their autocorrelation, so that the picture is
+not stored in them. All people of a batch are optimised at once and none influences another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from animegen.errors import InvalidValue
+from animegen.stylegan2.distance import Distance, multiscale
+from animegen.stylegan2.model import StyleGan2
+from animegen.types import Float32Array, Latent
+
+_MEAN_SAMPLES, _MEAN_SEED = 10_000, 123
+_SMALLEST_NOISE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class InversionOptions:
+    """How latents are sought.
+
+    The learning rate rises over the first ``ramp_up`` of the steps and falls over the last ``ramp_down`` as a cosine;
+    noise of ``exploration`` times the spread of w fades over the first ``exploration_ends`` of them.
+    ``optimise_noise`` seeks noise pictures too, kept white with ``noise_weight``; ``spread_weight`` holds the layers'
+    latents of W+ near their mean. A person is done early when the distance is below ``good_enough``, or has not
+    fallen by a thousandth for ``patience`` steps. ``start_seed`` begins at the latent of a seed, not at the mean.
+    """
+
+    space: Literal["w", "w+"] = "w+"
+    steps: int = 500
+    learning_rate: float = 0.1
+    ramp_up: float = 0.05
+    ramp_down: float = 0.25
+    exploration: float = 0.05
+    exploration_ends: float = 0.75
+    optimise_noise: bool = False
+    noise_weight: float = 1e5
+    spread_weight: float = 0.0
+    good_enough: float = 0.0
+    patience: int = 100
+    start_seed: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.learning_rate <= 0:
+            raise InvalidValue(f"an inversion needs steps and a learning rate, got {self.steps}, {self.learning_rate}")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        part = (step + 1) / self.steps
+        down = min(1.0, (1 - step / self.steps) / self.ramp_down) if self.ramp_down else 1.0
+        up = min(1.0, part / self.ramp_up) if self.ramp_up else 1.0
+        return self.learning_rate * (0.5 - 0.5 * math.cos(down * math.pi)) * up
+
+    def wander(self, step: int) -> float:
+        """The noise on w of a step, in units of the spread of w."""
+        left = max(0.0, 1 - step / self.steps / self.exploration_ends) if self.exploration_ends else 0.0
+        return self.exploration * left**2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inversion:
+    """What was found for one picture.
+
+    ``latent`` in W or W+, ``noise`` f32 [r, r] by layers (empty: the stored noise), ``picture`` f32 [C, H, W] as the
+    generator draws it from both, ``psnr`` in dB against the target (peak to peak 2), ``steps`` taken.
+    """
+
+    latent: Latent
+    noise: Mapping[str, Float32Array]
+    picture: Float32Array
+    psnr: float
+    steps: int
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Tells for every person of a batch when there is nothing more to gain."""
+
+    options: InversionOptions
+    best: list[float] = field(default_factory=list)
+    since: list[int] = field(default_factory=list)
+
+    def finished(self, people: Sequence[int], distances: Sequence[float], step: int) -> list[int]:
+        """Those of ``people`` who are done with this step's distances."""
+        return [person for person, now in zip(people, distances, strict=True) if self._done(person, now, step)]
+
+    def _done(self, person: int, now: float, step: int) -> bool:
+        if now < self.best[person] * 0.999:
+            self.best[person], self.since[person] = now, step
+        settled = self.options.wander(step) == 0 and step - self.since[person] >= self.options.patience > 0
+        return now < self.options.good_enough or settled or step == self.options.steps - 1
+
+
+def invert(
+    model: StyleGan2,
+    targets: Float32Array,
+    options: InversionOptions | None = None,
+    *,
+    distance: Distance = multiscale,
+    label: int | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> list[Inversion]:
+    """Find the latents of pictures ``targets`` f32 [B, channels, r, r] of -1..1, at the generator's own size.
+
+    ``label`` is the class of a conditional generator; ``on_step`` hears every step and its mean distance. What is
+    found for a person does not depend on who else is in the batch, but for rounding. Raises InvalidValue where the
+    pictures do not fit.
+    """
+    options = options or InversionOptions()
+    check_targets(model, targets)
+    search = _Search(model, torch.from_numpy(targets).to(model.device), options, label)
+    watch = _Watch(options, [math.inf] * len(targets), [0] * len(targets))
+    found: dict[int, Inversion] = {}
+    people = list(range(len(targets)))
+    for step in range(options.steps if people else 0):
+        distances = search.step(step, people, distance)
+        if on_step:
+            on_step(step, sum(distances) / len(distances))
+        for person in watch.finished(people, distances, step):
+            found[person] = search.result(person, step + 1)
+        people = [person for person in people if person not in found]
+        if not people:
+            break
+    return [found[person] for person in sorted(found)]
+
+
+def check_targets(model: StyleGan2, targets: Float32Array) -> None:
+    """Raise InvalidValue where pictures [B, C, H, W] are not of the generator's size and channels."""
+    config = model.config
+    wanted = (config.channels, config.resolution, config.resolution)
+    if targets.ndim != 4 or targets.shape[1:] != wanted or targets.dtype != np.float32:
+        raise InvalidValue(
+            f"pictures must be float32 (any, {', '.join(map(str, wanted))}), got {targets.dtype} {targets.shape}",
+            "align and resize them to the generator's size",
+        )
+
+
+class _Search:
+    """The latents and noise pictures of a batch under optimisation."""
+
+    def __init__(self, model: StyleGan2, targets: Tensor, options: InversionOptions, label: int | None) -> None:
+        self.model, self.targets, self.options = model, targets, options
+        mean, self.spread = w_statistics(model, label)
+        if options.start_seed is not None:
+            mean = torch.from_numpy(model.ws([model.z(options.start_seed)], label=label)[0, 0]).to(model.device)
+        rows = model.config.num_ws if options.space == "w+" else 1
+        self.w = mean.repeat(len(targets), rows, 1).requires_grad_()
+        self.noise = self._noise() if options.optimise_noise else {}
+        self.optimiser = torch.optim.Adam([self.w, *self.noise.values()], lr=options.learning_rate)
+        self.draw = np.random.RandomState(options.seed)
+
+    def _noise(self) -> dict[str, Tensor]:
+        """White noise pictures [B, 1, r, r], the same for everybody."""
+        draw, out = np.random.RandomState(self.options.seed), {}
+        for name, layer in self.model.generator.synthesis.layers().items():
+            noise = torch.from_numpy(draw.randn(1, 1, layer.side, layer.side).astype(np.float32))
+            out[name] = noise.to(self.model.device).repeat(len(self.targets), 1, 1, 1).requires_grad_()
+        return out
+
+    def step(self, step: int, people: list[int], distance: Distance) -> list[float]:
+        """One step of the optimiser for some of the people; returns their distances before it."""
+        options = self.options
+        for group in self.optimiser.param_groups:
+            group["lr"] = options.rate(step)
+        wandering = self.draw.randn(1, *self.w.shape[1:]).astype(np.float32) * (options.wander(step) * self.spread)
+        w = self.w[people]
+        wandered = w + torch.from_numpy(wandering).to(w.device)
+        noise = {name: pictures[people] for name, pictures in self.noise.items()}
+        ws = wandered.expand(-1, self.model.config.num_ws, -1)
+        distances = distance(self.model.generator.synthesis(ws, noise or "const"), self.targets[people])
+        loss = distances.sum()
+        if options.space == "w+" and options.spread_weight:
+            loss = loss + options.spread_weight * (w - w.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2)).sum()
+        if noise:
+            loss = loss + options.noise_weight * whiteness(noise.values()).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        with torch.no_grad():
+            for pictures in self.noise.values():
+                pictures.sub_(pictures.mean(dim=(1, 2, 3), keepdim=True))
+                pictures.mul_(pictures.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt())
+        told: list[float] = distances.tolist()
+        return told
+
+    def result(self, person: int, steps: int) -> Inversion:
+        """What stands now for a person, drawn once more as whoever loads it will draw it."""
+        values = self.w[person].detach().cpu().numpy().copy()
+        latent = Latent(self.options.space, values if self.options.space == "w+" else values[0], self.model.sha256)
+        noise = {name: pictures[person, 0].detach().cpu().numpy().copy() for name, pictures in self.noise.items()}
+        picture = self.model.draw(self.model.ws([latent]), noise or "const")[0]
+        return Inversion(latent, noise, picture, psnr(picture, self.targets[person].cpu().numpy()), steps)
+
+
+@torch.no_grad()
+def w_statistics(model: StyleGan2, label: int | None = None) -> tuple[Tensor, float]:
+    """The mean of w [w_dim], and the root of the mean squared distance from it, over 10,000 fixed samples."""
+    z = np.random.RandomState(_MEAN_SEED).randn(_MEAN_SAMPLES, model.config.z_dim).astype(np.float32)
+    labels = model.labels(label)
+    w = model.generator.mapping(
+        torch.from_numpy(z).to(model.device), labels if labels is None else labels.expand(len(z), -1)
+    )
+    mean = w.mean(dim=0)
+    return mean.clone(), float((w - mean).square().sum(dim=1).mean().sqrt())
+
+
+def whiteness(noise: Iterable[Tensor]) -> Tensor:
+    """The penalty f32 [B] on noise pictures [B, 1, r, r] that are not white.
+
+    The squared mean product of neighbours, across and down, of each picture and of its halvings to 8 px, which are
+    doubled to keep unit variance. Source: Karras et al. 2020, arXiv 1912.04958, appendix D.
+    """
+    total = torch.zeros(())
+    for pictures in noise:
+        level = pictures
+        while True:
+            for axis in (2, 3):
+                total = total + (level * level.roll(1, dims=axis)).mean(dim=(1, 2, 3)).square()
+            if level.shape[-1] <= _SMALLEST_NOISE:
+                break
+            level = functional.avg_pool2d(level, 2) * 2
+    return total
+
+
+def psnr(picture: Float32Array, target: Float32Array) -> float:
+    """Peak signal to noise ratio in dB of pictures of -1..1, whose peak to peak is 2."""
+    error = float(np.square(picture.astype(np.float64) - target).mean())
+    return math.inf if error == 0 else 10 * math.log10(4 / error)
