@@ -66,6 +66,6 @@ def write_text(path: Path, text: str) -> None:
 
 def write_hint(error: OSError) -> str:
     """What to do about an operating system's refusal to write."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "free some disk space and run the same command again; finished segments are kept"
     return "choose another place with -o, where you may write"

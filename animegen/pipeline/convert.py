@@ -36,6 +36,8 @@ def finish(run: Run, people: Cast) -> Result:
     run.check()
     with run.stage("join"):
         write_output(run.plan, files, partial(tell_finished, run, result))
+    for replaced in set(files[0].parent.iterdir()) - set(files):
+        run.job.discard(replaced)
     return result
 
 

@@ -14,7 +14,7 @@ from animegen.config import ConvertConfig
 from animegen.errors import Cancelled
 from animegen.events import Event, Listener, Progress, Warned, as_dict, ignore
 from animegen.identity import CastFile
-from animegen.jobs import JobFolder, append_line, digest_of, read_lines, write_text
+from animegen.jobs import JobFolder, append_line, check_space, digest_of, read_lines, size_of, write_text
 from animegen.pipeline.engine import engine_of
 from animegen.pipeline.run import BATCH_FRAMES, Run, segments_of
 from animegen.pipeline.stages import Stages, resolve
@@ -27,6 +27,10 @@ CASTING = ("tracker", "identity", "seed", "max_people")
 
 FREE = ("source", "request", "casting", "rendering")
 """Sections of a job's fingerprint that may change: the analysis is kept, and what differs is made anew."""
+
+
+LEAST_FRAME_BYTES = 3000
+"""What the artefacts of a frame with one person take at least; somebody close to the camera takes ten times that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ def prepared(
     fingerprint = _fingerprint(video, config, plan, stages, (start, stop))
     if not config.overwrite and (config.restart or _told(job, _made_from(fingerprint, job, config)) is None):
         refuse_taken(plan.output)
+    check_space(plan.output, _least_bytes(video, plan) - size_of(job.root))
     if video.info.colour.is_hdr:
         on_event(Warned(f"{video.path.name} is HDR ({video.info.colour.transfer}): it is tone-mapped to BT.709"))
     for warning in plan.warnings:
@@ -122,6 +127,12 @@ def _told(job: JobFolder, made_from: str) -> dict[str, Any] | None:
     """What a job notes about its finished output, where that was made from this."""
     told: dict[str, Any] | None = next(read_lines(job.result), None)
     return told if told is not None and told["made_from"] == made_from else None
+
+
+def _least_bytes(video: VideoFile, plan: OutputPlan) -> int:
+    """What a job takes on disk at least: the film is hardly smaller than its source, and stands twice while joined."""
+    film = video.path.stat().st_size * plan.frame_count // len(video.timeline)
+    return 2 * film + LEAST_FRAME_BYTES * plan.frame_count
 
 
 def _casts_anew(job: JobFolder, config: ConvertConfig) -> bool:
