@@ -49,9 +49,10 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """The nearest matrix with singular values about 1, f32 [m, n], by Newton-Schulz iteration in bfloat16."""
     a, b, c = _NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.mT if tall else matrix).bfloat16()
+    x: Tensor = (matrix.mT if tall else matrix).bfloat16()
     x = x / (x.norm() + 1e-7)
     for _ in range(_ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.mT if tall else x).to(matrix.dtype)
+    nearest: Tensor = (x.mT if tall else x).to(matrix.dtype)
+    return nearest

@@ -151,7 +151,7 @@ class Generator(nn.Module):
 
     def kernels(self) -> list[nn.Parameter]:
         """The convolution kernels from features to features: most of the weights."""
-        kernels = []
+        kernels: list[nn.Parameter] = []
         for grid in self.grids:
             assert isinstance(grid, Grid)
             kernels += [grid.refine.weight] if grid.up is None else [grid.up.weight, grid.refine.weight]
