@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from animegen.composite.hide import mosaic
+from animegen.composite.hide import pixelated
 from animegen.composite.layer import compose, compose_alpha, cut_out, depth_order, faded
 from animegen.composite.matte import Matte, body_height, frame_matte, person_matte
 from animegen.composite.observe import Observation, PlateObserver
@@ -22,7 +22,7 @@ __all__ = [
     "depth_order",
     "faded",
     "frame_matte",
-    "mosaic",
     "one_thread_per_call",
     "person_matte",
+    "pixelated",
 ]

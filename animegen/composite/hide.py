@@ -13,7 +13,7 @@ _BLOCKS = 10
 _LEAST_BLOCK = 8
 
 
-def mosaic(image: Uint8Array, pose: Pose, order: float) -> Sprite:
+def pixelated(image: Uint8Array, pose: Pose, order: float) -> Sprite:
     """A sprite that covers a person of a frame uint8 [H, W, 3] with blocks of one colour each.
 
     Every block that the person's generous matte touches is covered whole. Blocks lie on a grid of the frame and have

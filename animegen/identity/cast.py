@@ -27,7 +27,8 @@ _TRAITS = ("hair_length", "sleeves", "skirt", "head_to_height")
 _TOLD = ("first_frame", "last_frame", "seconds", "pictures")
 """What the file says of a person for the reader alone."""
 _FIELDS = (
-    "key", "name", *_TOLD, "style", "seed", "avatar", "skip", "blur", "same_as", "split_at", "colours", "traits",
+    "key", "name", *_TOLD, "tracks", "style", "seed", "avatar", "skip", "blur", "same_as", "split_at",
+    "colours", "traits",
 )  # fmt: skip
 _TABLES = ("person", "recognition", "clip", "style")
 _HEADER = """\
@@ -56,7 +57,7 @@ def write_cast(path: Path, cast: CastFile) -> None:
     """
     people = [_person(member) for member in cast.members]
     head = (
-        f"clip = {_text(cast.clip)}  # for whose frames the keys and times stand\n"
+        f"clip = {_text(cast.clip)}  # the video of which all frames, times and tracks are told\n"
         f"style = {_text(cast.style)}\n"
     )
     path.write_text("\n".join([_HEADER, head, *people, *_recognition(cast)]), encoding="utf-8", newline="\n")
@@ -68,6 +69,7 @@ def _person(member: Member) -> str:
         lines += [f"first_frame = {member.seen.first_frame}", f"last_frame = {member.seen.last_frame}"]
         lines.append(f"seconds = {member.seen.seconds:.2f}")
         lines += [f"pictures = {_text(member.seen.pictures)}"] if member.seen.pictures else []
+    lines += [f"tracks = {list(member.tracks)}"] if member.tracks else []
     lines += [f"{field} = {_text(getattr(member, field))}" for field in ("style", "avatar") if getattr(member, field)]
     lines += [f"seed = {member.seed}"] if member.seed is not None else []
     lines += [f"{field} = true" for field in ("skip", "blur") if getattr(member, field)]
@@ -226,6 +228,7 @@ def _member(file: _Reader, number: int, values: Any, embeddings: Mapping[str, Fl
         traits=dict(_traits(entry)),
         embedding=embeddings.get(key),
         seen=_seen(values),
+        tracks=_tracks(entry),
     )
     if member.skip and member.blur:
         raise entry.wrong("blur", True, "skip shows the person and blur hides them: remove one of the two lines")
@@ -255,6 +258,14 @@ def _check_together(file: _Reader, cast: CastFile) -> None:
         if cast.member(way[-1]) is None:
             hint = _known(member.same_as, [k for k in keys if k != member.key])
             raise file.wrong(number, member.key, "same_as", member.same_as, hint)
+
+
+def _tracks(entry: _Entry) -> tuple[int, ...]:
+    hint = "the numbers of tracks, as they were written; remove the line for a person of another video"
+    found = entry.get("tracks", list, [], hint)
+    if not all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in found):
+        raise entry.wrong("tracks", found, hint)
+    return tuple(found)
 
 
 def _times(entry: _Entry) -> tuple[Fraction, ...]:

@@ -29,7 +29,8 @@ class Seen:
 class Member:
     """One entry of a cast file. What it leaves open (empty, None, absent) is measured or chosen for each clip.
 
-    ``same_as`` is the key of the person whom this one is; ``split_at`` are times of the source, in seconds and
+    ``tracks`` numbers, from 1, the tracks of the cast's clip that are this person, ``same_as`` is the key of the person
+    whom this one is; ``split_at`` are times of the source, in seconds and
     rising, from each of which on somebody else was taken for this person: see :func:`split_keys`. ``embedding`` is
     what the identity preserver recognises the person by.
     """
@@ -47,6 +48,7 @@ class Member:
     traits: Mapping[str, Trait] = field(default_factory=dict)
     embedding: Float32Array | None = None
     seen: Seen | None = None
+    tracks: tuple[int, ...] = ()
 
     @property
     def treatment(self) -> Treatment:
@@ -68,7 +70,7 @@ class Member:
         )
 
     @classmethod
-    def measured(cls, who: Identity, seen: Seen) -> Member:
+    def measured(cls, who: Identity, seen: Seen, tracks: tuple[int, ...] = ()) -> Member:
         """The entry of a person of whom nothing is known but what was measured."""
         traits = {name: getattr(who.traits, name) for name in ("hair_length", "sleeves", "skirt", "head_to_height")}
         return cls(
@@ -80,6 +82,7 @@ class Member:
             traits=traits,
             embedding=who.embedding,
             seen=seen,
+            tracks=tracks,
         )
 
 

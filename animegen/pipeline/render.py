@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from animegen.composite import compose, compose_alpha, cut_out, faded, mosaic, one_thread_per_call
+from animegen.composite import compose, compose_alpha, cut_out, faded, one_thread_per_call, pixelated
 from animegen.errors import PluginError
 from animegen.identity import Treatment, take_crop
 from animegen.jobs import digest_of
@@ -131,7 +131,7 @@ class Scene:
 def _layers(frame: Frame, part: _Part, drawn: Iterator[Sprite]) -> Iterator[Sprite]:
     """The sprites of one person: the source where it shows, and over it the next that was drawn where any was."""
     if part.treatment == "blur":
-        yield mosaic(frame.image, part.request.pose, part.request.order)
+        yield pixelated(frame.image, part.request.pose, part.request.order)
     if part.shown:
         yield cut_out(frame.image, part.request.pose, part.request.order)
     if part.opacity > 0.0:

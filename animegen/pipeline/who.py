@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -33,6 +33,9 @@ _Place: TypeAlias = tuple[int, tuple[int, ...]]
 Slots: TypeAlias = Mapping[int, int]
 """By frame index, the position of a track's raw pose among the frame's poses."""
 
+Origin: TypeAlias = Mapping[str, tuple[int, ...]]
+"""By key, the numbers of the clip's tracks that are a person; of several keys where people were told to be one."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
@@ -43,6 +46,7 @@ class Known:
     track: Track
     slots: Slots
     crops: tuple[Crop, ...]
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +56,7 @@ class _Found:
     key: str
     track: Track
     slots: Slots
+    origin: Origin = field(default_factory=dict)
 
     @property
     def place(self) -> _Place:
@@ -77,11 +82,15 @@ def who_is_who(run: Run, tracks: Sequence[Track], slots: Mapping[int, Slots]) ->
     cast = run.known
     found = [_Found(person_key(track), track, slots[track.id]) for track in tracks]
     measured = _Measured(run)
-    if cast.clip == clip_name(run):
-        found = [part for whole in found for part in _parts(run, whole, cast.member(whole.key))]
+    same_clip = cast.clip == clip_name(run)
+    if same_clip:
+        found = _numbered(found, cast)
     elif cast.members:
         measured.look(found)
         found = _recognised(run, found, cast, measured)
+    found = [replace(person, origin={person.key: (person.track.id + 1,)}) for person in found]
+    if same_clip:
+        found = [part for whole in found for part in _parts(run, whole, cast.member(whole.key))]
     found = _merged(found, cast)
     measured.look(found)
     known = _all_known(run, found, cast, measured)
@@ -96,16 +105,21 @@ def who_is_who(run: Run, tracks: Sequence[Track], slots: Mapping[int, Slots]) ->
 def cast_of(run: Run, known: Sequence[Known]) -> CastFile:
     """The cast of a clip as it can be written: those of the run's cast, seen or not, then everyone who is new."""
     seen = {person.member.key: person for person in known}
+    tracks: dict[str, set[int]] = {}
+    for person in known:
+        for key, numbers in person.origin.items():
+            tracks.setdefault(key, set()).update(numbers)
     rate = run.video.info.rate
     members = []
     for key in dict.fromkeys([*(member.key for member in run.known.members), *seen]):
-        member = run.known.member(key)
+        member, own_tracks = run.known.member(key), tuple(sorted(tracks.get(key, ())))
         if key not in seen:
-            members.append(replace(member, seen=None) if member is not None else Member(key))
+            members.append(replace(member or Member(key), seen=None, tracks=own_tracks))
             continue
         person = seen[key]
         indices = person.track.frame_indices
-        whole = Member.measured(person.identity, Seen(indices[0], indices[-1], float(len(indices) / rate)))
+        there = Seen(indices[0], indices[-1], float(len(indices) / rate))
+        whole = Member.measured(person.identity, there, own_tracks)
         if member is not None:
             own = {field: getattr(member, field) for field in ("name", "skip", "blur", "same_as", "split_at")}
             whole = replace(whole, **own)
@@ -150,6 +164,15 @@ class _Measured:
         return replace(self._done[person.place], key=person.key)
 
 
+def _numbered(people: Sequence[_Found], cast: CastFile) -> list[_Found]:
+    """The people of the cast's own clip with the keys under which their tracks are entered, or new ones."""
+    key_of = {number: member.key for member in cast.members for number in member.tracks}
+    taken = [member.key for member in cast.members]
+    new = iter(free_keys([*taken, *(p.key for p in people)], len(people)))
+    keys = [key_of.get(p.track.id + 1) or (p.key if p.key not in taken else next(new)) for p in people]
+    return [replace(person, key=key) for person, key in zip(people, keys, strict=True)]
+
+
 def _parts(run: Run, whole: _Found, member: Member | None) -> Iterator[_Found]:
     """A person cut at the times at which their entry is split; parts without a frame are left out."""
     if member is None or not member.split_at:
@@ -163,7 +186,7 @@ def _parts(run: Run, whole: _Found, member: Member | None) -> Iterator[_Found]:
         if first < last:
             # parts have ids of their own, far from those of the clip's tracks
             part = Track(track.id + number * _PART_IDS, track.frame_indices[first:last], track.poses[first:last])
-            yield _Found(key, part, whole.slots)
+            yield _Found(key, part, whole.slots, whole.origin)
 
 
 def _recognised(run: Run, people: Sequence[_Found], cast: CastFile, measured: _Measured) -> list[_Found]:
@@ -181,6 +204,8 @@ def _recognised(run: Run, people: Sequence[_Found], cast: CastFile, measured: _M
         gallery,
         lambda i, j: not frames[i].isdisjoint(frames[j]),
     )
+    if all(place is None for place in places):
+        run.on_event(Warned("nobody of the cast is recognised in this clip: everyone is entered anew"))
     new = iter(free_keys([member.key for member in cast.members], places.count(None)))
     return [
         replace(person, key=next(new) if place is None else cast.members[place].key)
@@ -209,7 +234,12 @@ def _joined(key: str, group: Sequence[_Found]) -> _Found:
             seen[index] = pose, person.key
     indices = tuple(sorted(seen))
     slots = {index: person.slots[index] for person in group for index in person.track.frame_indices}
-    return _Found(key, Track(group[0].track.id, indices, tuple(seen[index][0] for index in indices)), slots)
+    numbers: dict[str, tuple[int, ...]] = {}
+    for person in group:
+        for old, own in person.origin.items():
+            numbers[old] = tuple(sorted({*numbers.get(old, ()), *own}))
+    track = Track(group[0].track.id, indices, tuple(seen[index][0] for index in indices))
+    return _Found(key, track, slots, numbers)
 
 
 def _all_known(run: Run, found: Sequence[_Found], cast: CastFile, measured: _Measured) -> list[Known]:
@@ -220,7 +250,8 @@ def _known(run: Run, person: _Found, member: Member | None, measured: _Measured)
     whole = member is not None and member.seed is not None and len(member.colours) == len(PARTS) and member.traits
     identity = (member or Member(person.key)).identity(None if whole else measured.identity(person))
     identity = replace(identity, key=person.key, style=identity.style or run.config.style)
-    return Known(member or Member(person.key), identity, person.track, person.slots, measured.crops(person))
+    crops = measured.crops(person)
+    return Known(member or Member(person.key), identity, person.track, person.slots, crops, person.origin)
 
 
 def chosen_avatars(style: Style, people: Sequence[Identity], tracks: Sequence[Track]) -> list[Identity]:
