@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -61,7 +61,12 @@ def filmed(
     return film
 
 
-def plates_of(film: list[tuple[Frame, list[Pose], Uint8Array]], folder: Path, segment: int = 40) -> PlateSet:
+def plates_of(
+    film: list[tuple[Frame, list[Pose], Uint8Array]],
+    folder: Path,
+    segment: int = 40,
+    unseen: Mapping[int, Sequence[Pose]] | None = None,
+) -> PlateSet:
     paths = []
     for start in range(0, len(film), segment):
         observer = PlateObserver(SIZE, RATE)
@@ -69,7 +74,7 @@ def plates_of(film: list[tuple[Frame, list[Pose], Uint8Array]], folder: Path, se
             observer.observe(frame, poses)
         paths.append(folder / f"{start}.npz")
         observer.finish().save(paths[-1])
-    return build_plates(iter(paths), SIZE, folder / "plates")
+    return build_plates(iter(paths), SIZE, folder / "plates", unseen or {})
 
 
 def walking(i: int) -> Pose:
@@ -85,6 +90,21 @@ def test_a_still_camera_gives_back_the_true_background(tmp_path: Path) -> None:
         inside = frame_matte(poses, SIZE) > 0
         assert np.abs(cleaned[inside].astype(int) - truth[inside]).mean() <= STILL_LEVELS
         assert np.array_equal(cleaned[~inside], frame.image[~inside]), "outside the mattes nothing changes"
+
+
+def test_who_stood_there_and_was_not_found_is_no_background(tmp_path: Path) -> None:
+    background = texture(*SIZE)
+
+    def moving(i: int) -> Pose:
+        return person(100, 60) if i < 30 else person(100 + 2.0 * (i - 30), 60)
+
+    film = filmed(lambda i: background, moving, 60)
+    lost = range(4, 22)
+    found = [(frame, [] if frame.index in lost else poses, truth) for frame, poses, truth in film]
+    plates = plates_of(found, tmp_path, unseen={index: film[index][1] for index in lost})
+    frame, poses, truth = film[10]
+    inside = frame_matte(poses, SIZE) > 0
+    assert np.abs(plates.clean(frame, poses)[inside].astype(int) - truth[inside]).mean() <= STILL_LEVELS
 
 
 def test_a_moving_camera_is_followed(tmp_path: Path) -> None:

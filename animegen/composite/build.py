@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from animegen.composite.observe import has_people
 from animegen.composite.windows import Layout, Window, chosen, frame_corners, lay, map_points, windows
 from animegen.errors import InvalidValue
 from animegen.jobs import artefact, load_arrays, reading, save_arrays
-from animegen.types import Float64Array, Uint8Array
+from animegen.types import Float64Array, Pose, Uint8Array
 
 _INVENTED = UNSEEN - 1
 """Age of a pixel that was inpainted: any that was ever seen is younger."""
@@ -70,11 +70,14 @@ class PlateTable:
             return cls(*(data[name] for name in _ARRAYS))
 
 
-def build_table(observations: Iterable[Path], size: tuple[int, int], folder: Path) -> PlateTable:
+def build_table(
+    observations: Iterable[Path], size: tuple[int, int], folder: Path, unseen: Mapping[int, Sequence[Pose]]
+) -> PlateTable:
     """Write the plates of a clip as ``plate-NNNNN.png`` into ``folder`` and return how its frames lie on them.
 
-    A clip in which nobody is seen has none. Forward, every window takes over what only the windows before it saw;
-    backward, what only those after it saw. Each pass holds two plates at a time.
+    ``unseen`` is as :func:`animegen.composite.build_plates` has it. A clip in which nobody is seen has none. Forward,
+    every window takes over what only the windows before it saw; backward, what only those after it saw. Each pass holds
+    two plates at a time.
     """
     paths = list(observations)
     tables = [PlateTable.empty()]
@@ -82,7 +85,7 @@ def build_table(observations: Iterable[Path], size: tuple[int, int], folder: Pat
         return tables[0]
     steps: list[Float64Array | None] = []
     previous: tuple[Window, Layout, Plate] | None = None
-    for number, window in enumerate(windows(paths, size)):
+    for number, window in enumerate(windows(paths, size, unseen)):
         layout, plate = _window_plate(window, size)
         step = _step(previous[0], previous[1], window, layout, size) if previous else None
         if previous is not None and step is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -19,18 +20,23 @@ from animegen.types import Float64Array, Frame, Pose, Uint8Array
 _CACHED_PLATES = 3
 """Plates held decoded: that of the window being drawn, and its neighbours'."""
 
+_NOBODY: Mapping[int, Sequence[Pose]] = MappingProxyType({})
+
 _RING = 0.12
 """Width, in longer sides of the matte, of the surroundings by whose light the plate is matched."""
 
 
-def build_plates(observations: Iterable[Path], size: tuple[int, int], out_dir: Path) -> PlateSet:
+def build_plates(
+    observations: Iterable[Path], size: tuple[int, int], out_dir: Path, unseen: Mapping[int, Sequence[Pose]] = _NOBODY
+) -> PlateSet:
     """Build the plates of a clip from its saved observations, in order, and write them into ``out_dir``.
 
-    ``size`` is the frames' (width, height). Memory does not grow with the clip. Raises OutputError where the disk
+    ``size`` is the frames' (width, height), ``unseen`` has by frame index the poses of people who were there and were
+    not found: they are no background either. Memory does not grow with the clip. Raises OutputError where the disk
     refuses.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    build_table(observations, size, out_dir).save(out_dir / "frames.npz")
+    build_table(observations, size, out_dir, unseen).save(out_dir / "frames.npz")
     return PlateSet.load(out_dir)
 
 

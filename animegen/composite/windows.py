@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from animegen.composite.align import Aligner, View, small_grey
 from animegen.composite.mosaic import sample_limit
-from animegen.composite.observe import CUT, Observation, decode
-from animegen.types import Float64Array, Uint8Array
+from animegen.composite.observe import CUT, Observation, decode, small_matte
+from animegen.types import Float64Array, Pose, Uint8Array
 
 WINDOW_SAMPLES = 24
 """Samples of one plate: 12 seconds, short enough that the light is followed."""
@@ -42,8 +42,10 @@ class Window:
     to_sample: list[Float64Array] = field(default_factory=list)
     shifts: list[float] = field(default_factory=list)
 
-    def add(self, observation: Observation, sample: int, to_first: Float64Array) -> None:
-        """Take in a sample of an observation with the frames that are aligned to it."""
+    def add(
+        self, observation: Observation, sample: int, to_first: Float64Array, unseen: Mapping[int, Sequence[Pose]]
+    ) -> None:
+        """Take in a sample of an observation with the frames that are aligned to it, of which the first is its own."""
         rows = np.flatnonzero(observation.sample == sample)
         self.frame_sample += [len(self.samples)] * len(rows)
         self.frames += observation.frames[rows].tolist()
@@ -51,7 +53,10 @@ class Window:
         self.shifts += observation.shift[rows].tolist()
         self.samples.append(to_first)
         self.pictures.append(observation.pictures[sample])
-        self.people.append(observation.people[sample])
+        people = observation.people[sample]
+        if missed := unseen.get(int(observation.frames[rows[0]])):
+            people = np.maximum(people, small_matte(missed, observation.size))
+        self.people.append(people)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +69,11 @@ class Layout:
     frames: Float64Array
 
 
-def windows(paths: Iterable[Path], size: tuple[int, int]) -> Iterator[Window]:
-    """The windows of a clip, in order, from the saved observations of its segments; one is held at a time."""
+def windows(paths: Iterable[Path], size: tuple[int, int], unseen: Mapping[int, Sequence[Pose]]) -> Iterator[Window]:
+    """The windows of a clip, in order, from the saved observations of its segments; one is held at a time.
+
+    ``unseen`` has by frame index the poses of people who were not found.
+    """
     window: Window | None = None
     last: Observation | None = None
     for path in paths:
@@ -80,7 +88,7 @@ def windows(paths: Iterable[Path], size: tuple[int, int]) -> Iterator[Window]:
                 if window is not None:
                     yield window
                 window, to_first = Window(back if linked else None), np.eye(3)
-            window.add(observation, sample, to_first)
+            window.add(observation, sample, to_first, unseen)
         last = observation
     if window is not None:
         yield window

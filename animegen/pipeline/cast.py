@@ -16,7 +16,7 @@ from animegen.identity import Treatment
 from animegen.jobs import artefact_folder, digest_of, load_arrays, reading, save_arrays
 from animegen.pipeline.memory import give_back_memory
 from animegen.pipeline.pictures import appearance
-from animegen.pipeline.presence import present
+from animegen.pipeline.presence import present, unseen
 from animegen.pipeline.run import Run
 from animegen.pipeline.shots import shots_of
 from animegen.pipeline.who import Known, who_is_who
@@ -64,12 +64,14 @@ class Cast:
 def cast(run: Run) -> Cast:
     """Find the people of the clip, write ``cast.toml`` where there is none, and build the plates.
 
-    The plates need nothing of the people but the raw masks, so they are built at the same time.
+    The plates need nothing of the people but the raw tracks, so they are built while everyone is measured.
     """
     give_back_memory()
     with run.stage("cast") as advance, ThreadPoolExecutor(1, "animegen-plates") as beside:
-        plates = beside.submit(_plates, run) if run.needs_clean else None
-        people = _people(run)
+        tracks, slots = _tracks(run)
+        run.check()
+        plates = beside.submit(_plates, run, tracks) if run.needs_clean else None
+        people = _people(run, who_is_who(run, _kept(run, tracks), slots))
         if not people:
             run.on_event(Warned("nobody was found in this clip: the picture is left as it is"))
         advance(1)
@@ -83,12 +85,11 @@ def find_who(run: Run) -> list[Known]:
     """Everyone of the clip, tracked and known by name."""
     tracks, slots = _tracks(run)
     run.check()
-    return who_is_who(run, tracks, slots)
+    return who_is_who(run, _kept(run, tracks), slots)
 
 
-def _people(run: Run) -> tuple[Person, ...]:
-    """Everyone of the clip: tracked, measured, smoothed, and prepared by the style."""
-    known = find_who(run)
+def _people(run: Run, known: Sequence[Known]) -> tuple[Person, ...]:
+    """Everyone of the clip: whole in every frame, and prepared by the style."""
     run.check()
     raw = [person.track for person in known]
     seen = present(run, raw, {person.track.id: person.slots for person in known}, shots_of(run))
@@ -131,10 +132,13 @@ def _tracks(run: Run) -> tuple[list[Track], dict[int, dict[int, int]]]:
     kept: list[Pose] = []  # holds every pose, so that no id is given twice
     look = appearance(run, slot_of)
     tracks = track_clip(frames(), run.stages.tracker, shots=shots_of(run), width=run.size[0], appearance=look)
-    if run.config.max_people is not None:
-        tracks = keep_longest(tracks, run.config.max_people)
     slots = {track.id: dict(slot_of[id(pose)] for pose in track.poses) for track in tracks}
     return tracks, slots
+
+
+def _kept(run: Run, tracks: Sequence[Track]) -> Sequence[Track]:
+    """The tracks of as many people as were asked for."""
+    return tracks if run.config.max_people is None else keep_longest(tracks, run.config.max_people)
 
 
 def _prepare(run: Run, people: Sequence[Known], tracks: Sequence[Track]) -> list[Prepared]:
@@ -164,10 +168,11 @@ def _places(track: Track, slots: Mapping[int, int]) -> tuple[int | None, ...]:
     return tuple(slots.get(index) for index in track.frame_indices)
 
 
-def _plates(run: Run) -> PlateSet:
+def _plates(run: Run, tracks: Sequence[Track]) -> PlateSet:
     """The plates of the clip, built once from what the first pass observed."""
     if not run.stands(run.job.plates):
+        observed = (run.job.segment("scene", segment.index) for segment in run.segments)
         with artefact_folder(run.job.plates) as part:
-            build_plates((run.job.segment("scene", segment.index) for segment in run.segments), run.size, part)
+            build_plates(observed, run.size, part, unseen(run, tracks, shots_of(run)))
         run.job.seal(run.job.plates)
     return PlateSet.load(run.job.plates)

@@ -17,7 +17,7 @@ from animegen.pose.sides import repair_sides
 from animegen.pose.smooth import smooth_track
 from animegen.tracking import fill_hidden
 from animegen.tracking.similarity import strength
-from animegen.types import Mask, Track
+from animegen.types import Mask, Pose, Track
 
 HIDDEN_SECONDS = Fraction(6)
 """A person hidden behind another for no longer than this is drawn behind that person."""
@@ -57,6 +57,25 @@ def present(
         for i, person in zip(here, _in_shot(run, [parts[i] for i in here], found, shot), strict=True):
             by_shot[i].append(person)
     return [_joined(people) for people in by_shot]
+
+
+def unseen(run: Run, tracks: Sequence[Track], shots: Sequence[range]) -> dict[int, list[Pose]]:
+    """About where people were in the frames in which they were not found: what shows there is no background.
+
+    It follows from the tracks alone, whatever is done with the people.
+    """
+    rate = run.video.info.rate
+    there: dict[int, list[Pose]] = {}
+    for shot in shots:
+        here = [part for part in (_part(track, shot) for track in tracks) if part.poses]
+        filled = [fill_gaps(part, round(rate * GAP_SECONDS), "interpolate") for part in here]
+        for part, (whole, fronts) in zip(here, fill_hidden(filled, round(rate * HIDDEN_SECONDS)), strict=True):
+            found = set(part.frame_indices) - fronts.keys()
+            person = presence(whole, {}, shot=shot, size=run.size, rate=rate, on_lost="interpolate").track
+            for index, pose in zip(person.frame_indices, person.poses, strict=True):
+                if index not in found:
+                    there.setdefault(index, []).append(pose)
+    return there
 
 
 def _part(track: Track, shot: range) -> Track:
