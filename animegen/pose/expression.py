@@ -45,6 +45,8 @@ LEAST_SIDE = 40.0
 _SMALL = (LEAST_SIDE, 1.5 * LEAST_SIDE)
 """Sides of which nothing is believed, and from which all is; between them confidence rises, so that nothing pops."""
 
+FADE_SECONDS = 0.2
+"""Half the time over which faces and hands come and go."""
 _LID_SECONDS, _MOUTH_SECONDS, _BROW_SECONDS, _GAZE_SECONDS = 0.09, 0.11, 0.34, 0.2
 """Half windows of smoothing: a blink lasts 0.1 to 0.3 s, brows move slowly."""
 _HALF_WINDOWS: Mapping[str, float] = MappingProxyType(
@@ -133,7 +135,7 @@ def steady_expressions(seconds: Float64Array, faces: Sequence[Expression | None]
         columns = [names.index(name) for name, own in _HALF_WINDOWS.items() if own == half]
         smooth = local_quadratic(seconds, values[:, None, columns], weight, max(half, shortest))
         values[:, columns] = smooth[:, 0]
-    values[:, -1] = local_mean(seconds, sure[:, None], weight, max(_MOUTH_SECONDS, shortest))[:, 0]
+    values[:, -1] = local_mean(seconds, sure[:, None], np.ones_like(weight), max(FADE_SECONDS, shortest))[:, 0]
     lowest = np.array([-1.0 if name in ("brow", "gaze_x", "gaze_y") else 0.0 for name in names])
     return [Expression(*row) for row in np.clip(values, lowest, 1.0).tolist()]
 

@@ -1,4 +1,4 @@
-"""How fingers bend, from the 21 points of a hand in three dimensions.
+"""Hands of 21 points: carried on where they are not seen, and how their fingers bend.
 
 The palm's own axes are those of wrist and knuckles; a finger bends at its knuckle out of the palm's plane, and at its
 other joints by the angle between its bones, as anatomy has it. Angles fit any hand, whatever its proportions.
@@ -6,11 +6,12 @@ other joints by the angle between its bones, as anatomy has it. Angles fit any h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from animegen.types import Float64Array, Track
+from animegen.types import Float64Array, Pose, Skeleton, Track
 
 WRIST, KNUCKLES = 0, (5, 9, 13, 17)
 """The wrist, and the knuckles of index, middle, ring and little finger, among a hand's points."""
@@ -19,6 +20,8 @@ _POINTS = 21
 
 _DOUBTFUL, _SURE = 0.05, 0.5
 """Score up to which a hand counts as unknown, and from which its points are taken as they are."""
+_SEEN = 0.2
+"""Mean score of its points from which a hand is where they are rather than as in the frames around."""
 _STRAIGHT = 0.1
 """Radians by which the bones of a straight finger seem to be bent, as points have noise."""
 _MOST = np.radians([[45.0, 60.0, 80.0], [90.0, 110.0, 80.0]])
@@ -49,21 +52,67 @@ class HandMotion:
     known: Float64Array
 
 
+def hand_points(skeleton: Skeleton) -> NDArray[np.intp]:
+    """intp [N]: the finger points of a skeleton, of either side."""
+    return np.array([i for i, name in enumerate(skeleton.points) if "_hand_" in name], np.intp)
+
+
+def carry_hands(track: Track) -> Track:
+    """The track with every hand that is not seen in some frames held there as in those around, on its own wrist.
+
+    Scores stay as they are. So nothing jumps where a hand comes into sight or leaves it.
+    """
+    for side in ("left", "right"):
+        points = _points_of(track, side)
+        if points:
+            track = _carried(track, track.poses[0].skeleton.index(f"{side}_wrist"), points)
+    return track
+
+
+def _carried(track: Track, wrist: int, points: list[int]) -> Track:
+    seen = np.array([pose.score[points].mean() >= _SEEN for pose in track.poses])
+    if seen.all() or not seen.any():
+        return track
+    time = np.array(track.frame_indices, np.float64)
+    offset = np.array([_solid(pose)[points] - _solid(pose)[wrist] for pose in track.poses])
+    drawn = np.stack([np.interp(time, time[seen], way[seen]) for way in offset.reshape(len(time), -1).T], axis=1)
+    poses = list(track.poses)
+    for i in np.flatnonzero(~seen):
+        pose = poses[i]
+        solid = _solid(pose)
+        solid[points] = solid[wrist] + drawn[i].reshape(-1, 3)
+        z = None if pose.z is None else solid[:, 2].astype(np.float32)
+        poses[i] = replace(pose, xy=solid[:, :2].astype(np.float32), z=z)
+    return Track(track.id, track.frame_indices, tuple(poses))
+
+
+def _points_of(track: Track, side: str) -> list[int]:
+    """The points of one hand; none where the skeleton has no fingers or no wrist."""
+    names = track.poses[0].skeleton.points if track.poses else ()
+    if f"{side}_hand_{WRIST}" not in names or f"{side}_wrist" not in names:
+        return []
+    return [names.index(f"{side}_hand_{i}") for i in range(_POINTS)]
+
+
+def _solid(pose: Pose) -> Float64Array:
+    """f64 [K, 3]: the points with their depth, 0 where there is none."""
+    depth = np.zeros(len(pose.score)) if pose.z is None else pose.z
+    return np.column_stack([pose.xy, depth]).astype(np.float64)
+
+
 def measure_hand(track: Track, side: str) -> HandMotion | None:
     """The ``left`` or ``right`` hand of a track; None where its skeleton has no finger points or it is never seen.
 
     Without depth fingers seem to bend in the picture's plane alone.
     """
-    if not track.poses or f"{side}_hand_{WRIST}" not in track.poses[0].skeleton.points:
+    points = _points_of(track, side)
+    if not points:
         return None
-    points = [track.poses[0].skeleton.index(f"{side}_hand_{i}") for i in range(_POINTS)]
     score = np.array([pose.score[points].mean() for pose in track.poses], np.float64)
     known = np.clip((score - _DOUBTFUL) / (_SURE - _DOUBTFUL), 0, 1)
     if not known.any():
         return None
-    xy = np.array([pose.xy[points] for pose in track.poses], np.float64)
-    depth = [np.zeros(_POINTS, np.float32) if pose.z is None else pose.z[points] for pose in track.poses]
-    return _measured(np.concatenate([xy, np.array(depth, np.float64)[..., None]], axis=2), side, known)
+    return _measured(np.array([_solid(pose)[points] for pose in track.poses]), side, known)
 
 
 def _measured(points: Float64Array, side: str, known: Float64Array) -> HandMotion:

@@ -16,7 +16,8 @@ from fractions import Fraction
 import numpy as np
 
 from animegen.errors import InvalidValue
-from animegen.pose.expression import steady_expressions
+from animegen.pose.expression import FADE_SECONDS, steady_expressions
+from animegen.pose.hands import carry_hands, hand_points
 from animegen.pose.regression import local_mean, local_quadratic
 from animegen.types import Float32Array, Float64Array, Pose, Track
 
@@ -33,6 +34,8 @@ _IMPLAUSIBLE, _IMPLAUSIBLE_SPEED = 0.08, 2.0
 where frames are far apart: a kick's turn stays below.
 """
 _LEAST_WEIGHT = 1e-3
+_CARRIED_WEIGHT = 0.1
+"""Weight of finger points in frames that do not show them: they ride on their wrist, which is seen."""
 _LEAST_NOISE = 5e-4
 """Noise that even a perfect detector has, as a share of the person's size."""
 _AGREE, _DISAGREE = 0.8, 2.0
@@ -43,22 +46,27 @@ def smooth_track(track: Track, rate: Fraction | float, times: Sequence[Fraction]
     """The same track with steadier points, boxes and faces; masks are handed on.
 
     ``rate`` is frames a second, ``times`` those of the track's frames in seconds where the rate varies. Points of
-    low score are drawn from their neighbours in time. Constant velocity passes unchanged, and smoothing backwards
-    is the same as smoothing forwards. Raises InvalidValue for a rate that is not positive or times that do not fit.
+    low score are drawn from their neighbours in time, and hands come and go gently. Constant velocity passes unchanged,
+    and smoothing backwards is the same as smoothing forwards. Raises InvalidValue for a rate that is not positive or
+    times that do not fit.
     """
     seconds = _seconds(track, rate, times)
     if len(track.poses) < 3:
         return track
-    poses = track.poses
+    poses = carry_hands(track).poses
+    fingers = hand_points(poses[0].skeleton)
     boxes = np.array([pose.bbox for pose in poses], np.float64)
     size = float(np.median(np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])))
     score = np.array([pose.score for pose in poses], np.float64)
     points = np.array([pose.xy for pose in poses], np.float64)
-    weight = np.maximum(score**2, _LEAST_WEIGHT) * _plausibility(seconds, points, size)
+    least = np.full(score.shape[1], _LEAST_WEIGHT)
+    least[fingers] = _CARRIED_WEIGHT
+    weight = np.maximum(score**2, least) * _plausibility(seconds, points, size)
     xy = _steady(seconds, points, weight, size)
     corners = boxes.reshape(-1, 2, 2)
     bbox = _steady(seconds, corners, _plausibility(seconds, corners, size), size).reshape(-1, 4)
     sure = local_mean(seconds, score, weight, NARROW_SECONDS)
+    sure[:, fingers] = local_mean(seconds, score[:, fingers], np.ones_like(score[:, fingers]), FADE_SECONDS)
     sure = np.where(score.max(axis=0) > 0, np.clip(sure, 0, 1), 0.0)
     depth = _smooth_depth(seconds, poses, weight)
     faces = steady_expressions(seconds, [pose.expression for pose in poses])
