@@ -151,11 +151,9 @@ class Generator(nn.Module):
 
     def kernels(self) -> list[nn.Parameter]:
         """The convolution kernels from features to features: most of the weights."""
-        kernels: list[nn.Parameter] = []
-        for grid in self.grids:
-            assert isinstance(grid, Grid)
-            kernels += [grid.refine.weight] if grid.up is None else [grid.up.weight, grid.refine.weight]
-        return kernels
+        refining = [m.refine.weight for m in self.modules() if isinstance(m, Grid)]
+        growing = [m.weight for m in self.modules() if isinstance(m, UpConv)]
+        return [kernel for kernel in (*refining, *growing) if isinstance(kernel, nn.Parameter)]
 
     def forward(self, pose: PoseBatch, latent: Tensor, expression: Tensor, stages: Sequence[int]) -> dict[int, Tensor]:
         """Layers of each asked stage.
