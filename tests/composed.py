@@ -88,9 +88,9 @@ class _Cover:
     pixels: int
 
 
-def cut_outs(folder: Path, backend: PoseBackend, names: Sequence[str]) -> dict[str, list[Image.Image]]:
-    """The cut-outs of people by name, as straight RGBA cropped to what shows."""
-    return {name: list(_cut_outs(folder / ACTORS[name].film, backend, ACTORS[name])) for name in names}
+def cut_outs(folder: Path, backend: PoseBackend) -> dict[str, list[Image.Image]]:
+    """The cut-outs of everybody by name, as straight RGBA cropped to what shows; ``folder`` holds the footage."""
+    return {name: list(_cut_outs(folder / actor.film, backend, actor)) for name, actor in ACTORS.items()}
 
 
 def _cut_outs(film: Path, backend: PoseBackend, actor: Actor) -> Iterator[Image.Image]:
