@@ -27,6 +27,9 @@ INTERRUPTED, MISMATCH = 130, 2
 BLOCK = 512
 """Bytes in which a POSIX shell counts the size of files."""
 
+LONGEST_WAIT = 0.05
+"""Seconds at most from what a run tells to its end: several times as long as joining takes."""
+
 TINY_DISK = 64 * 2**20
 """Bytes of the disk that is filled: several times what the job takes."""
 
@@ -60,39 +63,37 @@ def _same(output: Path, whole: animegen.Result) -> None:
     assert {name: seal["sha256"] for name, seal in seals.items()} == {n: s["sha256"] for n, s in wanted.items()}
 
 
-def _kill_at_random(clip: Path, output: Path, times: int, seed: int) -> int:
-    """Kill runs at random moments of every pass in turn; returns how many were killed before they were done."""
+PASSES = ("analyse", "render", "join", "cast")
+"""What is killed, in turn: a run that was killed in one pass goes on to the next."""
+
+
+def _killed_and_gone_on(clip: Path, output: Path, whole: animegen.Result, times: int, seed: int) -> None:
+    """Kill runs at random moments of every pass in turn, then let one go on to the end."""
     chance, killed = random.Random(seed), 0
     for number in range(times):
-        stage = ("analyse", "render", "join", "cast")[number % 4]
+        stage = PASSES[number % len(PASSES)]
         command = Command(clip, output, "--keep")
         if command.until(stage, chance.randrange(PEOPLED) if stage in {"analyse", "render"} else 0):
-            time.sleep(chance.random() * 0.05)
+            time.sleep(chance.random() * LONGEST_WAIT)
         killed += command.send(signal.SIGKILL) == -signal.SIGKILL
-        assert not output.exists() or output.stat().st_size == 0 or number >= 2  # only a joined film may stand
-        if output.exists():
-            return killed
-    return killed
+        assert not output.exists() or output.read_bytes() == whole.output.read_bytes()
+    assert killed >= 2, "the runs were over before they were killed"
+    animegen.convert(clip, output, replace(REQUEST, keep=True))
+    _same(output, whole)
 
 
 def test_killed_at_random_moments_it_goes_on_to_the_same_bytes(
     clip: Path, whole: animegen.Result, tmp_path: Path
 ) -> None:
-    output = tmp_path / "out.mp4"
-    assert _kill_at_random(clip, output, 3, seed=1) >= 2
-    animegen.convert(clip, output, replace(REQUEST, keep=True))
-    _same(output, whole)
+    _killed_and_gone_on(clip, tmp_path / "out.mp4", whole, 3, seed=1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10, 20))
+@pytest.mark.parametrize("seed", range(10, 15))
 def test_killed_twenty_times_it_goes_on_to_the_same_bytes(
     clip: Path, whole: animegen.Result, tmp_path: Path, seed: int
 ) -> None:
-    output = tmp_path / "out.mp4"
-    _kill_at_random(clip, output, 2 + 2 * (seed % 2), seed)
-    animegen.convert(clip, output, replace(REQUEST, keep=True))
-    _same(output, whole)
+    _killed_and_gone_on(clip, tmp_path / "out.mp4", whole, 4, seed)
 
 
 def test_stopped_by_signals_it_tidies_up_and_goes_on_to_the_same_bytes(
@@ -145,12 +146,8 @@ def test_a_disk_full_at_a_random_write_is_told_and_gone_on_from(
     _same(output, whole)
 
 
-@pytest.mark.parametrize("most", [30_000, 60_000])
-def test_a_file_that_may_not_grow_is_told_and_gone_on_from(
-    clip: Path, whole: animegen.Result, tmp_path: Path, most: int
-) -> None:
-    sizes = sorted(path.stat().st_size for path in [*whole.job.rglob("*"), whole.output] if path.is_file())
-    assert sizes[-1] > most, "the limit is above every file"
+def test_a_file_that_may_not_grow_is_told_and_gone_on_from(clip: Path, whole: animegen.Result, tmp_path: Path) -> None:
+    most = 9 * whole.output.stat().st_size // 10  # the film itself is too large
     output = tmp_path / "out.mp4"
     limit = ["sh", "-c", f'ulimit -f {most // BLOCK}; exec "$0" "$@"']
     command = Command(clip, output, "--keep", through=limit)
@@ -248,7 +245,7 @@ def test_another_background_keeps_the_analysis(clip: Path, kept: Path) -> None:
 
 def test_a_job_without_room_is_refused_with_the_figure(clip: Path, tmp_path: Path, tiny_disk: Path) -> None:
     (tiny_disk / "ballast").write_bytes(bytes(TINY_DISK - 2**16))
-    with pytest.raises(OutputError, match=r"has \d+ kB free, and this job needs about [\d.]+ [kM]B"):
+    with pytest.raises(OutputError, match=r"has [\d.]+ kB free, and this job needs about [\d.]+ [kM]B"):
         animegen.convert(clip, tiny_disk / "out.mp4", replace(REQUEST, end=Fraction(1)))
     assert [path.name for path in tiny_disk.iterdir()] == ["ballast"]
 
