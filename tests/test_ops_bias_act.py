@@ -180,7 +180,7 @@ def test_what_does_not_fit_is_named():
         bias_act(x, random(4))
     with pytest.raises(InvalidValue, match=r"bias is torch.bfloat16, it must be torch.float32"):
         bias_act(x, random(3, dtype=torch.bfloat16))
-    with pytest.raises(InvalidValue, match="x must be of floats, got torch.int64"):
+    with pytest.raises(InvalidValue, match=r"x must be of floats, got torch.int64"):
         bias_act(torch.ones(2, 3, dtype=torch.int64))
     with pytest.raises(InvalidValue, match="no activation 'gelu'"):
         bias_act(x, act="gelu")

@@ -207,5 +207,5 @@ def test_what_does_not_fit_is_named():
         upfirdn2d(random(3, 4), fir)
     with pytest.raises(InvalidValue, match=r"demodulation must be \(2, 3\), got \(3,\)"):
         fir_bias_act(x, fir, demodulation=random(3))
-    with pytest.raises(InvalidValue, match="bias is torch.bfloat16, it must be torch.float32"):
+    with pytest.raises(InvalidValue, match=r"bias is torch.bfloat16, it must be torch.float32"):
         fir_bias_act(x, fir, bias=random(3, dtype=torch.bfloat16))

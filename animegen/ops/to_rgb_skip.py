@@ -6,10 +6,15 @@ bias, and the sum with the picture of half the side, upsampled by the same filte
 
 from __future__ import annotations
 
+import struct
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from animegen.errors import InvalidValue
 from animegen.ops.checks import computing, shaped
+from animegen.ops.registration import differentiates, is_native, launch, register
 from animegen.ops.upfirdn2d import taps_of, upfirdn2d
 
 
@@ -32,6 +37,11 @@ def to_rgb_skip(
     what does not fit.
     """
     _check(x, weight, styles, bias, skip)
+    if is_native(x) and not differentiates(x, weight, styles, bias, skip):
+        wide = computing(x.dtype)
+        product = weight[None, :, :, 0, 0].to(wide) * styles[:, None, :].to(wide)
+        bias = None if bias is None else bias.to(wide)
+        return _to_rgb_skip(x, product, bias, skip, fir, -1.0 if clamp is None else clamp)
     return to_rgb_skip_reference(x, weight, styles, bias, skip=skip, fir=fir, clamp=clamp)
 
 
@@ -48,7 +58,7 @@ def to_rgb_skip_reference(
     """:func:`to_rgb_skip` in PyTorch."""
     dtype = computing(x.dtype)
     modulated = weight[None, :, :, 0, 0].to(dtype) * styles[:, None, :].to(dtype)
-    y = (modulated @ x.flatten(2).to(dtype)).view(len(x), -1, *x.shape[2:])
+    y = (modulated @ x.flatten(2).to(dtype)).view(len(x), len(weight), *x.shape[2:])
     if bias is not None:
         y = y + bias.to(dtype)[:, None, None]
     if clamp is not None:
@@ -73,3 +83,22 @@ def _check(x: Tensor, weight: Tensor, styles: Tensor, bias: Tensor | None, skip:
         shaped("skip", skip, x.shape[0], weight.shape[0], x.shape[2] // 2, x.shape[3] // 2)
         if skip.dtype != computing(x.dtype):
             raise InvalidValue(f"skip must be {computing(x.dtype)}, got {skip.dtype}")
+
+
+_OPTIONS = struct.Struct("@d")
+
+
+def _shape(x: Tensor, weight: Tensor, *_: Any) -> Tensor:
+    return torch.empty(x.shape[0], weight.shape[1], *x.shape[2:], dtype=weight.dtype, device=x.device)
+
+
+def _compute(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+    bias, skip, fir, clamp = rest
+    return launch("to_rgb_skip", _shape(x, weight), (x, weight, bias, skip, fir), _OPTIONS.pack(clamp))
+
+
+_to_rgb_skip = register(
+    "to_rgb_skip(Tensor x, Tensor weight, Tensor? bias, Tensor? skip, Tensor? fir, float clamp) -> Tensor",
+    _compute,
+    _shape,
+)

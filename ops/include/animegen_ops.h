@@ -164,6 +164,30 @@ typedef struct ag_bias_act_gradient_options {
 AG_EXPORT int32_t ag_bias_act_gradient(const ag_tensor *, int64_t, const ag_bias_act_gradient_options *,
                                        const ag_place *);
 
+/* to_rgb_skip: colours of features, added to the upsampled picture of half the side.
+ *
+ *   out[o] = clamp(sum over c of weight[o, c] x[c] + bias[o]) + upsampled(skip)[o]
+ *
+ * tensors: out [B, O, H, W]; x [B, C, H, W]; weight [B, O, C]; bias [O]; skip [B, O, H / 2, W / 2]; filter as in
+ * fir_bias_act, of the upsampling by 2 with gain 4 and (n + 1) / 2 pixels of padding in front. The last three may be
+ * absent. All but x and the filter are float32, float64 with x float64. A clamp below 0 is none.
+ */
+typedef struct ag_to_rgb_skip_options {
+    double clamp;
+} ag_to_rgb_skip_options;
+AG_EXPORT int32_t ag_to_rgb_skip(const ag_tensor *, int64_t, const ag_to_rgb_skip_options *, const ag_place *);
+
+/* limb_maps: of each limb its Gaussian g, and g times the place along it, the distance to its side, and its depth.
+ *
+ * tensors: out [B, 4 E, S, S]; xy [B, K, 2], score [B, K] and z [B, K] float32, float64 with out float64; edges int64
+ * [E, 2]. Lengths are in sides of the picture. `reach`: the distance in sigmas that counts as 1 to a limb's side;
+ * limbs shorter than `shortest` are drawn as lying along x.
+ */
+typedef struct ag_limb_maps_options {
+    double sigma, reach, depth_gain, shortest;
+} ag_limb_maps_options;
+AG_EXPORT int32_t ag_limb_maps(const ag_tensor *, int64_t, const ag_limb_maps_options *, const ag_place *);
+
 #if defined(__cplusplus)
 }
 #endif

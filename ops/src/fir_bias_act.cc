@@ -4,46 +4,22 @@
 // side by side go through a faster one of the same arithmetic: the rows that an output row needs are summed into a
 // buffer that stays in the cache, then the columns of that buffer, each time in vectors.
 #include "activation.h"
+#include "fir.h"
 
 namespace ag {
 namespace AG_TARGET {
 namespace {
 
-// One axis of the resampling. Output o lies at `o down - pad` of the upsampled picture.
-struct Axis {
-    int64_t in, out, filter_step;
-    int32_t taps, up, down, pad;
-
-    // The first pixel at or after output o, inside the picture or not, and the tap that meets it.
-    AG_METHOD int64_t first(int64_t o, int32_t &tap) const {
-        const int64_t base = o * down - pad;
-        const int64_t pixel = base > 0 ? (base + up - 1) / up : -(-base / up);
-        tap = static_cast<int32_t>(pixel * up - base);
-        return pixel;
-    }
-};
-
 template <class T, class A> struct Pass {
     T *out;
     const T *x, *noise, *bias;
-    const float *filter;
     const A *demodulation, *modulation;
     int64_t batch, channels, out_stride[4], x_stride[4], noise_stride[4];
     int64_t demodulation_stride[2], modulation_stride[2], bias_stride;
-    Axis across, down;
+    Fir fir;
     Activation<A> activation;
     A gain;
-    bool separable, flip;
 
-    AG_METHOD A tap(const Axis &axis, int32_t k) const {
-        return A(filter[(flip ? k : axis.taps - 1 - k) * axis.filter_step]);
-    }
-    AG_METHOD A tap(int32_t ky, int32_t kx) const {
-        if (filter == nullptr) return A(1);
-        if (separable) return tap(down, ky) * tap(across, kx);
-        const int64_t row = flip ? ky : down.taps - 1 - ky, column = flip ? kx : across.taps - 1 - kx;
-        return A(filter[row * down.filter_step + column * across.filter_step]);
-    }
     AG_METHOD A scale(int64_t n, int64_t c) const {
         const A own = demodulation ? demodulation[n * demodulation_stride[0] + c * demodulation_stride[1]] : A(1);
         return own * gain;
@@ -58,22 +34,8 @@ template <class T, class A> struct Pass {
 };
 
 // The plain form. Index is the type of offsets into x and out.
-template <class Index, class T, class A> AG_INLINE void one(const Pass<T, A> &p, int64_t n, int64_t c, int64_t y, int64_t x) {
-    int32_t first_ky, first_kx;
-    int64_t row = p.down.first(y, first_ky);
-    const int64_t first_column = p.across.first(x, first_kx);
-    const T *const plane = p.x + n * p.x_stride[0] + c * p.x_stride[1];
-    A sum = A(0);
-    for (int32_t ky = first_ky; ky < p.down.taps; ky += p.down.up, row++) {
-        if (row < 0 || row >= p.down.in) continue;
-        int64_t column = first_column;
-        for (int32_t kx = first_kx; kx < p.across.taps; kx += p.across.up, column++) {
-            if (column < 0 || column >= p.across.in) continue;
-            const Index offset = static_cast<Index>(row) * static_cast<Index>(p.x_stride[2]) +
-                                 static_cast<Index>(column) * static_cast<Index>(p.x_stride[3]);
-            sum = mad(p.tap(ky, kx), A(load(plane + offset)), sum);
-        }
-    }
+template <class Index, class T, class A> AG_INLINE void one(const Pass<T, A> &p, int64_t n, int64_t c, int32_t y, int32_t x) {
+    const A sum = p.fir.template sum<Index, T, A>(p.x + n * p.x_stride[0] + c * p.x_stride[1], p.x_stride + 2, y, x);
     const A u = mad(sum, p.scale(n, c), p.noise_at(n, y, x) + p.shift(c));
     const Index offset = static_cast<Index>(c) * static_cast<Index>(p.out_stride[1]) +
                          static_cast<Index>(y) * static_cast<Index>(p.out_stride[2]) +
@@ -83,16 +45,18 @@ template <class Index, class T, class A> AG_INLINE void one(const Pass<T, A> &p,
 
 // A grid whose columns lie side by side in memory: channels fastest where they do in `out`.
 template <class Index, class T, class A> int32_t plain(const Pass<T, A> &p, const ag_place &place) {
-    const int64_t height = p.down.out, width = p.across.out, channels = p.channels;
+    const Index height = static_cast<Index>(p.fir.down.out), width = static_cast<Index>(p.fir.across.out);
+    const Index channels = static_cast<Index>(p.channels);
     if (p.out_stride[1] < p.out_stride[3]) {
-        return each(place, p.batch * height, width * channels, AG_LAMBDA(int64_t row, int64_t column) {
-            const Index w = static_cast<Index>(column), c = static_cast<Index>(channels);
-            one<Index>(p, row / height, w % c, row % height, w / c);
+        return each(place, p.batch * p.fir.down.out, p.fir.across.out * p.channels, AG_LAMBDA(int64_t row, int64_t column) {
+            const Index r = static_cast<Index>(row), i = static_cast<Index>(column);
+            one<Index>(p, r / height, i % channels, static_cast<int32_t>(r % height), static_cast<int32_t>(i / channels));
         });
     }
-    return each(place, p.batch * channels, height * width, AG_LAMBDA(int64_t row, int64_t column) {
-        const Index i = static_cast<Index>(column), w = static_cast<Index>(width);
-        one<Index>(p, row / channels, row % channels, i / w, i % w);
+    const int64_t plane = static_cast<int64_t>(p.fir.down.out) * p.fir.across.out;
+    return each(place, p.batch * p.channels, plane, AG_LAMBDA(int64_t row, int64_t column) {
+        const Index r = static_cast<Index>(row), i = static_cast<Index>(column);
+        one<Index>(p, r / channels, r % channels, static_cast<int32_t>(i / width), static_cast<int32_t>(i % width));
     });
 }
 
@@ -100,32 +64,6 @@ template <class Index, class T, class A> int32_t plain(const Pass<T, A> &p, cons
 constexpr int64_t BLOCK = 8192;  // numbers of a row at hand: with their sums they fill a first-level cache
 constexpr int32_t MOST_TAPS = 64;
 constexpr int64_t MOST_CHANNELS = 1024;
-
-// out += sum of N rows times their weights; `fresh`: out has held nothing.
-template <int N, class T, class A> AG_INLINE void add_rows(A *__restrict out, const T *const *rows, const A *weights, int64_t n, bool fresh) {
-    const T *row[N];
-    A weight[N];
-    for (int i = 0; i < N; i++) row[i] = rows[i], weight[i] = weights[i];
-    for (int64_t j = 0; j < n; j++) {
-        A sum = fresh ? A(0) : out[j];
-        for (int i = 0; i < N; i++) sum = mad(weight[i], A(load(row[i] + j)), sum);
-        out[j] = sum;
-    }
-}
-
-template <class T, class A> void weighted_sum(A *out, const T *const *rows, const A *weights, int count, int64_t n, bool fresh) {
-    if (count == 0 && fresh) __builtin_memset(out, 0, static_cast<size_t>(n) * sizeof(A));
-    while (count > 0) {
-        const int taken = least(count, 4);
-        switch (taken) {
-        case 1: add_rows<1>(out, rows, weights, n, fresh); break;
-        case 2: add_rows<2>(out, rows, weights, n, fresh); break;
-        case 3: add_rows<3>(out, rows, weights, n, fresh); break;
-        default: add_rows<4>(out, rows, weights, n, fresh);
-        }
-        rows += taken, weights += taken, count -= taken, fresh = false;
-    }
-}
 
 // Rows of x as the faster form sees them: pixels of `inner` numbers side by side. Channels are inner where they are
 // fastest; else each is a plane of its own.
@@ -136,28 +74,28 @@ template <class T, class A> struct Rows {
     Rows(const Pass<T, A> &pass, bool channels_inside)
         : p(pass), inner(channels_inside ? pass.channels : 1), planes(channels_inside ? 1 : pass.channels) {
         const int64_t pixels = least<int64_t>(BLOCK / inner, BLOCK);
-        columns = least(pixels, (pixels - p.across.taps - 1) * p.across.up / p.across.down);
+        columns = least(pixels, (pixels - p.fir.across.taps - 1) * p.fir.across.up / p.fir.across.down);
     }
 
     static bool fits(const Pass<T, A> &p, bool channels_inside) {
         const int64_t inner = channels_inside ? p.channels : 1;
-        if (p.across.up > p.across.taps || p.down.up > p.down.taps || inner > MOST_CHANNELS) return false;
-        if (p.across.taps > MOST_TAPS || p.down.taps > MOST_TAPS || p.across.down > MOST_TAPS) return false;
-        return (p.across.taps + 1 + p.across.down) * inner <= BLOCK;
+        if (p.fir.across.up > p.fir.across.taps || p.fir.down.up > p.fir.down.taps || inner > MOST_CHANNELS) return false;
+        if (p.fir.across.taps > MOST_TAPS || p.fir.down.taps > MOST_TAPS || p.fir.across.down > MOST_TAPS) return false;
+        return (p.fir.across.taps + 1 + p.fir.across.down) * inner <= BLOCK;
     }
 
     // Rows of x summed with the weights of the taps that meet them, columns first .. first + width; 0 outside.
-    void gather(A *sums, int64_t n, int64_t plane, int64_t y, int32_t only, int64_t first, int64_t width) const {
+    void gather(A *sums, int64_t n, int64_t plane, int32_t y, int32_t only, int64_t first, int64_t width) const {
         const T *rows[MOST_TAPS];
         A weights[MOST_TAPS];
         int count = 0;
-        const int64_t begin = most<int64_t>(first, 0), end = least(first + width, p.across.in);
+        const int64_t begin = most<int64_t>(first, 0), end = least<int64_t>(first + width, p.fir.across.in);
         int32_t ky;
-        int64_t row = p.down.first(y, ky);
-        for (; ky < p.down.taps; ky += p.down.up, row++) {
-            if (row < 0 || row >= p.down.in || (only >= 0 && ky != only)) continue;
+        int32_t row = p.fir.down.first(y, ky);
+        for (; ky < p.fir.down.taps; ky += p.fir.down.up, row++) {
+            if (row < 0 || row >= p.fir.down.in || (only >= 0 && ky != only)) continue;
             rows[count] = p.x + n * p.x_stride[0] + plane * p.x_stride[1] + row * p.x_stride[2] + begin * inner;
-            weights[count++] = p.separable && p.filter ? p.tap(p.down, ky) : A(1);
+            weights[count++] = p.fir.separable ? A(p.fir.tap(p.fir.down, ky)) : A(1);
         }
         const int64_t before = clamped<int64_t>(begin - first, 0, width), seen = most<int64_t>(end - begin, 0);
         for (int64_t j = 0; j < before * inner; j++) sums[j] = A(0);
@@ -167,17 +105,17 @@ template <class T, class A> struct Rows {
 
     // Columns of the buffer summed into `count` outputs from column x on.
     void across(A *result, const A *sums, int32_t ky, int64_t x, int64_t count, int64_t first, bool fresh) const {
-        const bool dense = p.across.up == 1 && p.across.down == 1;
+        const bool dense = p.fir.across.up == 1 && p.fir.across.down == 1;
         const int64_t runs = dense ? 1 : count, length = dense ? count * inner : inner;
         for (int64_t run = 0; run < runs; run++) {
             const A *columns_[MOST_TAPS];
             A weights[MOST_TAPS];
             int taken = 0;
             int32_t kx;
-            int64_t column = p.across.first(x + run, kx);
-            for (; kx < p.across.taps; kx += p.across.up, column++) {
+            int64_t column = p.fir.across.first(static_cast<int32_t>(x + run), kx);
+            for (; kx < p.fir.across.taps; kx += p.fir.across.up, column++) {
                 columns_[taken] = sums + (column - first) * inner;
-                weights[taken++] = p.separable ? (p.filter ? p.tap(p.across, kx) : A(1)) : p.tap(ky, kx);
+                weights[taken++] = A(p.fir.separable ? p.fir.tap(p.fir.across, kx) : p.fir.tap(ky, kx));
             }
             weighted_sum(result + run * inner, columns_, weights, taken, length, fresh);
         }
@@ -203,24 +141,26 @@ template <class T, class A> struct Rows {
 
     template <bool STRAIGHT> void row(int64_t index) const {
         alignas(64) A sums[BLOCK], result[BLOCK], scale[MOST_CHANNELS], shift[MOST_CHANNELS], after[MOST_CHANNELS];
-        const int64_t y = index % p.down.out, plane = index / p.down.out % planes, n = index / p.down.out / planes;
+        const int32_t y = static_cast<int32_t>(index % p.fir.down.out);
+        const int64_t plane = index / p.fir.down.out % planes, n = index / p.fir.down.out / planes;
         for (int64_t c = 0; c < inner; c++) {
             scale[c] = p.scale(n, plane + c), shift[c] = p.shift(plane + c), after[c] = p.after(n, plane + c);
         }
-        for (int64_t x = 0; x < p.across.out; x += columns) {
-            const int64_t count = least(columns, p.across.out - x);
+        for (int64_t x = 0; x < p.fir.across.out; x += columns) {
+            const int64_t count = least<int64_t>(columns, p.fir.across.out - x);
             int32_t tap;
-            const int64_t first = p.across.first(x, tap), last = p.across.first(x + count - 1, tap);
-            const int64_t width = last + most((p.across.taps - tap + p.across.up - 1) / p.across.up, 1) - first;
-            if (p.filter == nullptr && p.across.up == 1 && p.across.down == 1) {
+            const int64_t first = p.fir.across.first(static_cast<int32_t>(x), tap);
+            const int64_t last = p.fir.across.first(static_cast<int32_t>(x + count - 1), tap);
+            const int64_t width = last + most((p.fir.across.taps - tap + p.fir.across.up - 1) / p.fir.across.up, 1) - first;
+            if (p.fir.taps == nullptr && p.fir.across.up == 1 && p.fir.across.down == 1) {
                 gather(result, n, plane, y, -1, first, width);
-            } else if (p.separable) {
+            } else if (p.fir.separable) {
                 gather(sums, n, plane, y, -1, first, width);
                 across(result, sums, 0, x, count, first, true);
             } else {
                 int32_t ky;
-                p.down.first(y, ky);
-                for (bool fresh = true; ky < p.down.taps; ky += p.down.up, fresh = false) {
+                p.fir.down.first(y, ky);
+                for (bool fresh = true; ky < p.fir.down.taps; ky += p.fir.down.up, fresh = false) {
                     gather(sums, n, plane, y, ky, first, width);
                     across(result, sums, ky, x, count, first, fresh);
                 }
@@ -247,7 +187,7 @@ template <class T, class A> int32_t run(const Pass<T, A> &p, bool small, const a
         const bool planar = p.x_stride[3] == 1 && p.out_stride[3] == 1;
         if ((inside || planar) && Rows<T, A>::fits(p, inside)) {
             const Rows<T, A> rows(p, inside);
-            const int64_t count = p.batch * rows.planes * p.down.out;
+            const int64_t count = p.batch * rows.planes * p.fir.down.out;
             if (p.activation.straight()) return each_row(place, count, [&](int64_t row) { rows.template row<true>(row); });
             return each_row(place, count, [&](int64_t row) { rows.template row<false>(row); });
         }
@@ -261,68 +201,38 @@ void copy_strides(int64_t *to, const ag_tensor &t, int count) {
     for (int d = 0; d < count; d++) to[d] = t.size[d] == 1 ? 0 : t.stride[d];
 }
 
-Axis axis(int64_t in, int64_t out, const ag_tensor &filter, int32_t dim) {
-    Axis a{in, out, 1, 1, 1, 1, 0};
-    if (filter.dtype != AG_NONE) a.filter_step = filter.stride[dim], a.taps = static_cast<int32_t>(filter.size[dim]);
-    return a;
-}
-
 template <class T, class A>
 int32_t compute(const ag_tensor *tensors, const ag_fir_bias_act_options &o, const ag_place &place) {
     const ag_tensor &out = tensors[0], &x = tensors[1], &filter = tensors[2];
     Pass<T, A> p{};
-    p.out = data<T>(out), p.x = data<const T>(x), p.filter = static_cast<const float *>(filter.data);
+    p.out = data<T>(out), p.x = data<const T>(x);
     p.batch = x.size[0], p.channels = x.size[1];
     for (int d = 0; d < 4; d++) p.out_stride[d] = out.stride[d], p.x_stride[d] = x.stride[d];
-    p.across = axis(x.size[3], out.size[3], filter, filter.ndim - 1), p.down = axis(x.size[2], out.size[2], filter, 0);
-    p.across.up = o.up_x, p.across.down = o.down_x, p.across.pad = o.pad_x;
-    p.down.up = o.up_y, p.down.down = o.down_y, p.down.pad = o.pad_y;
+    p.fir = fir_of(filter, x, out, o.flip != 0);
+    p.fir.across.up = o.up_x, p.fir.across.down = o.down_x, p.fir.across.pad = o.pad_x;
+    p.fir.down.up = o.up_y, p.fir.down.down = o.down_y, p.fir.down.pad = o.pad_y;
     if (tensors[3].dtype) p.demodulation = data<const A>(tensors[3]), copy_strides(p.demodulation_stride, tensors[3], 2);
     if (tensors[4].dtype) p.noise = data<const T>(tensors[4]), copy_strides(p.noise_stride, tensors[4], 4);
     if (tensors[5].dtype) p.bias = data<const T>(tensors[5]), copy_strides(&p.bias_stride, tensors[5], 1);
     if (tensors[6].dtype) p.modulation = data<const A>(tensors[6]), copy_strides(p.modulation_stride, tensors[6], 2);
     p.activation = activation_of<A>(o.activation);
-    p.gain = A(o.fir_gain), p.separable = filter.ndim != 2, p.flip = o.flip != 0;
+    p.gain = A(o.fir_gain);
     return run(p, fits_32_bits(x) && fits_32_bits(out), place);
 }
 
-bool has_shape(const ag_tensor &t, int32_t ndim, const int64_t *size) {
-    if (t.ndim != ndim) return false;
-    for (int d = 0; d < ndim; d++) {
-        if (t.size[d] != size[d]) return false;
-    }
-    return true;
-}
-
-// AG_OK, or what is wrong with the tensor at `which`, unless it is absent.
-int32_t check(const ag_tensor *tensors, int which, int32_t dtype, int32_t ndim, const int64_t *size) {
-    const ag_tensor &t = tensors[which];
-    if (t.dtype == AG_NONE) return AG_OK;
-    if (t.dtype != dtype) return fault(AG_BAD_DTYPE, which);
-    return has_shape(t, ndim, size) ? AG_OK : fault(AG_BAD_SHAPE, which);
-}
-
-int32_t check_options(const ag_fir_bias_act_options &o) {
+int32_t check_options(const ag_fir_bias_act_options &o, const ag_tensor &out, const ag_tensor &x) {
     if (!is_activation(o.activation.act)) return fault(AG_BAD_OPTION, 3);
-    const int32_t factors[4] = {o.up_x, o.up_y, o.down_x, o.down_y};
-    for (int i = 0; i < 4; i++) {
-        if (factors[i] < 1 || factors[i] > 65536) return fault(AG_BAD_OPTION, 5 + i);
-    }
+    if (!check_axis(x.size[3], out.size[3], o.up_x, o.down_x, o.pad_x)) return fault(AG_BAD_OPTION, 5);
+    if (!check_axis(x.size[2], out.size[2], o.up_y, o.down_y, o.pad_y)) return fault(AG_BAD_OPTION, 6);
     return AG_OK;
 }
 
 int32_t check_tensors(const ag_tensor *t) {
-    const ag_tensor &out = t[0], &x = t[1], &filter = t[2];
+    const ag_tensor &out = t[0], &x = t[1];
     if (x.dtype == AG_NONE || out.dtype != x.dtype) return fault(AG_BAD_DTYPE, x.dtype == AG_NONE ? 1 : 0);
     if (x.ndim != 4) return fault(AG_BAD_SHAPE, 1);
     if (out.ndim != 4 || out.size[0] != x.size[0] || out.size[1] != x.size[1]) return fault(AG_BAD_SHAPE, 0);
-    if (filter.dtype != AG_NONE) {
-        if (filter.dtype != AG_FLOAT32) return fault(AG_BAD_DTYPE, 2);
-        if (filter.ndim < 1 || filter.ndim > 2) return fault(AG_BAD_SHAPE, 2);
-        for (int d = 0; d < filter.ndim; d++) {
-            if (filter.size[d] < 1 || filter.size[d] > 65536) return fault(AG_BAD_SHAPE, 2);
-        }
-    }
+    if (const int32_t wrong = check_filter(t, 2)) return wrong;
     const int32_t factors = x.dtype == AG_FLOAT64 ? AG_FLOAT64 : AG_FLOAT32;
     const int64_t noise[4] = {t[4].size[0] == 1 ? 1 : x.size[0], 1, out.size[2], out.size[3]};
     if (const int32_t wrong = check(t, 3, factors, 2, x.size)) return wrong;
@@ -336,7 +246,7 @@ int32_t check_tensors(const ag_tensor *t) {
 int32_t fir_bias_act(const ag_tensor *tensors, int64_t count, const ag_fir_bias_act_options *options, const ag_place *place) {
     if (count != 7) return AG_BAD_COUNT;
     if (const int32_t wrong = check_tensors(tensors)) return wrong;
-    if (const int32_t wrong = check_options(*options)) return wrong;
+    if (const int32_t wrong = check_options(*options, tensors[0], tensors[1])) return wrong;
     switch (tensors[1].dtype) {
     case AG_FLOAT32: return compute<float, float>(tensors, *options, *place);
     case AG_FLOAT64: return compute<double, double>(tensors, *options, *place);
