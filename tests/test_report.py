@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from animegen.cli import main
 from animegen.config import ConvertConfig, OnLost
 from animegen.errors import InputError, OutputError, UsageError
 from animegen.events import PoseLost
-from animegen.pipeline.report import Report, report_job
+from animegen.pipeline.convert import find_people
+from animegen.pipeline.prepare import prepared
+from animegen.pipeline.report import Report, report_job, report_run
 from animegen.pipeline.report_page import write_report
 from animegen.testing.synthetic import synthetic_frame, synthetic_identity, synthetic_pose
 from animegen.types import Frame, Uint8Array
@@ -31,10 +34,23 @@ LOST = {*range(12, 15), *range(24, 36)}
 
 @hookimpl
 def animegen_pose_backends():
-    return [PoseBackendSpec("puppet", "a figure whose place is known", "puppet_plugin:make_backend")]
+    return [
+        PoseBackendSpec("puppet", "a figure whose place is known", "puppet_plugin:make_backend"),
+        PoseBackendSpec("pair", "two figures whose places are known", "puppet_plugin:make_pair"),
+    ]
 
 def make_backend(options, context):
     return Backend()
+
+def make_pair(options, context):
+    return Pair()
+
+class Pair:
+    skeleton = BLAZEPOSE33
+
+    def estimate(self, frames):
+        for frame in frames:
+            yield [synthetic_pose(feet=(x, 220.0)) for x in (80.0 + frame.index / 4, 240.0 - frame.index / 4)]
 
 class Backend:
     skeleton = BLAZEPOSE33
@@ -47,6 +63,9 @@ class Backend:
 RATE, FRAMES = 10, 46
 SHORT, LONG = 13, 30
 """Frames in the middle of a gap of 3 and of one of 12 frames."""
+
+SLOW, SLOW_FRAMES = 4, 56
+"""A clip of a few frames that is long enough to tell people from each other again and again."""
 
 SAME = 12.0
 """Levels, mean over the trunk: what encoding twice changes."""
@@ -104,6 +123,27 @@ def test_what_is_seen_where_the_pose_is_lost(clip: Path, on_lost: OnLost, short:
     assert told == {*range(12, 15), *range(24, 36)}
     log = [json.loads(line) for line in (output.parent / "out.mp4.job" / "log.jsonl").read_text().splitlines()]
     assert sum(entry["event"] == "PoseLost" for entry in log) == len(lost)
+
+
+def test_who_was_swapped_is_an_identity_switch(clip: Path) -> None:
+    def frame(index: int) -> Frame:
+        places = (80.0 + index / 4, 240.0 - index / 4)
+        people = [(synthetic_pose(feet=(x, 220.0)), synthetic_identity(k)) for k, x in enumerate(places)]
+        return synthetic_frame(people, index=index, rate=SLOW)
+
+    write_film(clip, (frame(index) for index in range(SLOW_FRAMES)), SLOW)
+    output, config = clip.with_name("out.mp4"), ConvertConfig(style="skeleton", pose="pair")
+    animegen.convert(clip, output, config)
+    with open_video(clip) as video, prepared(video, output, replace(config, overwrite=True)) as run:
+        first, second = people = find_people(run).people
+        half = SLOW_FRAMES // 2
+        swapped = (
+            replace(first, slots=first.slots[:half] + second.slots[half:]),
+            replace(second, slots=second.slots[:half] + first.slots[half:]),
+        )
+        for crew, wanted in ((people, 0), (swapped, 1)):
+            report, _ = report_run(run, crew, samples=1)
+            assert [person["switches"] for person in report.figures["people"]] == [wanted, wanted]
 
 
 @pytest.fixture
