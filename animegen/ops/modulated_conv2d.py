@@ -74,8 +74,9 @@ def modulated_conv2d(
     shaped("styles", styles, x.shape[0], weight.shape[1])
     demodulation = None
     if demodulate:
-        weight, styles = _scaled_for(x.dtype, weight, styles)
-        demodulation = demodulation_of(weight, styles).to(computing(x.dtype))
+        wide = computing(x.dtype)
+        weight, styles = _scaled_for(x.dtype, weight.to(wide), styles.to(wide))
+        demodulation = demodulation_of(weight, styles)
     modulated = x * styles.to(x.dtype)[:, :, None, None]
     convolved, pads = _convolved(modulated, weight, fir, up=up, down=down, padding=padding, flip_weight=flip_weight)
     return fir_bias_act(
