@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,11 @@ class Numbers(click.ParamType[tuple[int, ...]]):
             numbers += range(int(first), int(last or first) + 1)
         return tuple(numbers)
 
+
+_Device = Literal["auto", "cpu", "cuda"]
+
+_TELL_EVERY = 50
+"""Steps between two lines of a search's progress."""
 
 _TRUNCATION = click.option(
     "--trunc", "psi", default=1.0, show_default=True, help="Truncation: 1 for variety, less for typical pictures."
@@ -135,7 +141,144 @@ def mix(checkpoint: Path, device: _Device, **values: Any) -> None:
     click.echo(values["output"])
 
 
-_Device = Literal["auto", "cpu", "cuda"]
+_SEARCH = (
+    click.option("--steps", type=click.IntRange(min=1), default=500, show_default=True, help="Steps of the optimiser."),
+    click.option(
+        "--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.1, show_default=True, help="Its peak."
+    ),
+    click.option("--features", type=_PATH, help="VGG16 weights (.pth, .safetensors) for the perceptual distance."),
+    click.option("--seed", default=0, show_default=True, help="Draws the noise of the search."),
+)
+
+
+def _search(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_SEARCH):
+        function = option(function)
+    return function
+
+
+@command.command()
+@click.argument("checkpoint", type=_PATH)
+@click.argument("pictures", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--output", "folder", required=True, type=_PATH, help="Folder to write into.")
+@click.option("--space", type=click.Choice(["w", "w+"]), default="w+", show_default=True, help="One w, or one a layer.")
+@click.option("--noise", "optimise_noise", is_flag=True, help="Seek noise pictures too, kept white.")
+@_search
+@_CLASS
+@_DEVICE
+def project(
+    checkpoint: Path,
+    *,
+    pictures: tuple[Path, ...],
+    folder: Path,
+    features: Path | None,
+    label: int | None,
+    device: _Device,
+    **values: Any,
+) -> None:
+    """Find the latents of aligned PICTURES, all at once.
+
+    Writes NAME.npz, the latent, and NAME.png, what the generator draws from it.
+    """
+    from animegen.pipeline.stylegan2_inversion import project as run
+    from animegen.stylegan2.inversion import InversionOptions
+
+    options = InversionOptions(**values)
+    model = _model(checkpoint, device)
+    found = run(model, pictures, folder, options, features=features, label=label, on_step=_told(options.steps))
+    for path, one in zip(pictures, found, strict=True):
+        click.echo(f"{folder / path.stem}.npz: {one.psnr:.2f} dB after {one.steps} steps")
+
+
+@command.command(name="project-video")
+@click.argument("checkpoint", type=_PATH)
+@click.argument("clip", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="The .npz to write; the drawn clip is the .mp4 beside.")
+@_search
+@_CLASS
+@_DEVICE
+def project_video(
+    checkpoint: Path,
+    *,
+    clip: Path,
+    output: Path,
+    features: Path | None,
+    label: int | None,
+    device: _Device,
+    **values: Any,
+) -> None:
+    """Find one latent for CLIP, of one aligned face, and small offsets that change smoothly with time."""
+    from animegen.pipeline.stylegan2_inversion import project_video as run
+    from animegen.stylegan2.inversion import InversionOptions
+    from animegen.stylegan2.video_inversion import VideoOptions
+
+    options = VideoOptions(InversionOptions(**values))
+    steps = options.search.steps
+    found = run(_model(checkpoint, device), clip, output, options, features=features, label=label, on_step=_told(steps))
+    click.echo(f"{output}: {found.psnr:.2f} dB over {len(found.offsets)} frames")
+
+
+@command.command()
+@click.argument("checkpoint", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="The .npz to write.")
+@click.option(
+    "--method", type=click.Choice(["sefa", "ganspace"]), default="sefa", show_default=True, help="Weights or samples."
+)
+@click.option("--count", type=click.IntRange(min=1), default=10, show_default=True, help="How many, strongest first.")
+@click.option("--layers", type=Numbers(), help="Which layers they act on, such as 0-6; default: all.")
+@_CLASS
+@_DEVICE
+def directions(checkpoint: Path, output: Path, method: str, device: _Device, **values: Any) -> None:
+    """Find directions along which latents change the picture."""
+    from animegen.stylegan2.directions import ganspace, save_directions, sefa
+
+    found = (sefa if method == "sefa" else ganspace)(_model(checkpoint, device), **values)
+    save_directions(output, found)
+    click.echo(output)
+
+
+@command.command()
+@click.argument("checkpoint", type=_PATH)
+@click.argument("latents", type=_PATH)
+@click.option("--directions", required=True, type=_PATH, help="What `directions` wrote.")
+@click.option("--number", type=click.IntRange(min=0), default=0, show_default=True, help="Which direction.")
+@click.option("--from", "first", default=-3.0, show_default=True, help="First strength, in standard deviations.")
+@click.option("--to", "last", default=3.0, show_default=True, help="Last strength.")
+@click.option("--frames", type=click.IntRange(min=1), default=60, show_default=True, help="Of a picture's latent.")
+@click.option("--rate", type=click.IntRange(min=1), default=30, show_default=True, help="Frames a second.")
+@click.option("-o", "--output", required=True, type=_PATH, help="The .mp4 to write.")
+@_DEVICE
+def edit(checkpoint: Path, *, device: _Device, first: float, last: float, rate: int, **values: Any) -> None:
+    """Film what changes when LATENTS, of a picture or a clip, move along a direction."""
+    from animegen.pipeline.stylegan2_inversion import edit as run
+
+    run(_model(checkpoint, device), strengths=(first, last), rate=Fraction(rate), **values)
+    click.echo(values["output"])
+
+
+@command.command()
+@click.argument("coarse", type=_PATH)
+@click.argument("fine", type=_PATH)
+@click.option("--at", "side", required=True, type=int, help="Side in pixels of the first block that is FINE's.")
+@click.option("--base", type=_PATH, help="The checkpoint whose latents are understood; default: COARSE.")
+@click.option("-o", "--output", required=True, type=_PATH, help="The .safetensors file to write.")
+def blend(coarse: Path, fine: Path, side: int, base: Path | None, output: Path) -> None:
+    """Join the coarse layers of one generator and the fine ones of another that shares its base."""
+    from animegen.stylegan2.blend import blend_files
+    from animegen.stylegan2.checkpoint import save_checkpoint
+
+    save_checkpoint(output, blend_files(coarse, fine, side, base=base))
+    click.echo(output)
+
+
+def _told(steps: int) -> Callable[[int, float], None]:
+    """Tells of every fiftieth step."""
+
+    def tell(step: int, distance: float) -> None:
+        if (step + 1) % _TELL_EVERY == 0:
+            click.echo(f"step {step + 1} of {steps}: distance {distance:.5f}", err=True)
+
+    return tell
 
 
 def _model(checkpoint: Path, device: _Device) -> Any:

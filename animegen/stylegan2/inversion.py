@@ -207,15 +207,20 @@ class _Search:
 
 
 @torch.no_grad()
-def w_statistics(model: StyleGan2, label: int | None = None) -> tuple[Tensor, float]:
-    """The mean of w [w_dim], and the root of the mean squared distance from it, over 10,000 fixed samples."""
+def w_samples(model: StyleGan2, label: int | None = None) -> Tensor:
+    """The latents w f32 [10000, w_dim] of fixed samples of z."""
     z = np.random.RandomState(_MEAN_SEED).randn(_MEAN_SAMPLES, model.config.z_dim).astype(np.float32)
     labels = model.labels(label)
-    w = model.generator.mapping(
-        torch.from_numpy(z).to(model.device), labels if labels is None else labels.expand(len(z), -1)
-    )
+    spread = labels if labels is None else labels.expand(len(z), -1)
+    w: Tensor = model.generator.mapping(torch.from_numpy(z).to(model.device), spread)
+    return w
+
+
+def w_statistics(model: StyleGan2, label: int | None = None) -> tuple[Tensor, float]:
+    """The mean of w [w_dim], and the root of the mean squared distance from it, over :func:`w_samples`."""
+    w = w_samples(model, label)
     mean = w.mean(dim=0)
-    return mean.clone(), float((w - mean).square().sum(dim=1).mean().sqrt())
+    return mean, float((w - mean).square().sum(dim=1).mean().sqrt())
 
 
 def whiteness(noise: Iterable[Tensor]) -> Tensor:
