@@ -83,6 +83,14 @@ def test_who_walks_out_of_the_picture_is_carried_to_the_edge_and_does_not_fade()
     assert person.spans[-1].done == "carried"
 
 
+def test_who_would_be_out_of_the_picture_before_fading_does_not_fade() -> None:
+    person = seen(walker(list(range(10, 19)), start=200.0, pace=20.0))  # the edge is 40 pixels away when lost
+    assert {
+        opacity for index, opacity in zip(person.track.frame_indices, person.opacity, strict=True) if index > 18
+    } == {1}
+    assert person.spans[-1].done == "carried"
+
+
 def test_who_stands_at_the_edge_fades_as_anybody() -> None:
     person = seen(walker(list(range(10, 21)), start=610.0))
     assert person.spans[-2:] == (LostSpan(21, 22, "unseen", "faded"), LostSpan(23, 42, "unseen", "removed"))

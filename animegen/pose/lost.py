@@ -243,7 +243,7 @@ def _tail(
     """What is drawn after a run of poses (read backwards: before it), in at most ``room`` frames."""
     last, pace = run[-1], _pace(run[-_PACE_FRAMES:])
     around = last if last.mask is None else replace(last, mask=_grown(last.mask))
-    leaving = _leaving(last, pace, size)
+    leaving = _leaving(last, pace, size, timing.fade)
     why = "edge" if leaving else "unseen"
     carried = timing.edge if leaving else room if ends_shot and on_lost in ("interpolate", "hold") else 0
     held = timing.hold if on_lost == "hold" and not leaving else 0
@@ -277,10 +277,10 @@ def _pace(poses: Sequence[Pose]) -> Float32Array:
     return np.asarray(np.median(poses[-1].xy - poses[0].xy, axis=0) / max(1, len(poses) - 1), np.float32)
 
 
-def _leaving(pose: Pose, pace: Float32Array, size: tuple[int, int]) -> bool:
-    """Whether a person touches an edge of the picture that they move across."""
-    margin = _EDGE * np.array(size)
-    low, high = pose.bbox[:2] <= margin, pose.bbox[2:] >= np.array(size) - 1 - margin
+def _leaving(pose: Pose, pace: Float32Array, size: tuple[int, int], soon: int) -> bool:
+    """Whether a person reaches an edge of the picture in ``soon`` frames, if not yet there, and moves across it."""
+    margin, box = _EDGE * np.array(size), pose.bbox + np.float32(soon) * np.tile(pace, 2)
+    low, high = box[:2] <= margin, box[2:] >= np.array(size) - 1 - margin
     return bool((low & (pace < 0) | high & (pace > 0)).any() and np.abs(pace).max() > _LEAVING * max(size))
 
 
