@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+
+from animegen.cli.options import SETTINGS_OPTION
 
 if TYPE_CHECKING:
     from animegen.pipeline.bench import ConvertBench
@@ -23,16 +25,17 @@ def command() -> None:
 @click.option("--style", default="skeleton", show_default=True, help="How people are drawn; see `animegen styles`.")
 @click.option("--pose", default="blazepose", show_default=True, help="Pose backend.")
 @click.option("--background", default="clean", show_default=True, help="As in `animegen convert`.")
+@SETTINGS_OPTION
 @click.option("--frames", default="200,2000", show_default=True, help="Lengths of the whole runs, by commas.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def convert(clip: Path, style: str, pose: str, background: str, frames: str, *, as_json: bool) -> None:
+def convert(clip: Path, *, frames: str, as_json: bool, **chosen: Any) -> None:
     """Every stage of a conversion alone, the whole, and its peak memory; CLIP is looped to the lengths asked for."""
     from animegen.cli import console
     from animegen.config import ConvertConfig
     from animegen.pipeline.bench import bench_convert
 
     counts = _numbers(frames, "--frames")
-    config = ConvertConfig(style=style, pose=pose, background=background)
+    config = ConvertConfig(**chosen)
     result = bench_convert(clip, config, counts, lambda text: click.echo(text, err=True))
     if as_json:
         from dataclasses import asdict

@@ -46,6 +46,16 @@ def _settings(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]
     return settings
 
 
+SETTINGS_OPTION = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_settings,
+    help="An option of the style, backend or background; several allowed.",
+)
+"""``--set``, of every command that converts or measures a conversion."""
+
 _CONVERT_OPTIONS = (
     click.option("-o", "--output", type=click.Path(path_type=Path), help="Output; default: IN-anime beside the input."),
     click.option("--style", default="anime", show_default=True, help="How people are drawn; see `animegen styles`."),
@@ -81,14 +91,7 @@ _CONVERT_OPTIONS = (
         help="Where networks run.",
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Draws what cannot be measured."),
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        callback=_settings,
-        help="An option of the style, backend or background; several allowed.",
-    ),
+    SETTINGS_OPTION,
     click.option("--codec", help="Video codec: h264, hevc, vp9, av1, prores."),
     click.option("--crf", type=click.IntRange(0, 63), help="Quality; smaller is better."),
     click.option("--preset", help="Encoder preset, such as fast or slow."),
