@@ -164,7 +164,7 @@ def fill_gaps(track: Track, most: int, on_lost: OnLost) -> Track:
 
 def presence(
     track: Track,
-    found: Mapping[int, str],
+    missing: Mapping[int, str],
     *,
     shot: range,
     size: tuple[int, int],
@@ -173,16 +173,16 @@ def presence(
 ) -> Presence:
     """The person in every frame of a shot in which something is done about them.
 
-    ``track`` has the trusted poses with short gaps filled; ``found`` says of its frames that were not found why:
+    ``track`` has the trusted poses with short gaps filled; ``missing`` says of its frames that were not found why:
     unseen, unsure or hidden. ``size`` is the picture's (width, height), ``rate`` frames a second. At the ends of each
     run the person is carried on out of the picture where they leave it, and fades where they do not.
     """
     timing = _Timing.of(rate)
     drawn = {index: _Drawn(pose) for index, pose in zip(track.frame_indices, track.poses, strict=True)}
-    away = _frames_away([index not in found or found[index] == "hidden" for index in track.frame_indices])
+    away = _frames_away([missing.get(index, "hidden") == "hidden" for index in track.frame_indices])
     for index, steps in zip(track.frame_indices, away, strict=True):
-        if index in found:
-            drawn[index] = _failed(drawn[index].pose, found[index], timing.fading(steps), on_lost)
+        if index in missing:
+            drawn[index] = _failed(drawn[index].pose, missing[index], timing.fading(steps), on_lost)
     runs = [[track.frame_indices[i] for i in run] for run in _runs(track.frame_indices)]
     limits = [shot.start, *((a[-1] + b[0]) // 2 + 1 for a, b in pairwise(runs)), shot.stop]
     for run, (first, stop) in zip(runs, pairwise(limits), strict=True):
