@@ -1,8 +1,8 @@
 """Where a film is cut: hard cuts between shots, found on small pictures of the frames.
 
-A frame begins a shot where it and the next differ from both frames before in colour and in structure, by far more than
-frames beside the cut differ from each other. So neither a flash, nor a light that is switched on, nor fast movement is
-taken for a cut. Dissolves are no hard cuts and are not found.
+A frame begins a shot where it and the next differ from both frames before by far more than frames beside the cut differ
+from each other, and not as another light on the same scene would have it. So neither a flash, nor a light that is
+switched on, nor fast movement is taken for a cut. Dissolves are no hard cuts and are not found.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ BEFORE, AFTER = 3, 2
 
 _LEAST_COLOUR = 0.06
 """Mean difference in colour, 0..1, from which two frames can be of two shots."""
-_LEAST_STRUCTURE = 0.2
-"""1 minus the correlation of the lightness, from which they can: another light on the same scene stays below."""
+_LEAST_STRUCTURE, _LEAST_REST = 0.2, 0.5
+"""1 minus the correlation of the lightness, or the share of the difference that a gain of each colour leaves: from
+there on two frames are not of one scene in two lights.
+"""
 _LEAST_JUMP = 3.0
 """By how many times a cut must differ more than the frames beside it do: who runs by differs in every frame."""
 
@@ -49,7 +51,9 @@ def is_cut(before: Sequence[Uint8Array], after: Sequence[Uint8Array]) -> bool:
     calm = max((_colour_difference(a, b) for a, b in beside), default=0.0)
     if jump < _LEAST_COLOUR or jump < _LEAST_JUMP * calm:
         return False
-    return min(_structure_difference(a, b) for a, b in across) >= _LEAST_STRUCTURE
+    if min(_structure_difference(a, b) for a, b in across) >= _LEAST_STRUCTURE:
+        return True
+    return all(_rest(a, b) >= _LEAST_REST * _colour_difference(a, b) for a, b in across)
 
 
 def marked_shots(frames: Iterable[Frame]) -> Iterator[tuple[Frame, Uint8Array, bool]]:
@@ -82,6 +86,12 @@ def _unit(picture: Uint8Array) -> Float32Array:
 
 def _colour_difference(a: Float32Array, b: Float32Array) -> float:
     return float(np.abs(a - b).mean())
+
+
+def _rest(a: Float32Array, b: Float32Array) -> float:
+    """What is left of the difference when each channel of ``a`` is brought to the light of ``b``."""
+    gain = (a * b).sum(axis=(0, 1)) / np.maximum((a * a).sum(axis=(0, 1)), 1e-6)
+    return float(np.abs(b - gain * a).mean())
 
 
 def _structure_difference(a: Float32Array, b: Float32Array) -> float:
