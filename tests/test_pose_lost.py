@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from animegen.config import ON_LOST, ConvertConfig, OnLost
 from animegen.errors import InvalidValue
+from animegen.pose.lift import lift_track
+from animegen.pose.limbs import MID_SHOULDER
 from animegen.pose.lost import LostSpan, Presence, doubtful, fill_gaps, presence, trusted
+from animegen.pose.smooth import smooth_track
 from animegen.testing.synthetic import synthetic_pose
 from animegen.types import Mask, Pose, Track
 
@@ -21,6 +24,9 @@ RATE = Fraction(10)
 SHOT = range(0, 60)
 GAP, FADE, EDGE, HOLD, REMOVED = 5, 2, 15, 20, 20
 """The module's times in frames at this rate."""
+
+STEADY, PLACE = 1.06, 0.03
+"""How much a body may grow and shrink of which half is seen, and be out of place, in heights: less than is noticed."""
 
 EXACT = 1e-3
 """Pixels: float32 positions of some hundred pixels."""
@@ -161,6 +167,21 @@ def test_who_is_carried_on_keeps_the_silhouette() -> None:
     assert carried is not None
     assert (carried.alpha >= mask.alpha).all()
     assert carried.affine[0, 2] > mask.affine[0, 2]
+
+
+@pytest.mark.parametrize("edge", ["left", "bottom"])
+def test_who_is_half_out_of_the_picture_keeps_size_and_place(edge: str) -> None:
+    poses = []
+    for frame in range(60):
+        out = 100.0 * np.sin(np.pi * frame / 59) ** 2  # as far as the middle of the body, and back
+        pose = at(100.0 - out, 400.0) if edge == "left" else at(300.0, 440.0 + out)
+        outside = pose.xy[:, 0] < 0 if edge == "left" else pose.xy[:, 1] > SIZE[1]
+        poses.append(replace(pose, score=np.where(outside, np.float32(0), pose.score)))
+    lifted = lift_track(smooth_track(Track(0, tuple(range(60)), tuple(poses)), 30))
+    height = lifted.lengths.height
+    assert height.max() <= STEADY * height.min()
+    middle_of_body = lifted.joints[:, MID_SHOULDER, :2] - [pose.xy[[11, 12]].mean(axis=0) for pose in poses]
+    assert np.abs(middle_of_body).max() <= PLACE * 200.0
 
 
 @settings(deadline=None, max_examples=60)
