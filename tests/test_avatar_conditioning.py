@@ -7,7 +7,8 @@ import pytest
 import torch
 from figures import pose
 
-from animegen.avatar.conditioning import LIMB_CHANNELS, PoseBatch, PoseMaps, resampled
+from animegen.avatar.conditioning import PoseBatch, PoseMaps, resampled
+from animegen.ops.pose_maps import LIMB_CHANNELS
 from animegen.pose.skeletons import AVATAR35
 
 SIDES = (4, 8, 16, 32, 64)

@@ -18,6 +18,7 @@ from animegen.avatar.generator import AvatarGenerator, load_avatar_generator
 from animegen.avatar.network import Generator
 from animegen.errors import InvalidValue
 from animegen.pose.skeletons import AVATAR35
+from animegen.weights.locations import shipped
 
 ONE_LEVEL = 1
 """Of 255: sums in another order round a byte differently."""
@@ -127,3 +128,12 @@ def test_bfloat16_draws_nearly_the_same(generator: AvatarGenerator, tmp_path: Pa
     half = AvatarGenerator(generator.network, generator.avatars, generator.device, torch.bfloat16)
     exact, rounded = (g.draw(**asked(2), stage=16).astype(int) for g in (generator, half))
     assert np.abs(exact - rounded).mean() < 3
+
+
+def test_the_shipped_weights_draw_the_same_natively(native_ops: Path, as_reference: Any) -> None:
+    generator = load_avatar_generator(shipped("weights") / "avatar-anime.safetensors", precision="fp32")
+    natively = generator.draw(**asked(2), stage=64).astype(int)
+    with as_reference():
+        by_reference = generator.draw(**asked(2), stage=64).astype(int)
+    assert natively.std() > 10
+    assert np.abs(natively - by_reference).max() <= ONE_LEVEL

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from animegen.avatar.conditioning import PoseBatch, gaussians
+from animegen.avatar.conditioning import PoseBatch
+from animegen.ops.pose_maps import gaussians
 from animegen.types import Skeleton
 
 _SQUARED = 2.0

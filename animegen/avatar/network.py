@@ -18,6 +18,7 @@ from torch.nn import functional
 from animegen.avatar.conditioning import PoseBatch, PoseMaps, resampled
 from animegen.avatar.config import EXPRESSION, AvatarConfig
 from animegen.avatar.layers import LAYERS
+from animegen.ops.nearest_conv2d import nearest_conv2d
 
 _SLOPE = 0.2
 _EPSILON = 1e-6
@@ -69,26 +70,16 @@ class Modulated(nn.Module):
 
 
 class UpConv(nn.Module):
-    """Nearest x2 and a 3x3 convolution, as one transposed 4x4 convolution.
-
-    Repeating each pixel twice is a 2x2 box after zero insertion, and a box followed by a 3x3 kernel is one 4x4 kernel:
-    the same result from 16 / 36 of the products.
-    """
+    """Nearest x2 and a 3x3 convolution, folded into one (:mod:`animegen.ops.nearest_conv2d`)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         nn.init.kaiming_normal_(self.weight, a=_SLOPE)
 
-    def folded(self) -> Tensor:
-        """The 4x4 kernel [inputs, outputs, 4, 4] of ``conv_transpose2d``."""
-        kernel = self.weight.flip(2, 3).transpose(0, 1)
-        rows = functional.pad(kernel, (0, 0, 0, 1)) + functional.pad(kernel, (0, 0, 1, 0))
-        return functional.pad(rows, (0, 1)) + functional.pad(rows, (1, 0))
-
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] to [B, outputs, 2 H, 2 W]."""
-        return functional.conv_transpose2d(x, self.folded(), stride=2, padding=1)
+        return nearest_conv2d(x, self.weight)
 
 
 class Grid(nn.Module):
@@ -163,15 +154,13 @@ class Generator(nn.Module):
         """
         w = self.mapping(torch.cat([latent, expression], dim=1))
         largest = max(stages)
-        limbs = self.maps.limbs(pose, self.config.limb_side(largest))
-        limbs = limbs.to(w.dtype).contiguous(memory_format=torch.channels_last)
+        limbs = self.maps.limbs(pose, self.config.limb_side(largest), w.dtype)
         drawn: dict[int, Tensor] = {}
         x: Tensor | None = None
         layers: Tensor | None = None
         for side, grid in zip(self.config.grids_to(largest), self.grids, strict=False):
             assert isinstance(grid, Grid)
-            points = self.maps.points(pose, side).to(w.dtype).contiguous(memory_format=torch.channels_last)
-            x = grid(x, points, limbs, w)
+            x = grid(x, self.maps.points(pose, side, w.dtype), limbs, w)
             layers = grid.draw(x, layers)
             if 2 * side in stages:
                 drawn[2 * side] = torch.sigmoid(layers)

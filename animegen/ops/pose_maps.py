@@ -40,16 +40,17 @@ def point_maps(
     Cell (i, j) of a map has its centre at ((j + 1/2) / side, (i + 1/2) / side). ``dtype`` (that of ``xy`` unless given)
     and ``layout`` are those of the result. Differentiable. Raises InvalidValue naming what does not fit.
 
-    A Gaussian is the product of one over the rows and one over the columns, so PyTorch's product of the two is already
-    one pass over the result: there is no other kernel.
+    A Gaussian is the product of one over the rows and one over the columns, of which PyTorch's is as good as any: there
+    is no other kernel.
     """
     _check(xy, side, sigma, score=score)
-    columns, rows = (part.to(dtype or xy.dtype) for part in gaussians(xy, side, sigma))
-    rows = rows * score[..., None].to(rows.dtype)
+    columns, rows = gaussians(xy, side, sigma)
+    rows = rows * score[..., None]
     if layout == torch.channels_last:
-        maps = rows.mT[:, :, None, :] * columns.mT[:, None, :, :]
-        return maps.permute(0, 3, 1, 2)
-    return rows[..., :, None] * columns[..., None, :]
+        maps = (rows.mT[:, :, None, :] * columns.mT[:, None, :, :]).permute(0, 3, 1, 2)
+    else:
+        maps = rows[..., :, None] * columns[..., None, :]
+    return maps.to(dtype or xy.dtype)
 
 
 def limb_maps(
