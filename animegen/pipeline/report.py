@@ -72,6 +72,12 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
 FAR_COLOUR = 50.0
 """CIEDE2000 at which a colour is worth nothing in the score: another colour altogether."""
 
+SCORE = (
+    "The score is 100 times the mean of five parts, each 1 at best; what was not measured is left out. Pose: as it "
+    f"stands here, at most 1. Colour: 1 less the mean CIEDE2000 over {FAR_COLOUR:g}. Flicker: one over it, at most 1. "
+    "Lost: 1 less the share. Switches: one over one more than there were."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -337,12 +343,7 @@ def _pose_figures(looks: Sequence[Look]) -> dict[str, Any]:
 
 
 def _score(limits: Mapping[str, float | None]) -> float | None:
-    """0 .. 100: the mean of five parts, each 1 at best.
-
-    Pose: the similarity over the source's own, at most 1. Colour: 1 less the mean CIEDE2000 in :data:`FAR_COLOUR`.
-    Flicker: the source's own over the output's, at most 1. Lost: the share of frames that were found. Switches: one
-    over one more than there were. Parts that were not measured are left out.
-    """
+    """What :data:`SCORE` says."""
     parts = list(_score_parts(limits))
     return 100.0 * sum(parts) / len(parts) if parts else None
 

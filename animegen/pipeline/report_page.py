@@ -17,7 +17,7 @@ from animegen.errors import OutputError
 from animegen.events import Listener
 from animegen.jobs import write_text
 from animegen.pipeline.page import image_tag, number, page, plain, table
-from animegen.pipeline.report import LIMITS, Look, Pictures, Report, report_folder, report_job
+from animegen.pipeline.report import LIMITS, SCORE, Look, Pictures, Report, report_folder, report_job
 from animegen.pose.draw import draw_pose
 from animegen.types import PARTS, Palette, PartColour, Pose, Uint8Array
 from animegen.video import VideoFile, open_video
@@ -75,7 +75,7 @@ def _body(report: Report, pictures: Pictures) -> Iterator[str]:
         ],
     )
     notes = "; ".join(f"{name}: {limit.title}" for name, limit in LIMITS.items())
-    yield f'<p class="note">{escape(notes)}.</p>'
+    yield f'<p class="note">{escape(notes)}. {SCORE}</p>'
     with open_video(pictures.source) as source, open_video(pictures.output) as output:
         for person in figures["people"]:
             yield f"<h2>{escape(_title(person))}</h2>"
