@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,22 @@ from animegen.pose.draw import draw_pose
 from animegen.pose.files import load_poses, save_poses
 from animegen.pose.options import SkeletonOptions
 from animegen.pose.skeleton_style import make_style
-from animegen.pose.skeletons import BLAZEPOSE33, COCO17, SKELETONS
+from animegen.pose.skeletons import BLAZEPOSE33, BLAZEPOSE75, COCO17, SKELETONS
 from animegen.protocols import PluginContext, Style
-from animegen.types import Identity, Palette, PartColour, Pose, RenderRequest, Skeleton, Sprite, Track, Traits
+from animegen.testing import synthetic_pose
+from animegen.types import (
+    Expression,
+    Identity,
+    Palette,
+    PartColour,
+    Pose,
+    RenderRequest,
+    Skeleton,
+    Sprite,
+    Track,
+    Traits,
+    Uint8Array,
+)
 
 BODY = {
     "nose": (100, 60), "left_eye": (108, 52), "right_eye": (92, 52), "left_ear": (118, 56), "right_ear": (82, 56),
@@ -72,6 +86,46 @@ def test_every_skeleton_can_be_drawn(skeleton: Skeleton) -> None:
     pose = convert_pose(standing(), skeleton)
     sprite = rendered(style_of(), identity(), pose)
     assert at(sprite, BODY["left_knee"][0] + 40, BODY["left_knee"][1] + 40)[3] == 255
+
+
+def canvas(pose: Pose) -> Uint8Array:
+    """The figure of a pose on a picture of 300 x 460."""
+    sprite = rendered(style_of(), identity(), pose)
+    x, y = sprite.affine[:, 2].astype(int)
+    picture = np.zeros((460, 300, 4), np.uint8)
+    height, width = sprite.rgba.shape[:2]
+    picture[y : y + height, x : x + width] = sprite.rgba
+    return picture
+
+
+def with_hands(score: float) -> Pose:
+    pose = synthetic_pose(BLAZEPOSE75, feet=(150.0, 430.0), height=400.0)
+    scores = pose.score.copy()
+    scores[33:] = score
+    return replace(pose, score=scores)
+
+
+def test_fingers_are_drawn_where_they_are_seen_and_come_gently() -> None:
+    pose = with_hands(0.9)
+    tip = pose.xy[BLAZEPOSE75.index("left_hand_12")].astype(int)
+    assert canvas(pose)[tip[1], tip[0], 3] == 255
+    assert canvas(with_hands(0.0))[tip[1], tip[0], 3] == 0
+    steps = [canvas(with_hands(score))[..., 3].astype(int) for score in np.linspace(0, 1, 41)]
+    whole = int((np.abs(steps[-1] - steps[0]) > 0).sum())
+    jumps = [int((np.abs(b - a) > 0).sum()) for a, b in pairwise(steps)]
+    assert max(jumps) < 0.6 * whole, "no hand pops in"
+
+
+@pytest.mark.parametrize("face", [Expression(blink_l=1, blink_r=1), Expression(aa=1), Expression(oh=1)], ids=str)
+def test_a_blink_and_an_open_mouth_are_seen_as_far_as_they_are_sure(face: Expression) -> None:
+    calm = canvas(with_hands(0.0)).astype(int)
+    changed = [
+        int((canvas(replace(with_hands(0.0), expression=replace(face, confidence=sure))) != calm).any(axis=-1).sum())
+        for sure in (0.0, 0.25, 1.0)
+    ]
+    assert changed[0] == 0
+    assert changed[2] > 15
+    assert changed[1] < changed[2]
 
 
 def test_the_same_request_gives_the_same_pixels_alone_and_in_a_batch() -> None:

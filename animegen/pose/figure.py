@@ -18,7 +18,8 @@ from animegen.types import Expression, Float64Array, Pose, Uint8Array
 
 Rgb: TypeAlias = tuple[int, int, int]
 
-_OUTLINE = 0.03
+_OUTLINE, _THIN = 0.03, 0.015
+"""Width of the outline, and the radius below which it is thinner, so that shapes appear from nothing."""
 _SHADE = 0.22
 _LIMBS = (
     ("hip", "knee", 0.13, 0.095, "lower"),
@@ -104,7 +105,8 @@ def draw_figure(canvas: Uint8Array, parts: Iterable[Part], unit: float, line: Rg
     outline = max(_OUTLINE * unit, 1.0)
     for part in parts:
         for shape in part.shapes:
-            fill_hull(canvas, shape.centres - origin, shape.radii + outline, (*line, 255))
+            around = outline * np.clip(shape.radii / (_THIN * unit), 0, 1)
+            fill_hull(canvas, shape.centres - origin, shape.radii + around, (*line, 255))
         for shape in (*part.shapes, *part.details):
             fill_hull(canvas, shape.centres - origin, shape.radii, (*shape.colour, 255))
 
@@ -265,6 +267,11 @@ class _Head:
         front = np.zeros(2) if self.nose is None else self.nose.at - self.middle.at
         return front - self.up * float(front @ self.up)
 
+    @property
+    def across(self) -> Float64Array:
+        """A unit vector along the line of the eyes."""
+        return np.array([-self.up[1], self.up[0]])
+
     def seen(self, point: _Joint) -> float:
         """0..1: whether a point of the face is on the side of the head that faces the camera."""
         if self.flat:
@@ -320,8 +327,10 @@ def _face(builder: _Builder, head: _Head) -> Iterable[Shape]:
             eye = joints[name]
             size = unit * eye.presence * head.seen(eye)
             lift = head.up * 0.024 * size * (1 - closed)
+            aside = head.across * 0.026 * size * closed
             if size > 0:
-                yield Shape(np.array([eye.at - lift, eye.at + lift]), np.full(2, 0.022 * size), line)
+                ends = np.array([eye.at - lift - aside, eye.at + lift + aside])
+                yield Shape(ends, np.full(2, (0.022 - 0.012 * closed) * size), line)
     corners = [joints[name] for name in ("mouth_left", "mouth_right") if name in joints]
     if len(corners) == 2:
         size = unit * min(corner.presence * head.seen(corner) for corner in corners)

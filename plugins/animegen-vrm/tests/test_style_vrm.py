@@ -15,7 +15,8 @@ from animegen_vrm.style import make_style
 from stick_avatar import stick_avatar
 
 from animegen.errors import InputError, UsageError
-from animegen.pose.lift import lift_points
+from animegen.pose.hands import HandMotion
+from animegen.pose.lift import Lifted, lift_points
 from animegen.pose.limbs import POINTS
 from animegen.pose.skeletons import AVATAR35
 from animegen.protocols import PluginContext, Style
@@ -138,6 +139,47 @@ def test_limbs_point_where_the_persons_do(bone: str, child: str, point: str, nex
         wanted = way * (1, -1, -1)
         cosine = (end - start) @ wanted / np.linalg.norm(end - start) / np.linalg.norm(wanted)
         assert np.degrees(np.arccos(np.clip(cosine, -1, 1))) < LIMB_DEGREES
+
+
+def still_person() -> Lifted:
+    body = synthetic_pose(AVATAR35, seed=1)
+    xy = np.repeat(body.xy[None].astype(np.float64), 3, axis=0)
+    return lift_points(xy, np.ones((3, POINTS)), None, np.arange(3.0))
+
+
+def pointing(known: float) -> HandMotion:
+    """A left hand that points to the left of the picture, its palm to us: the index finger straight, a fist else."""
+    bends = np.full((3, 5, 3), np.radians(70))
+    bends[:, 1] = 0
+    along, across = np.tile((-1.0, 0.0, 0.0), (3, 1)), np.tile((0.0, -1.0, 0.0), (3, 1))
+    return HandMotion(bends, np.zeros((3, 4)), along, across, np.full(3, known))
+
+
+def turned(turn: np.ndarray) -> float:
+    """Degrees."""
+    return float(np.degrees(2 * np.arccos(np.clip(np.abs(turn[0, 3]), 0, 1))))
+
+
+def test_fingers_bend_and_hands_turn_as_they_are_seen() -> None:
+    person = still_person()
+    eased, seen = drive(person), drive(person, {"left": pointing(1.0)})
+    assert turned(seen["leftIndexProximal"]) < 1 < turned(eased["leftIndexProximal"])
+    assert turned(seen["leftMiddleProximal"]) == pytest.approx(70, abs=1)
+    np.testing.assert_array_equal(seen["rightMiddleProximal"], eased["rightMiddleProximal"])
+    posed = Rig(stick_avatar()).apply(BodyPose({name: turn[0].astype(np.float32) for name, turn in seen.items()}))
+    hand = posed.globals[stick_avatar().humanoid["leftHand"], :3, :3]
+    np.testing.assert_allclose(hand @ (1, 0, 0), (-1, 0, 0), atol=0.02)  # along the fingers
+    np.testing.assert_allclose(hand @ (0, 0, 1), (0, 1, 0), atol=0.02)  # to the thumb's side
+
+
+def test_hands_that_are_hardly_seen_are_at_ease() -> None:
+    person = still_person()
+    eased, half, unseen = (drive(person, {"left": pointing(known)}) for known in (0.0, 0.5, 0.0))
+    plain = drive(person)
+    for bone, turn in plain.items():
+        np.testing.assert_allclose(unseen[bone], turn, atol=1e-6)
+    between = turned(half["leftMiddleProximal"])
+    assert turned(eased["leftMiddleProximal"]) < between < 70
 
 
 def test_a_foot_that_points_along_the_shin_stays_steady() -> None:
