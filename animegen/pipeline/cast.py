@@ -16,15 +16,18 @@ from animegen.identity import Treatment
 from animegen.jobs import artefact_folder, digest_of, load_arrays, reading, save_arrays
 from animegen.pipeline.memory import give_back_memory
 from animegen.pipeline.pictures import appearance
-from animegen.pipeline.presence import present, unseen
+from animegen.pipeline.presence import present, unseen, within
 from animegen.pipeline.run import Run
 from animegen.pipeline.shots import shots_of
 from animegen.pipeline.who import Known, who_is_who
 from animegen.pose.clip import PoseClip
 from animegen.pose.files import load_npz
-from animegen.pose.lost import LostSpan
+from animegen.pose.lost import LostSpan, fill_gaps
 from animegen.tracking import keep_longest, track_clip
 from animegen.types import Identity, Pose, Prepared, Track
+
+HIDE_SECONDS = 3
+"""A person who is to be hidden stays covered, on the straight way, while not found for no longer than this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,11 +57,6 @@ class Cast:
 
     people: tuple[Person, ...]
     plates: PlateSet | None
-
-    @property
-    def look(self) -> str:
-        """A text that differs where somebody is drawn differently."""
-        return repr([(replace(person.identity, embedding=None), person.treatment) for person in self.people])
 
 
 def cast(run: Run) -> Cast:
@@ -91,8 +89,9 @@ def find_who(run: Run) -> list[Known]:
 def _people(run: Run, known: Sequence[Known]) -> tuple[Person, ...]:
     """Everyone of the clip: whole in every frame, and prepared by the style."""
     run.check()
-    raw = [person.track for person in known]
-    seen = present(run, raw, {person.track.id: person.slots for person in known}, shots_of(run))
+    shots = shots_of(run)
+    raw = [_bridged(run, who.track, shots) if who.member.treatment == "blur" else who.track for who in known]
+    seen = present(run, raw, {person.track.id: person.slots for person in known}, shots)
     for who, person in zip(known, seen, strict=True):
         for span in person.spans:
             run.on_event(PoseLost(who.identity.key, span.first, span.last, span.why, span.done))
@@ -111,6 +110,14 @@ def _people(run: Run, known: Sequence[Known]) -> tuple[Person, ...]:
         )
         for who, ready, person in zip(known, prepared, seen, strict=True)
     )
+
+
+def _bridged(run: Run, track: Track, shots: Sequence[range]) -> Track:
+    """The track of somebody who must not be seen, with poses wherever they are missing for a while within a shot."""
+    most = round(run.video.info.rate * HIDE_SECONDS)
+    parts = (fill_gaps(part, most, "interpolate") for part in (within(track, shot) for shot in shots) if part.poses)
+    whole = [pair for part in parts for pair in zip(part.frame_indices, part.poses, strict=True)]
+    return Track(track.id, tuple(index for index, _ in whole), tuple(pose for _, pose in whole))
 
 
 def _without_masks(clip: PoseClip) -> Iterator[tuple[int, list[Pose]]]:

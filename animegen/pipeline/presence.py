@@ -51,7 +51,7 @@ def present(
     """
     by_shot: list[list[Present]] = [[] for _ in tracks]
     for shot in shots:
-        parts = [_part(track, shot) for track in tracks]
+        parts = [within(track, shot) for track in tracks]
         here = [i for i, part in enumerate(parts) if part.poses]
         found = [slots[tracks[i].id] for i in here]
         for i, person in zip(here, _in_shot(run, [parts[i] for i in here], found, shot), strict=True):
@@ -67,7 +67,7 @@ def unseen(run: Run, tracks: Sequence[Track], shots: Sequence[range]) -> dict[in
     rate = run.video.info.rate
     there: dict[int, list[Pose]] = {}
     for shot in shots:
-        here = [part for part in (_part(track, shot) for track in tracks) if part.poses]
+        here = [part for part in (within(track, shot) for track in tracks) if part.poses]
         filled = [fill_gaps(part, round(rate * GAP_SECONDS), "interpolate") for part in here]
         for part, (whole, fronts) in zip(here, fill_hidden(filled, round(rate * HIDDEN_SECONDS)), strict=True):
             found = set(part.frame_indices) - fronts.keys()
@@ -78,7 +78,8 @@ def unseen(run: Run, tracks: Sequence[Track], shots: Sequence[range]) -> dict[in
     return there
 
 
-def _part(track: Track, shot: range) -> Track:
+def within(track: Track, shot: range) -> Track:
+    """The part of a track that lies in a shot; it may have no frame."""
     places = [i for i, index in enumerate(track.frame_indices) if index in shot]
     return Track(track.id, tuple(track.frame_indices[i] for i in places), tuple(track.poses[i] for i in places))
 

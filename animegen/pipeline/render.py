@@ -116,7 +116,7 @@ class Scene:
             opacity = person.opacity[place] if drawn else 0.0
             shown = person.shown[place] if drawn else person.treatment == "skip"
             parts.append(_Part(request, person.treatment, opacity, shown))
-        return parts
+        return _covered(parts)
 
     def compose(self, drawn: Drawn) -> Frame:
         """The output picture of one frame."""
@@ -126,6 +126,19 @@ class Scene:
 
     def _clean(self, drawn: Drawn) -> Uint8Array:
         return drawn.frame.image if self._plates is None else self._plates.clean(drawn.frame, drawn.poses)
+
+
+def _covered(parts: Sequence[_Part]) -> list[_Part]:
+    """The people of a frame with the hidden before all whom the source shows: cut-outs have more in them than one."""
+    front = max((part.request.order for part in parts if part.shown), default=None)
+    if front is None:
+        return list(parts)
+    return [
+        replace(part, request=replace(part.request, order=max(part.request.order, front + 1.0)))
+        if part.treatment == "blur"
+        else part
+        for part in parts
+    ]
 
 
 def _layers(frame: Frame, part: _Part, drawn: Iterator[Sprite]) -> Iterator[Sprite]:
