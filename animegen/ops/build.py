@@ -23,17 +23,23 @@ Kind = Literal["cpu", "cuda"]
 KINDS: tuple[Kind, ...] = ("cpu", "cuda")
 
 CPU_LEVELS: Mapping[str, str] = MappingProxyType(
-    {"baseline": "", "avx2": "-march=x86-64-v3", "avx512": "-march=x86-64-v4 -mprefer-vector-width=512"}
+    {
+        "baseline": "-O2 -DAG_HAS_DOUBLE",
+        "avx2": "-O3 -march=x86-64-v3",
+        "avx512": "-O3 -march=x86-64-v4 -mprefer-vector-width=512",
+    }
 )
-"""What each op is compiled for on x86-64; the library chooses when it is loaded. Elsewhere there is one level."""
+"""What each op is compiled for on x86-64; the library chooses when it is loaded."""
+
+_ONE_LEVEL: Mapping[str, str] = MappingProxyType({"baseline": "-O3 -DAG_HAS_DOUBLE"})
+"""The same elsewhere."""
 
 CUDA_ARCHITECTURES = ("80", "86", "89", "90", "100", "120")
 """The compute capabilities of a build for everybody; PTX of the last serves what comes after them."""
 
-_COMMON = "-std=c++17 -O3 -Wall -Wextra -Werror"
 _CPU = (
-    f"{_COMMON} -fPIC -fopenmp -fvisibility=hidden -fno-exceptions -fno-rtti -fno-math-errno -fno-trapping-math "
-    "-ffp-contract=off"
+    "-std=c++17 -ftree-vectorize -Wall -Wextra -Werror -fPIC -fopenmp -fvisibility=hidden -fno-exceptions -fno-rtti "
+    "-fno-math-errno -fno-trapping-math -ffp-contract=off"
 )
 _CUDA = (
     "-x cu -std=c++17 -O3 --extended-lambda -fmad=false -cudart static -Werror all-warnings "
@@ -135,18 +141,19 @@ def build(
 
 
 def _cpu_plan(sources: Path, *, sanitize: bool) -> str:
-    levels = CPU_LEVELS if platform.machine() in {"x86_64", "AMD64"} else {"baseline": ""}
-    extra = f" {_SANITIZE}" if sanitize else ""
-    about = "-DAG_X86_LEVELS " if len(levels) > 1 else ""
+    levels = CPU_LEVELS if platform.machine() in {"x86_64", "AMD64"} else _ONE_LEVEL
+    sanitizers = f" {_SANITIZE}" if sanitize else ""
     objects = [
-        _Object(f"{op.stem}.{level}.o", op, f"-DAG_TARGET={level} {flags}".rstrip())
+        _Object(f"{op.stem}.{level}.o", op, f"-DAG_TARGET={level} {flags}{sanitizers}")
         for op in _ops(sources)
         for level, flags in levels.items()
     ]
-    about += f"-DAG_SOURCE_DIGEST='\"{source_digest(sources)}\"'"
-    objects.append(_Object("library.o", sources / "src" / "library.cc", about))
-    compile_line = f"{_quoted(_needed(cpu_compiler(), 'g++'))} {_CPU}{extra} -I{_quoted(str(sources / 'include'))}"
-    link_line = f"{_needed(cpu_compiler(), 'g++')} -shared -fopenmp -static-libgcc -static-libstdc++{extra}"
+    about = "-O2 -DAG_X86_LEVELS" if levels is CPU_LEVELS else "-O2"
+    digest = f"-DAG_SOURCE_DIGEST='\"{source_digest(sources)}\"'"
+    objects.append(_Object("library.o", sources / "src" / "library.cc", f"{about} {digest}{sanitizers}"))
+    compiler = _quoted(_needed(cpu_compiler(), "g++"))
+    compile_line = f"{compiler} {_CPU} -I{_quoted(str(sources / 'include'))}"
+    link_line = f"{compiler} -shared -fopenmp -static-libgcc -static-libstdc++{sanitizers}"
     return _plan(compile_line, "-MMD -MF $out.d", link_line, objects, library_name("cpu"))
 
 

@@ -4,6 +4,9 @@
 // defines its functions in the namespace ag::AG_TARGET, with the types of their namesakes in animegen_ops.h. The linker
 // keeps one copy of an inline function or template whatever it was compiled for, so nothing here or in an op may stand
 // outside that namespace, and the templates of the standard library are not used.
+//
+// float64 serves checks of gradients, not speed: on the CPU only the baseline has it (AG_HAS_DOUBLE), and library.cc
+// sends a float64 result there.
 #pragma once
 
 #include <math.h>
@@ -11,6 +14,7 @@
 #include "animegen_ops.h"
 
 #if defined(__CUDACC__)
+#define AG_HAS_DOUBLE
 #define AG_TARGET cuda
 #define AG_HD __host__ __device__
 #define AG_LAMBDA [=] __device__

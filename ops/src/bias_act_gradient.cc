@@ -77,7 +77,9 @@ int32_t bias_act_gradient(const ag_tensor *tensors, int64_t count, const ag_bias
     if (!is_activation(options->activation.act)) return fault(AG_BAD_OPTION, 3);
     switch (tensors[1].dtype) {
     case AG_FLOAT32: return compute<float, float>(tensors, options->activation, *place);
+#if defined(AG_HAS_DOUBLE)
     case AG_FLOAT64: return compute<double, double>(tensors, options->activation, *place);
+#endif
     case AG_BFLOAT16: return compute<bfloat16, float>(tensors, options->activation, *place);
 #if defined(__CUDACC__)
     case AG_FLOAT16: return compute<float16, float>(tensors, options->activation, *place);

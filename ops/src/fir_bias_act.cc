@@ -249,7 +249,9 @@ int32_t fir_bias_act(const ag_tensor *tensors, int64_t count, const ag_fir_bias_
     if (const int32_t wrong = check_options(*options, tensors[0], tensors[1])) return wrong;
     switch (tensors[1].dtype) {
     case AG_FLOAT32: return compute<float, float>(tensors, *options, *place);
+#if defined(AG_HAS_DOUBLE)
     case AG_FLOAT64: return compute<double, double>(tensors, *options, *place);
+#endif
     case AG_BFLOAT16: return compute<bfloat16, float>(tensors, *options, *place);
 #if defined(__CUDACC__)
     case AG_FLOAT16: return compute<float16, float>(tensors, *options, *place);

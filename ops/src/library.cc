@@ -41,12 +41,12 @@ static Level level_of_this_cpu() {
 
 static const Level level = level_of_this_cpu();
 
-template <class F> static F *chosen([[maybe_unused]] F *baseline, [[maybe_unused]] F *avx2, [[maybe_unused]] F *avx512) {
+template <class F>
+static F *chosen([[maybe_unused]] bool fast, F *baseline, [[maybe_unused]] F *avx2, [[maybe_unused]] F *avx512) {
 #if defined(AG_X86_LEVELS)
-    return level == AVX512 ? avx512 : level == AVX2 ? avx2 : baseline;
-#else
-    return baseline;
+    if (fast) return level == AVX512 ? avx512 : level == AVX2 ? avx2 : baseline;
 #endif
+    return baseline;
 }
 #endif
 }  // namespace ag
@@ -86,7 +86,8 @@ const char *ag_status_text(int32_t status) {
 #define AG_CHOSEN(name) ag::cuda::name
 #elif defined(AG_X86_LEVELS)
 #define AG_PLACE_FITS(place) ((place)->device == -1)
-#define AG_CHOSEN(name) ag::chosen(ag::baseline::name, ag::avx2::name, ag::avx512::name)
+#define AG_CHOSEN(name) \
+    ag::chosen(count > 0 && tensors[0].dtype != AG_FLOAT64, ag::baseline::name, ag::avx2::name, ag::avx512::name)
 #else
 #define AG_PLACE_FITS(place) ((place)->device == -1)
 #define AG_CHOSEN(name) ag::baseline::name

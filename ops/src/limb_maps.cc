@@ -117,7 +117,9 @@ int32_t limb_maps(const ag_tensor *t, int64_t count, const ag_limb_maps_options 
     if (!(options->sigma > 0)) return fault(AG_BAD_OPTION, 0);
     switch (t[0].dtype) {
     case AG_FLOAT32: return compute<float, float>(t, *options, *place);
+#if defined(AG_HAS_DOUBLE)
     case AG_FLOAT64: return compute<double, double>(t, *options, *place);
+#endif
     case AG_BFLOAT16: return compute<bfloat16, float>(t, *options, *place);
 #if defined(__CUDACC__)
     case AG_FLOAT16: return compute<float16, float>(t, *options, *place);

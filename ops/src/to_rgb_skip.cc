@@ -120,7 +120,9 @@ int32_t to_rgb_skip(const ag_tensor *tensors, int64_t count, const ag_to_rgb_ski
     if (!check_axis(skip[3], out[3], 2, 1, 0) || !check_axis(skip[2], out[2], 2, 1, 0)) return fault(AG_BAD_SHAPE, 4);
     switch (x.dtype) {
     case AG_FLOAT32: return compute<float, float>(tensors, *options, *place);
+#if defined(AG_HAS_DOUBLE)
     case AG_FLOAT64: return compute<double, double>(tensors, *options, *place);
+#endif
     case AG_BFLOAT16: return compute<bfloat16, float>(tensors, *options, *place);
 #if defined(__CUDACC__)
     case AG_FLOAT16: return compute<float16, float>(tensors, *options, *place);
