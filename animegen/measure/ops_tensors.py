@@ -1,0 +1,109 @@
+"""The cases of the bench that work on tensors, with PyTorch's eager mode and its compiler as rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from animegen.measure.ops_bench import Case
+from animegen.ops.bias_act import bias_act, bias_act_reference
+from animegen.ops.nearest_conv2d import nearest_conv2d, nearest_conv2d_reference
+from animegen.ops.pose_maps import limb_maps, limb_maps_reference
+from animegen.ops.tensors import native_for
+from animegen.ops.to_rgb_skip import to_rgb_skip, to_rgb_skip_reference
+from animegen.ops.upfirdn2d import fir_bias_act, fir_bias_act_reference, fir_filter, upfirdn2d, upfirdn2d_reference
+
+Operation = Callable[..., Tensor]
+Shape = tuple[int, ...]
+
+_SHAPES: Mapping[str, Shape] = MappingProxyType({"cpu": (1, 64, 128, 128), "cuda": (16, 64, 512, 512)})
+"""What a layer works on: [B, C, H, W]; on a GPU 1 GiB in float32, far more than its caches hold."""
+
+_DTYPES: Mapping[str, tuple[torch.dtype, ...]] = MappingProxyType(
+    {"cpu": (torch.float32, torch.bfloat16), "cuda": (torch.float32, torch.float16, torch.bfloat16)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Op:
+    """An op, its reference, and what they are given: tensors by shape, of the case's dtype or (``wide``) float32."""
+
+    name: str
+    native: Operation
+    reference: Operation
+    tensors: Mapping[str, Shape]
+    wide: Mapping[str, Shape] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def tensor_cases(device: str, *, compiled: bool) -> Iterator[Case]:
+    """A layer's worth of every op, in every dtype that is fast on ``device``; ``compiled``: torch.compile too."""
+    for dtype in _DTYPES[device]:
+        for op in _ops(device, _SHAPES[device]):
+            yield _case(op, device, dtype, compiled=compiled)
+
+
+def _ops(device: str, shape: Shape) -> Iterator[_Op]:
+    batch, channels, height, width = shape
+    fir = fir_filter([1, 3, 3, 1]).to(device)
+    act: dict[str, Any] = {"act": "lrelu", "clamp": 256.0}
+    layer = {"x": shape, "bias": (channels,), "noise": (1, 1, height, width)}
+    yield _Op("bias_act", bias_act, bias_act_reference, layer, options=act)
+    half = {"x": (batch, channels, height // 2, width // 2)}
+    up: dict[str, Any] = {"fir": fir, "up": 2, "padding": (2, 1, 2, 1), "gain": 4.0}
+    down: dict[str, Any] = {"fir": fir, "down": 2, "padding": 1}
+    yield _Op("upfirdn2d up", upfirdn2d, upfirdn2d_reference, half, options=up)
+    yield _Op("upfirdn2d down", upfirdn2d, upfirdn2d_reference, {"x": shape}, options=down)
+    factors = {"demodulation": shape[:2], "modulation": shape[:2]}
+    same: dict[str, Any] = {"fir": fir, "padding": (2, 1, 2, 1), "gain": 4.0, **act}
+    yield _Op("fir_bias_act", fir_bias_act, fir_bias_act_reference, layer, factors, same)
+    rgb = {"x": shape, "weight": (3, channels, 1, 1), "styles": shape[:2], "bias": (3,)}
+    skip = {"skip": (batch, 3, height // 2, width // 2)}
+    yield _Op("to_rgb_skip", to_rgb_skip, to_rgb_skip_reference, rgb, skip, {"fir": fir})
+    block = {**half, "weight": (channels, channels, 3, 3)}
+    yield _Op("nearest_conv2d", nearest_conv2d, nearest_conv2d_reference, block)
+    pose = {"xy": (batch, 17, 2), "score": (batch, 17), "z": (batch, 17)}
+    edges = torch.tensor([(i, i + 1) for i in range(16)], device=device)
+    limbs: dict[str, Any] = {"edges": edges, "side": height, "sigma": 0.02}
+    yield _Op("limb_maps", limb_maps, limb_maps_reference, {}, pose, limbs)
+
+
+def _case(op: _Op, device: str, dtype: torch.dtype, *, compiled: bool) -> Case:
+    def make(rng: np.random.Generator) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+        def draw(shapes: Mapping[str, Shape], of: torch.dtype) -> dict[str, Tensor]:
+            return {name: torch.rand(shape, generator=generator).to(device, of) for name, shape in shapes.items()}
+
+        return draw(op.tensors, dtype) | draw(op.wide, torch.float32)
+
+    def waiting(operation: Operation) -> Callable[[dict[str, Tensor]], Tensor]:
+        def run(tensors: dict[str, Tensor]) -> Tensor:
+            with torch.inference_mode():
+                result = operation(**tensors, **op.options)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            return result
+
+        return run
+
+    def error(tensors: dict[str, Tensor], result: Tensor) -> float:
+        exact = op.reference(**{name: tensor.double() for name, tensor in tensors.items()}, **op.options)
+        return float((result.double() - exact).abs().max() / exact.abs().max())
+
+    sample = make(np.random.default_rng(0))
+    native = native_for(next(iter(sample.values()))) is not None
+    moved = [*sample.values(), waiting(op.reference)(sample)]
+    variants = {
+        "native": waiting(op.native) if native else None,
+        "reference": waiting(op.reference),
+        "torch.compile": waiting(torch.compile(op.reference, fullgraph=True)) if compiled else None,
+    }
+    name = f"{op.name} {str(dtype).removeprefix('torch.')}"
+    return Case(name, sum(tensor.nbytes for tensor in moved), make, variants, error)
