@@ -168,11 +168,11 @@ def test_splines_sum_to_one_and_are_local():
 def test_a_clip_flickers_less_than_its_frames(model, record_property):
     """Frames of a slow walk with the noise of footage: as near to the truth, and nearer in how it changes."""
     ends = model.ws([model.z(100), model.z(101)])
-    walk = np.stack([ends[0] + (ends[1] - ends[0]) * part for part in np.linspace(0, 0.15, 12, dtype=np.float32)])
+    walk = np.stack([ends[0] + (ends[1] - ends[0]) * part for part in np.linspace(0, 0.1, 8, dtype=np.float32)])
     truth = model.draw(walk)
     footage = truth + np.random.RandomState(0).randn(*truth.shape).astype(np.float32) * np.float32(0.1)
-    search = InversionOptions(steps=200)
-    clip = invert_video(model, footage, VideoOptions(search, batch=12))
+    search = InversionOptions(steps=80)
+    clip = invert_video(model, footage, VideoOptions(search, batch=8))
     drawn = model.draw(clip.ws)
     frames = np.stack([found.picture for found in invert(model, footage, search)])
     flickers = [float(np.abs(np.diff(pictures - truth, axis=0)).mean()) for pictures in (drawn, frames)]

@@ -271,6 +271,96 @@ def blend(coarse: Path, fine: Path, side: int, base: Path | None, output: Path) 
     click.echo(output)
 
 
+_TRAIN = (
+    click.option("-o", "--output", "run", required=True, type=_PATH, help="Folder of the training."),
+    click.option("--images", type=click.IntRange(min=1), required=True, help="Length: real pictures shown."),
+    click.option("--every", type=click.IntRange(min=1), default=10_000, show_default=True, help="Images a checkpoint."),
+    click.option("--batch", type=click.IntRange(min=1), help="Pictures a step; default: the configuration's."),
+    click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Default: the configuration's."),
+    click.option("--gamma", type=click.FloatRange(min=0), help="Weight of R1; default: the configuration's."),
+    click.option("--augment/--no-augment", default=True, show_default=True, help="Adaptive augmentation."),
+    click.option("--mirror/--no-mirror", default=True, show_default=True, help="Mirror half of the pictures."),
+    click.option("--seed", default=0, show_default=True, help="Draws weights, batches and augmentations."),
+)
+
+
+def _train(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_TRAIN):
+        function = option(function)
+    return function
+
+
+@command.command()
+@click.argument("data", type=_PATH)
+@click.option("--config", default="auto", show_default=True, help="auto, stylegan2, paper256/512/1024 or cifar.")
+@click.option("--resolution", type=int, required=True, help="Side in pixels: a power of two.")
+@click.option("--channels", type=click.Choice(["1", "3", "4"]), default="3", show_default=True, help="4: RGBA.")
+@click.option("--classes", type=click.IntRange(min=0), default=0, help="Number of DATA's subfolders that are classes.")
+@click.option("--width", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Share of the channels; 1.")
+@_train
+@_DEVICE
+def train(
+    data: Path, *, config: str, resolution: int, channels: str, classes: int, width: float, **values: Any
+) -> None:
+    """Train a generator on the pictures below DATA; the same command goes on with one that was stopped."""
+    from animegen.stylegan2.recipes import recipe
+    from animegen.stylegan2.training import fresh
+
+    networks = fresh(config, resolution, channels=int(channels), c_dim=classes, width=width, seed=values["seed"])
+    _run_training(networks, data, recipe(config, resolution), **values)
+
+
+@command.command()
+@click.argument("checkpoint", type=_PATH)
+@click.argument("data", type=_PATH)
+@click.option("--freeze-mapping", is_flag=True, help="FreezeFC: the mapping network stays.")
+@click.option("--freeze-blocks", metavar="PX", default=0, help="FreezeSG: the generator's blocks up to PX stay.")
+@click.option("--freeze-discriminator", metavar="N", default=0, help="FreezeD: its N largest blocks stay.")
+@click.option("--structure-weight", type=click.FloatRange(min=0), default=0.0, help="Weight of the structure loss.")
+@click.option("--structure-side", metavar="PX", default=16, show_default=True, help="Largest picture it compares.")
+@_train
+@_DEVICE
+def finetune(checkpoint: Path, data: Path, **values: Any) -> None:
+    """Train a generator on, on other pictures, with parts of it frozen."""
+    from dataclasses import replace
+
+    from animegen.stylegan2.checkpoint import load_checkpoint
+    from animegen.stylegan2.recipes import recipe
+    from animegen.stylegan2.training import Transfer
+
+    names = ("freeze_mapping", "freeze_blocks", "freeze_discriminator", "structure_weight", "structure_side")
+    transfer = Transfer(**{name: values.pop(name) for name in names})
+    start = replace(load_checkpoint(checkpoint), trained=None)  # the running mean is what latents belong to
+    resolution = start.generator.config.resolution
+    _run_training(start, data, recipe("auto", resolution), transfer=transfer, base=checkpoint, **values)
+
+
+def _run_training(
+    start: Any, data: Path, recipe: Any, *, transfer: Any = None, base: Path | None = None, **values: Any
+) -> None:
+    from dataclasses import replace
+
+    from animegen.pipeline.stages import chosen_device
+    from animegen.stylegan2.pictures import PictureFolder
+    from animegen.stylegan2.training import Trainer, train
+
+    given = {name: values[name] for name in ("batch", "learning_rate", "gamma") if values[name] is not None}
+    recipe = replace(recipe, mirror=values["mirror"], **given)
+    if not values["augment"]:
+        recipe = replace(recipe, ada_target=None)
+    config = start.generator.config
+    folder = PictureFolder(data, config.resolution, config.channels, config.c_dim)
+    device = chosen_device(values["device"])
+    trainer = Trainer(start, folder, recipe, transfer=transfer, base=base, seed=values["seed"], device=device)
+
+    def tell(trainer: Any, losses: dict[str, float]) -> None:
+        if trainer.steps % _TELL_EVERY == 0:
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            click.echo(f"{trainer.images} of {values['images']} images, {shown}, p {trainer.p:.3f}", err=True)
+
+    click.echo(train(trainer, values["run"], images=values["images"], every=values["every"], on_step=tell))
+
+
 def _told(steps: int) -> Callable[[int, float], None]:
     """Tells of every fiftieth step."""
 

@@ -7,17 +7,18 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from animegen.errors import InputError, OutputError, UsageError
+from animegen.errors import OutputError, UsageError
 from animegen.jobs import artefact, load_arrays, reading, save_arrays
 from animegen.pipeline.stylegan2 import film, save_picture
 from animegen.stylegan2.directions import Directions, load_directions
 from animegen.stylegan2.distance import Perceptual, multiscale
 from animegen.stylegan2.inversion import Inversion, InversionOptions, invert
-from animegen.stylegan2.model import Inverted, StyleGan2, load_latent, save_latent, to_picture
+from animegen.stylegan2.model import Inverted, StyleGan2, load_latent, save_latent
+from animegen.stylegan2.pictures import fitted, read_picture
 from animegen.stylegan2.video_inversion import VideoInversion, VideoOptions, invert_video
-from animegen.types import Float32Array, Latent, Uint8Array
+from animegen.types import Float32Array, Latent
 from animegen.video import open_video
 from animegen.video.drawing import write_film
 
@@ -40,12 +41,13 @@ def project(
     weights for the perceptual distance; without it, the multi-scale one is used. Raises InputError for a picture that
     cannot be read, and UsageError for two of one name.
     """
+    side, channels = model.config.resolution, model.config.channels
     names = [path.stem for path in pictures]
     if len(set(names)) < len(names):
         raise UsageError("two of the pictures have one name", "rename one, since the results are named after them")
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file", "name a folder with -o")
-    targets = np.stack([read_picture(path, model) for path in pictures])
+    targets = np.stack([read_picture(path, side, channels) for path in pictures])
     distance = multiscale if features is None else Perceptual.load(features, model.device)
     found = invert(model, targets, options, distance=distance, label=label, on_step=on_step)
     for name, one in zip(names, found, strict=True):
@@ -70,8 +72,9 @@ def project_video(
     """
     if output.suffix != ".npz":
         raise UsageError(f"{output.name} is no .npz", "use -o NAME.npz; the drawn clip is NAME.mp4")
+    side, channels = model.config.resolution, model.config.channels
     with open_video(clip) as video:
-        frames = np.stack([_fitted(Image.fromarray(frame.image), model) for frame in video.frames()])
+        frames = np.stack([fitted(Image.fromarray(frame.image), side, channels) for frame in video.frames()])
         rate = video.info.rate
     distance = multiscale if features is None else Perceptual.load(features, model.device)
     found = invert_video(model, frames, options, distance=distance, label=label, on_step=on_step)
@@ -125,24 +128,3 @@ def _latents_over_time(model: StyleGan2, path: Path, frames: int) -> tuple[Float
         base = Latent("w+", arrays["base"], str(arrays["generator_sha256"]))
         rate = Fraction(*(int(n) for n in arrays["rate"]))
         return model.ws([base]) + arrays["offsets"], rate
-
-
-def read_picture(path: Path, model: StyleGan2) -> Float32Array:
-    """A picture file as a generator's picture f32 [C, r, r] of -1..1: upright, its middle square, resized.
-
-    Raises InputError for a file that is no picture.
-    """
-    try:
-        with Image.open(path) as image:
-            return _fitted(ImageOps.exif_transpose(image), model)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read the picture {path}: {error}", "give a PNG or JPEG") from error
-
-
-def _fitted(image: Image.Image, model: StyleGan2) -> Float32Array:
-    config = model.config
-    side = min(image.size)
-    left, top = ((size - side) // 2 for size in image.size)
-    square = image.convert({1: "L", 4: "RGBA"}.get(config.channels, "RGB")).crop((left, top, left + side, top + side))
-    resized: Uint8Array = np.asarray(square.resize((config.resolution,) * 2, Image.Resampling.LANCZOS), np.uint8)
-    return to_picture(resized.reshape(config.resolution, config.resolution, -1))

@@ -59,9 +59,12 @@ class Checkpoint:
         return {prefix: network for prefix, network in found.items() if network is not None}
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write networks as safetensors, whole or not at all. Raises OutputError where the disk refuses it."""
-    tensors = {
+def save_checkpoint(path: Path, checkpoint: Checkpoint, more: Mapping[str, Tensor] | None = None) -> None:
+    """Write networks, and ``more`` tensors of other names, as safetensors, whole or not at all.
+
+    Raises OutputError where the disk refuses it.
+    """
+    tensors = dict(more or {}) | {
         f"{prefix}.{name}": value.detach().to("cpu", torch.float32).contiguous()
         for prefix, network in checkpoint.networks.items()
         for name, value in network.state_dict().items()
@@ -73,7 +76,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read what :func:`save_checkpoint` wrote. Raises WeightsError naming the file and what is wrong with it."""
-    tensors, metadata = _open(path)
+    tensors, metadata = open_tensors(path)
     if metadata.get("format") != FORMAT:
         raise WeightsError(
             f"{path} holds no StyleGAN2 networks: its format is {metadata.get('format')!r}, expected {FORMAT!r}",
@@ -125,7 +128,8 @@ def export_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         torch.save(contents, part)
 
 
-def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file. Raises WeightsError."""
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118

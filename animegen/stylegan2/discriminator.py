@@ -37,7 +37,7 @@ class DiscriminatorBlock(nn.Module):
         if picture is not None:
             colours = self.fromrgb(picture)
             x = colours if x is None else x + colours
-            picture = downsample(picture, self.fir) if self.architecture == "skip" else None
+            picture = downsample(picture, self.fir.float()) if self.architecture == "skip" else None
         if self.architecture != "resnet":
             return self.conv1(self.conv0(x)), picture
         skipped = self.skip(x, gain=math.sqrt(0.5))
@@ -91,9 +91,9 @@ class Discriminator(nn.Module):
         x: Tensor | None = None
         rest: Tensor | None = picture
         for place, side in enumerate(config.resolutions[:0:-1]):
-            dtype = half if half is not None and place < config.num_fp16_res else torch.float32
+            dtype = half if half is not None and place < config.num_fp16_res else picture.dtype
             x, rest = self.get_submodule(f"b{side}")(_cast(x, dtype), _cast(rest, dtype))
-        score: Tensor = self.b4(_cast(x, torch.float32), _cast(rest, torch.float32))
+        score: Tensor = self.b4(_cast(x, picture.dtype), _cast(rest, picture.dtype))
         if not self.cmap_dim:
             return score
         mapped = self.mapping(None, label)

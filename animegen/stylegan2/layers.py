@@ -75,7 +75,13 @@ class Conv(nn.Module):
         weight = self.weight / math.sqrt(self.weight[0].numel())
         up, down = (2, 1) if self.resample == "up" else (1, 2) if self.resample == "down" else (1, 1)
         x = conv2d_resample(
-            x, weight, self.fir, up=up, down=down, padding=weight.shape[2] // 2, flip_weight=self.resample != "up"
+            x,
+            weight,
+            self.fir.float(),
+            up=up,
+            down=down,
+            padding=weight.shape[2] // 2,
+            flip_weight=self.resample != "up",
         )
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return bias_act(x, bias, act=self.act, gain=act_gain(self.act, gain), clamp=clamped(self.clamp, gain))

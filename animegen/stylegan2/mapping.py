@@ -30,6 +30,11 @@ class Mapping(nn.Module):
             layer = Dense(inputs, outputs, act=config.activation, lr_multiplier=config.lr_multiplier)
             self.add_module(f"fc{index}", layer)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return next(self.parameters()).dtype
+
     def forward(self, z: Tensor | None, label: Tensor | None = None) -> Tensor:
         """w f32 [B, w_dim] of z [B, z_dim] and label [B, c_dim] (one-hot), either as far as the network has it.
 
@@ -37,11 +42,11 @@ class Mapping(nn.Module):
         """
         parts = []
         if z is not None and self.z_dim:
-            parts.append(unit_length(z.float()))
+            parts.append(unit_length(z.to(self.dtype)))
         if self.c_dim:
             if label is None or label.shape[1:] != (self.c_dim,):
                 raise InvalidValue(f"the network is conditional: it needs a label [B, {self.c_dim}]")
-            parts.append(unit_length(self.embed(label.float())))
+            parts.append(unit_length(self.embed(label.to(self.dtype))))
         x = torch.cat(parts, dim=1)
         for index in range(self.layers):
             x = self.get_submodule(f"fc{index}")(x)

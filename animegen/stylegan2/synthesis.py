@@ -6,7 +6,7 @@ Modules and parameters have the names of NVIDIA's PyTorch code: ``synthesis.b8.c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
 import torch
@@ -51,7 +51,7 @@ class SynthesisLayer(nn.Module):
             x,
             self.weight,
             self.affine(w),
-            self.fir,
+            self.fir.float(),
             up=self.up,
             padding=1,
             flip_weight=self.up == 1,
@@ -130,7 +130,7 @@ class SynthesisBlock(nn.Module):
             inner = self._layer("conv0", x.to(dtype), ws[:, 0], noise)
             features = self._layer("conv1", inner, ws[:, 1], noise)
         if self.has_rgb:
-            picture = self.torgb(features, ws[:, self.convolutions], picture, self.fir)
+            picture = self.torgb(features, ws[:, self.convolutions], picture, self.fir.float())
         return features, picture
 
     def _layer(self, name: str, x: Tensor, w: Tensor, noise: Noise | NoiseMode, gain: float = 1.0) -> Tensor:
@@ -168,17 +168,25 @@ class Synthesis(nn.Module):
         config = self.config
         if ws.ndim != 3 or ws.shape[1:] != (config.num_ws, config.w_dim):
             raise InvalidValue(f"latents must be (B, {config.num_ws}, {config.w_dim}), got {tuple(ws.shape)}")
+        *_, picture = self.pictures(ws, noise, half=half)
+        return picture
+
+    def pictures(
+        self, ws: Tensor, noise: Noise | NoiseMode = "const", *, half: torch.dtype | None = None
+    ) -> Iterator[Tensor]:
+        """The picture after every block that has colours, from the smallest to the largest; as :meth:`forward`."""
+        config = self.config
         x: Tensor | None = None
         picture: Tensor | None = None
         first = 0
         for side in config.resolutions:
             block = self.block(side)
             halved = half is not None and side > 4 and side * 2**config.num_fp16_res > config.resolution
-            dtype = half if half is not None and halved else torch.float32
+            dtype = half if half is not None and halved else ws.dtype
             x, picture = block(x, picture, ws[:, first : first + block.convolutions + 1], noise, dtype)
             first += block.convolutions
-        assert picture is not None
-        return picture
+            if picture is not None:
+                yield picture
 
 
 class Generator(nn.Module):
