@@ -13,7 +13,12 @@ from animegen.cli.options import config_of, convert_options
 @click.command()
 @click.argument("source", metavar="VIDEO", type=click.Path(path_type=Path))
 @convert_options
-def command(source: Path, output: Path | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
+@click.option(
+    "--trial-frames", type=click.IntRange(min=3), default=120, show_default=True, help="How many frames are tried."
+)
+def command(
+    source: Path, output: Path | None, trial_frames: int, *, as_json: bool, quiet: bool, **options: Any
+) -> None:
     """What `animegen convert` with the same options will take, from a short trial: time, memory and disk."""
     from dataclasses import asdict
     from datetime import timedelta
@@ -27,7 +32,7 @@ def command(source: Path, output: Path | None, *, as_json: bool, quiet: bool, **
     if not (as_json or quiet):
         click.echo("converting a few short pieces of the video", err=True)
     with stopping() as cancel:
-        found = plan(source, output, config, cancel=cancel)
+        found = plan(source, output, config, cancel=cancel, trial_frames=trial_frames)
     if as_json:
         console.print_json(asdict(found))
         return

@@ -72,15 +72,17 @@ class JobFolder:
             )
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-        with locked(self._lock):
-            self.forget()
-            for part in list(self.root.rglob("*.part")):
-                _remove(part)
-            for lines in (self.log, self._seals):
-                mend_lines(lines)
-            yield
-        with suppress(OSError):  # there is something in it, as there should
-            self.root.rmdir()
+        try:
+            with locked(self._lock):
+                self.forget()
+                for part in list(self.root.rglob("*.part")):
+                    _remove(part)
+                for lines in (self.log, self._seals):
+                    mend_lines(lines)
+                yield
+        finally:
+            with suppress(OSError):  # there is something in it, as there should
+                self.root.rmdir()
 
     @property
     def holder(self) -> Holder | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from animegen.composite import PlateSet
 from animegen.config import ConvertConfig
 from animegen.errors import AnimegenError, JobError, UsageError
 from animegen.events import ignore
@@ -53,9 +54,12 @@ class Errand:
 
 
 class Worker:
-    """One Ray actor: it works on single segments of one pass of a run. With a cast it renders, without it analyses."""
+    """One Ray actor: it works on single segments of one pass of a run. With a cast it renders, without it analyses.
 
-    def __init__(self, errand: Errand, cast: Cast | None) -> None:
+    The cast comes without its plates, which every worker reads itself where ``plates`` says that there are some.
+    """
+
+    def __init__(self, errand: Errand, cast: Cast | None, *, plates: bool) -> None:
         self._run = Run(
             video=open_video(errand.source, salvage=errand.config.salvage),
             stages=resolve(errand.config, ignore, styles=errand.styles),
@@ -68,6 +72,8 @@ class Worker:
             on_event=ignore,
             check=lambda: None,
         )
+        if cast is not None and plates:
+            cast = replace(cast, plates=PlateSet.load(self._run.job.plates))
         self._scene = None if cast is None else scene_of(cast, self._run.stages)
 
     def work(self, segment: Segment, files: Sequence[Path]) -> None:
@@ -115,8 +121,10 @@ class RayEngine:
             max_restarts=RETRIES,
             max_task_retries=RETRIES,
         )
-        given = self._ray.put(cast)
-        workers = [actor.remote(Errand.of(run), given) for _ in range(min(self._count, len(segments)))]
+        plates = cast is not None and cast.plates is not None
+        given = self._ray.put(cast and replace(cast, plates=None))
+        count = min(self._count, len(segments))
+        workers = [actor.remote(Errand.of(run), given, plates=plates) for _ in range(count)]
         left = iter(segments)
         busy = {w.work.remote(segment, files): (w, segment) for w, segment in zip(workers, left, strict=False)}
         try:
@@ -163,7 +171,8 @@ def ray_engine(config: ConvertConfig, threads: int) -> Iterator[Engine]:
     here = {"address": "local", "num_cpus": local * threads, "include_dashboard": False}
     with _signals_kept():
         try:
-            ray.init(**({"address": config.address} if config.address else here), log_to_driver=False)
+            where = {"address": config.address} if config.address else here
+            ray.init(**where, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(
                 f"the Ray cluster {config.address or 'of this machine'} cannot be used: {error}",

@@ -29,11 +29,11 @@ from animegen.video.segments import packet_sizes
 
 STAGES = ("analyse", "cast", "render", "join")
 
-SHORT_FRAMES = 8
-"""Frames of the windows that tell what a stage costs before its first frame."""
-
 WINDOWS = 3
 """Longer windows of the trial, spread over the clip."""
+
+SHORT = 5
+"""How many times shorter the windows are that tell what a stage costs before its first frame."""
 
 TRIAL_FRAMES = 120
 """Frames of all longer windows together."""
@@ -41,8 +41,8 @@ TRIAL_FRAMES = 120
 SEGMENTS_HELD = 2
 """Segments in memory at once: the one that is worked on, and the one that is written."""
 
-GROWING = ("poses", "crops", "scene", "prepared")
-"""Kinds of artefacts that grow with the clip's length."""
+FIXED = frozenset({"plates", "files"})
+"""What of a job folder does not grow with the clip's length, nearly: plates, and the files at its top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,13 @@ def plan(
     config: ConvertConfig | None = None,
     on_event: Listener | None = None,
     cancel: threading.Event | None = None,
+    *,
+    trial_frames: int = TRIAL_FRAMES,
 ) -> Forecast:
     """Forecast what ``convert`` with the same arguments will take. Nothing is left on disk.
 
-    Memory is that of this process, which therefore should have done nothing else. Raises what ``convert`` would raise
-    before it begins, and Cancelled.
+    About ``trial_frames`` are tried. Memory is that of this process, which therefore should have done nothing else.
+    Raises what ``convert`` would raise before it begins, and Cancelled.
     """
     config, tell = config or ConvertConfig(), on_event or ignore
     share_one_heap()
@@ -101,7 +103,7 @@ def plan(
         place = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=True).output
         opening = _opening(video, began)
         trials = []
-        for number, window in enumerate(_windows(start, stop)):
+        for number, window in enumerate(_windows(start, stop, trial_frames)):
             path = Path(folder) / str(number) / place.name
             path.parent.mkdir()
             trials.append(_try(video, path, _cut(config, video, window), tell, cancel))
@@ -114,12 +116,12 @@ def _opening(video: VideoFile, began: float) -> float:
     return time.perf_counter() - began
 
 
-def _windows(start: int, stop: int) -> list[range]:
+def _windows(start: int, stop: int, frames: int) -> list[range]:
     """The frames of every window: two short ones, of which the first warms up, and the longer ones."""
-    short = range(start, min(start + SHORT_FRAMES, stop))
-    if stop - start <= TRIAL_FRAMES:
+    length = max(1, frames // WINDOWS)
+    short = range(start, min(start + max(1, length // SHORT), stop))
+    if stop - start <= frames:
         return [short, short, range(start, stop)]
-    length = TRIAL_FRAMES // WINDOWS
     first = [middle - length // 2 for middle in spread(start, stop, WINDOWS)]
     return [short, short, *(range(index, index + length) for index in first)]
 
@@ -148,7 +150,9 @@ def _try(
         finish(run, find_people(run))
         videos = sorted((run.job.root / "video").iterdir())
         key_frames, other_frames = packet_sizes(videos)
-        kinds = {path.name: size_of(path) for path in run.job.root.iterdir() if path.is_dir() and path.name != "video"}
+        inside = [path for path in run.job.root.iterdir() if path.name != "video"]
+        kinds = {path.name: size_of(path) for path in inside if path.is_dir()}
+        kinds["files"] = sum(size_of(path) for path in inside if not path.is_dir())
         return _Trial(
             frames=run.frame_count,
             seconds={stage: seconds[stage] for stage in STAGES},
@@ -177,9 +181,9 @@ def _forecast(trials: Sequence[_Trial], segments: Sequence[Segment], opening: fl
     tried = sum(trial.frames for trial in longer)
     passes = {stage: _seconds(stage, warm_up, rest, frames) for stage in STAGES}
     sizes = {
-        kind: sum(trial.sizes.get(kind, 0) for trial in longer) * frames // tried
-        if kind in GROWING
-        else max(trial.sizes.get(kind, 0) for trial in longer)
+        kind: max(trial.sizes.get(kind, 0) for trial in longer)
+        if kind in FIXED
+        else sum(trial.sizes.get(kind, 0) for trial in longer) * frames // tried
         for kind in longer[0].sizes
     }
     film = _film(longer, len(segments), frames)
