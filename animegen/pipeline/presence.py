@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -104,7 +104,7 @@ def _in_shot(run: Run, tracks: Sequence[Track], slots: Sequence[Mapping[int, int
     """The people of one shot: doubtful poses replaced, gaps filled, steadied, carried on at the ends."""
     rate, on_lost = run.video.info.rate, run.config.on_lost
     doubts = [doubtful(track, [strength(pose) for pose in track.poses], rate) for track in tracks]
-    sure = [trusted(repair_sides(track), doubt) for track, doubt in zip(tracks, doubts, strict=True)]
+    sure = [trusted(_with_sides(track, doubt), doubt) for track, doubt in zip(tracks, doubts, strict=True)]
     hidden = fill_hidden(
         [fill_gaps(track, round(rate * GAP_SECONDS), on_lost) for track in sure], round(rate * HIDDEN_SECONDS)
     )
@@ -120,6 +120,15 @@ def _in_shot(run: Run, tracks: Sequence[Track], slots: Sequence[Mapping[int, int
         Present(person.track, person.opacity, person.shown, order, person.spans)
         for person, order in zip(people, orders, strict=True)
     ]
+
+
+def _with_sides(track: Track, doubts: Collection[int]) -> Track:
+    """The track with left and right as its trusted poses tell; doubtful ones would mislead them."""
+    places = [i for i, index in enumerate(track.frame_indices) if index not in doubts]
+    told = Track(track.id, tuple(track.frame_indices[i] for i in places), tuple(track.poses[i] for i in places))
+    poses = dict(zip(track.frame_indices, track.poses, strict=True))
+    poses |= zip(told.frame_indices, repair_sides(told).poses, strict=True)
+    return replace(track, poses=tuple(poses.values()))
 
 
 def _with_masks(run: Run, track: Track, slots: Mapping[int, int]) -> Track:
