@@ -6,11 +6,15 @@ import argparse
 import io
 import os
 import pickle
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stylegan2_files import malicious_files, nvidia_pickle, tensorflow_pickle
 from stylegan2_numbers import Case, numbers
 from stylegan2_official import (
@@ -42,6 +46,9 @@ TOLERANCE = 1e-5
 """Of the largest value: rosinality scales weights where the official code scales styles, which rounds otherwise."""
 
 SMALL = Case(64, base=512, most=16, clamp=256.0)
+
+
+WHOLE = nvidia_pickle({"G_ema": Case(64, base=64, most=2).generator()})
 
 
 def same(ours: torch.nn.Module, theirs: torch.nn.Module) -> bool:
@@ -211,10 +218,23 @@ def test_source_text_is_dropped_unread(tmp_path):
 
 @pytest.mark.parametrize("count", range(1, 60, 7))
 def test_a_file_cut_anywhere_is_refused(count, tmp_path):
-    whole = nvidia_pickle({"G_ema": Case(64, base=64, most=2).generator()})
-    (tmp_path / "x.pkl").write_bytes(whole[: len(whole) * count // 60])
+    (tmp_path / "x.pkl").write_bytes(WHOLE[: len(WHOLE) * count // 60])
     with pytest.raises(WeightsError):
         import_checkpoint(tmp_path / "x.pkl")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_file_with_other_bytes_is_refused_or_read(data):
+    """Whatever stands in a file, it gives networks or a WeightsError, never another error."""
+    whole = bytearray(WHOLE)
+    for _ in range(data.draw(st.integers(1, 4))):
+        # most of a checkpoint is numbers; the bytes that tell something lie at its ends and between the tensors
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    with TemporaryDirectory() as folder, suppress(WeightsError):
+        path = Path(folder) / "x.pkl"
+        path.write_bytes(whole)
+        assert import_checkpoint(path).generator.config.resolution == 64
 
 
 def test_tensors_stay_inside_their_storages(tmp_path):

@@ -7,7 +7,7 @@ numbers came from. NVIDIA's and rosinality's checkpoints are read as plain data:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +35,9 @@ _NETWORKS: Mapping[str, str] = MappingProxyType({"generator": "g_ema", "trained"
 _MEAN_SAMPLES, _MEAN_SEED = 10_000, 123
 _DRAWN = "drawn"
 _IMPORT_HINT = "`animegen stylegan2 import` reads NVIDIA's .pkl and rosinality's .pt, and writes .safetensors"
+
+_STRANGE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RuntimeError)
+"""What well-formed data of the wrong kinds raise on the way into a network."""
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -103,6 +106,8 @@ def import_checkpoint(path: Path) -> Checkpoint:
         found, origin, drawn = _networks(data)
     except WeightsError as error:
         raise WeightsError(f"cannot import {path}: {error}", error.hint) from error
+    except _STRANGE as error:
+        raise WeightsError(f"cannot import {path}: {type(error).__name__}: {error}", _IMPORT_HINT) from error
     notes = {"origin": origin, "origin_file": path.name, "origin_sha256": sha256_of(path), **drawn}
     return Checkpoint(**found, notes=notes)
 
@@ -145,17 +150,30 @@ def _restored(prefix: str, tensors: Mapping[str, Tensor], metadata: Mapping[str,
         return None
     own = {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
     if prefix == "d":
-        return _filled(Discriminator(DiscriminatorConfig.from_json(config)), own)
-    return _filled(Generator(GeneratorConfig.from_json(config)), own)
+        return _discriminator(DiscriminatorConfig.from_json(config), own)
+    return _generator(GeneratorConfig.from_json(config), own)
 
 
-def _filled(network: N, tensors: Mapping[str, Tensor]) -> N:
-    """A network with these tensors, without gradients. Raises WeightsError naming what does not fit."""
-    try:
-        network.load_state_dict(dict(tensors))
-    except RuntimeError as error:
-        first = str(error).splitlines()[1:3]
-        raise WeightsError(f"its tensors do not fit its configuration: {' '.join(map(str.strip, first))}") from error
+def _generator(config: GeneratorConfig, tensors: Mapping[str, Tensor]) -> Generator:
+    return _filled(lambda: Generator(config), tensors)
+
+
+def _discriminator(config: DiscriminatorConfig, tensors: Mapping[str, Tensor]) -> Discriminator:
+    return _filled(lambda: Discriminator(config), tensors)
+
+
+def _filled(make: Callable[[], N], tensors: Mapping[str, Tensor]) -> N:
+    """A new network with these tensors, without gradients. Raises WeightsError naming what does not fit."""
+    with torch.device("meta"):  # shapes are compared before memory is taken for what a configuration claims
+        wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise WeightsError(
+                f"its tensors do not fit its configuration: {name} is {found.get(name)}, expected {wanted.get(name)}"
+            )
+    network = make()
+    network.load_state_dict(dict(tensors))
     return network.eval().requires_grad_(requires_grad=False)
 
 
@@ -181,10 +199,10 @@ def _of_records(records: Mapping[str, Any], reader: Any) -> dict[str, Any]:
     for name, record in records.items():
         if isinstance(record, Record) and name == "discriminator":
             config, tensors = reader.read_discriminator(record)
-            found[name] = _filled(Discriminator(config), tensors)
+            found[name] = _discriminator(config, tensors)
         elif isinstance(record, Record):
             config, tensors = reader.read_generator(record)
-            found[name] = _filled(Generator(config), tensors)
+            found[name] = _generator(config, tensors)
     return found
 
 
@@ -202,7 +220,7 @@ def _of_rosinality(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, s
         tensors = {key: value.tensor().float() for key, value in stored.items() if isinstance(value, StoredTensor)}
         if name == "discriminator":
             discriminator, renamed = rosinality.read_discriminator(tensors)
-            found[name] = _filled(Discriminator(discriminator), renamed)
+            found[name] = _discriminator(discriminator, renamed)
         else:
             config, renamed = rosinality.read_generator(tensors, w_avg)
             found[name], lacking = _completed(config, renamed)
@@ -221,8 +239,8 @@ def _completed(config: GeneratorConfig, tensors: dict[str, Tensor]) -> tuple[Gen
             noise = torch.from_numpy(draw.randn(side, side).astype(np.float32))
             tensors[f"synthesis.b{side}.conv{which}.noise_const"] = noise
     if "mapping.w_avg" in tensors:
-        return _filled(Generator(config), tensors), lacking
-    generator = _filled(Generator(config), {**tensors, "mapping.w_avg": torch.zeros(config.w_dim)})
+        return _generator(config, tensors), lacking
+    generator = _generator(config, {**tensors, "mapping.w_avg": torch.zeros(config.w_dim)})
     z = np.random.RandomState(_MEAN_SEED).randn(_MEAN_SAMPLES, config.z_dim)
     generator.mapping.w_avg.copy_(generator.mapping(torch.from_numpy(z)).mean(dim=0))
     return generator, [*lacking, "w_avg"]
