@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from animegen.composite.hide import pixelated
 from animegen.composite.layer import compose, compose_alpha, cut_out, depth_order, faded
-from animegen.composite.matte import Matte, body_height, frame_matte, person_matte
+from animegen.composite.matte import Matte, body_height, frame_matte, own_matte, person_matte
 from animegen.composite.observe import Observation, PlateObserver
 from animegen.composite.plate import PlateSet, build_plates
 from animegen.composite.threads import one_thread_per_call
@@ -23,6 +23,7 @@ __all__ = [
     "faded",
     "frame_matte",
     "one_thread_per_call",
+    "own_matte",
     "person_matte",
     "pixelated",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
-from animegen.composite.matte import body_height, person_matte
+from animegen.composite.matte import body_height, own_matte
 from animegen.types import Pose, Sprite, Uint8Array
 
 _BLOCKS = 10
@@ -13,14 +15,15 @@ _BLOCKS = 10
 _LEAST_BLOCK = 8
 
 
-def pixelated(image: Uint8Array, pose: Pose, order: float) -> Sprite:
+def pixelated(image: Uint8Array, pose: Pose, order: float, others: Iterable[Pose] = ()) -> Sprite:
     """A sprite that covers a person of a frame uint8 [H, W, 3] with blocks of one colour each.
 
-    Every block that the person's generous matte touches is covered whole. Blocks lie on a grid of the frame and have
-    a power of two pixels, so that they stand still while the person moves.
+    Every block that the person's generous matte touches is covered whole, but for what is nearer to one of the
+    ``others``. Blocks lie on a grid of the frame and have a power of two pixels, so that they stand still while the
+    person moves.
     """
     height, width = image.shape[:2]
-    matte = person_matte(pose, (width, height))
+    matte = own_matte(pose, others, (width, height))
     block = 2 ** int(np.ceil(np.log2(max(_LEAST_BLOCK, body_height(pose) / _BLOCKS))))
     rows, columns = matte.window
     top, left = rows.start // block, columns.start // block

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from animegen.composite.matte import VISIBLE, body_height, midpoint, person_matte
+from animegen.composite.matte import VISIBLE, body_height, midpoint, own_matte
 from animegen.ops.pictures import composite
 from animegen.types import Float64Array, Pose, Sprite, Uint8Array
 
@@ -62,9 +62,12 @@ def faded(sprite: Sprite, opacity: float) -> Sprite:
     return Sprite(cv2.convertScaleAbs(sprite.rgba, alpha=opacity).astype(np.uint8), sprite.affine, sprite.order)
 
 
-def cut_out(image: Uint8Array, pose: Pose, order: float) -> Sprite:
-    """A person of a frame uint8 [H, W, 3] as a sprite: the source itself, inside the person's matte."""
-    matte = person_matte(pose, (image.shape[1], image.shape[0]))
+def cut_out(image: Uint8Array, pose: Pose, order: float, others: Iterable[Pose] = ()) -> Sprite:
+    """A person of a frame uint8 [H, W, 3] as a sprite: the source itself, inside the person's matte.
+
+    What is nearer to one of the ``others`` is left out: they are shown, drawn or hidden on their own.
+    """
+    matte = own_matte(pose, others, (image.shape[1], image.shape[0]))
     if not matte.alpha.size:
         return Sprite(np.zeros((1, 1, 4), np.uint8), np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), order)
     straight = np.dstack([image[matte.window], matte.alpha])

@@ -48,6 +48,9 @@ _SKULL = 0.085
 _TRUNK = 0.085
 _FOOT = 0.046
 
+_OWN = 0.03
+"""So near to the body, in its heights, a place is the person's own, whoever else is near."""
+
 _BESIDE_MASK = 0.65
 """Share of these radii that is drawn where a silhouette is known: then they only guard hands, feet and hair."""
 
@@ -123,6 +126,40 @@ def person_matte(pose: Pose, size: tuple[int, int]) -> Matte:
     soft = _soften(raster, unit / shrink)
     alpha = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
     return Matte(np.asarray(alpha, np.uint8), int(low[0]), int(low[1]))
+
+
+def own_matte(pose: Pose, others: Iterable[Pose], size: tuple[int, int]) -> Matte:
+    """The matte of a person without what is nearer to somebody else of the frame: masks show whoever is near."""
+    matte = person_matte(pose, size)
+    beside = [other for other in others if _meets(matte, other)]
+    if not beside:
+        return matte
+    own = _distance(pose, matte)
+    others_apart = np.min([_distance(other, matte) for other in beside], axis=0)
+    lost = ((others_apart < own) & (own > _OWN)).astype(np.uint8) * 255
+    keep = cv2.bitwise_not(cv2.resize(lost, matte.alpha.shape[::-1], interpolation=cv2.INTER_LINEAR))
+    return Matte(np.asarray(cv2.multiply(matte.alpha, keep, scale=1 / 255), np.uint8), matte.x, matte.y)
+
+
+def _meets(matte: Matte, pose: Pose) -> bool:
+    height, width = matte.alpha.shape
+    left, top, right, bottom = (float(v) for v in pose.bbox)
+    return left < matte.x + width and right > matte.x and top < matte.y + height and bottom > matte.y
+
+
+def _distance(pose: Pose, matte: Matte) -> NDArray[np.float32]:
+    """How far from a body, in its heights, each place of a matte's window is; f32 [h, w] at the mattes' raster."""
+    height, width = matte.alpha.shape
+    shrink, unit = max(1.0, max(width, height) / _RASTER), body_height(pose)
+    raster = np.zeros((max(1, round(height / shrink)), max(1, round(width / shrink))), np.uint8)
+    low, scale = np.array([matte.x, matte.y]), np.array([raster.shape[1] / width, raster.shape[0] / height])
+    for a, b, radius in _capsules(pose, unit):
+        _draw_capsule(raster, (a - low + 0.5) * scale - 0.5, (b - low + 0.5) * scale - 0.5, radius / shrink)
+    _draw_torso(raster, pose, low, scale)
+    if not raster.any():
+        return np.full(raster.shape, np.inf, np.float32)
+    apart = cv2.distanceTransform(cv2.bitwise_not(raster), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(apart * (shrink / unit), np.float32)
 
 
 def frame_matte(poses: Iterable[Pose], size: tuple[int, int]) -> Uint8Array:

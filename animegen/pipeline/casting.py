@@ -79,8 +79,10 @@ def make_cast(
     wanted = replace(config, overwrite=True)
     with (
         open_video(Path(source), salvage=config.salvage) as video,
-        prepared(video, target, wanted, on_event, cancel) as run,
+        prepared(video, target, wanted, on_event, cancel) as claimed,
     ):
+        # without a cast to go by, who is in the clip is found out anew, whatever its job says of them
+        run = claimed if config.cast is not None else replace(claimed, known=CastFile(style=config.style))
         analyse(run)
         with run.stage("cast"):
             people = find_who(run)

@@ -75,7 +75,7 @@ class Scene:
             parts = [self._parts(frame, raw.get(frame.index, ())) for frame in batch]
             drawn = iter(self._sprites([part.request for people in parts for part in people if part.opacity > 0.0]))
             for frame, people in zip(batch, parts, strict=True):
-                layers = [sprite for part in people for sprite in _layers(frame, part, drawn)]
+                layers = [sprite for part in people for sprite in _layers(frame, part, people, drawn)]
                 removed = tuple(part.request.pose for part in people if part.treatment != "skip")
                 yield Drawn(frame, removed, tuple(layers))
 
@@ -141,12 +141,14 @@ def _covered(parts: Sequence[_Part]) -> list[_Part]:
     ]
 
 
-def _layers(frame: Frame, part: _Part, drawn: Iterator[Sprite]) -> Iterator[Sprite]:
+def _layers(frame: Frame, part: _Part, people: Sequence[_Part], drawn: Iterator[Sprite]) -> Iterator[Sprite]:
     """The sprites of one person: the source where it shows, and over it the next that was drawn where any was."""
+    pose, order = part.request.pose, part.request.order
+    others = [other.request.pose for other in people if other is not part]
     if part.treatment == "blur":
-        yield pixelated(frame.image, part.request.pose, part.request.order)
+        yield pixelated(frame.image, pose, order, others)
     if part.shown:
-        yield cut_out(frame.image, part.request.pose, part.request.order)
+        yield cut_out(frame.image, pose, order, others)
     if part.opacity > 0.0:
         yield faded(next(drawn), part.opacity)
 
