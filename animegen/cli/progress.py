@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -23,7 +25,9 @@ PLAIN_INTERVAL = 10.0
 def listener(*, as_json: bool = False, quiet: bool = False) -> Iterator[Listener]:
     """The listener that suits the output: JSON lines on stdout, or progress and warnings on stderr."""
     if as_json:
-        yield _tell_json
+        events = sys.stdout
+        with redirect_stdout(sys.stderr):  # what libraries print is no event
+            yield partial(_tell_json, events)
     elif quiet:
         yield _tell_warnings
     elif sys.stderr.isatty():
@@ -33,11 +37,11 @@ def listener(*, as_json: bool = False, quiet: bool = False) -> Iterator[Listener
         yield _PlainLines()
 
 
-def _tell_json(event: Event) -> None:
+def _tell_json(file: TextIO, event: Event) -> None:
     from animegen.events import as_dict
 
-    console.print_json(as_dict(event))
-    sys.stdout.flush()
+    click.echo(json.dumps(as_dict(event), ensure_ascii=False), file=file)
+    file.flush()
 
 
 def _tell_warnings(event: Event) -> None:
