@@ -38,6 +38,8 @@ _GAZE_IMPOSSIBLE = 0.3
 
 _WINK = 0.4
 """Difference of the two lids that noise explains; only what is beyond is a wink."""
+_WINK_OPEN = (0.1, 0.4)
+"""Who winks has the other eye open: up to the first fully so, from the second on it is no wink."""
 _TURNED = (math.radians(40.0), math.radians(65.0))
 """Turn of the head to the side up to which a face is measured well, and from which it is not."""
 LEAST_SIDE = 40.0
@@ -64,8 +66,11 @@ _SURE, _DOUBTFUL = 0.5, 0.2
 """Confidence from which a face tells what is usual for a person, and up to which it tells nothing at all."""
 _OPEN_SHARE = 25.0
 """Per cent of a clip's frames in which eyes are at least as open as is usual for them."""
-_MOST_DROOPING = 0.6
-"""Lids never count as open that are further closed than this: whoever sleeps does so through the clip."""
+_MOST_DROOPING, _FULL_RANGE = 0.6, 0.7
+"""Lids never count as open that are further closed than this; and the range that is left to them is never stretched as
+if it were less than this: of someone who looks down it holds little but noise."""
+_ASLEEP, _MOST_OPEN_SHARE = (0.7, 0.9), 5.0
+"""Whose eyes are as closed as this even in those per cent of the frames in which they are the most open sleeps."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +106,7 @@ def measure_expression(mesh: Float32Array, eyes: tuple[Eye, Eye], *, presence: f
     confidence = presence * _falling(_turn(mesh), _TURNED) * (1 - _falling(side, _SMALL))
     lids = np.array([_rise(eye.aspect, _EYE_OPEN, _EYE_CLOSED) for eye in eyes])
     wink = (lids[0] - lids[1]) / 2
-    wink = math.copysign(max(abs(wink) - _WINK / 2, 0.0), wink)
+    wink = math.copysign(max(abs(wink) - _WINK / 2, 0.0), wink) * _falling(float(lids.min()), _WINK_OPEN)
     closed = np.clip(_even(lids, eyes) + np.array([wink, -wink]), 0, 1)
     raised = np.mean([_length(mesh[_BROWS[s], :] - mesh[list(EYE_CORNERS[s])].mean(axis=0)) for s in _BROWS]) / unit
     aside, up = _gaze(mesh, eyes)
@@ -163,9 +168,10 @@ def _as_usual(values: Float64Array) -> Float64Array:
     if not shown.any():
         return values
     lids, brow = values[:, :2], values[:, 7]
-    usual = min(float(np.percentile(lids[shown].mean(axis=1), _OPEN_SHARE)), _MOST_DROOPING)
+    widest, usual = np.percentile(lids[shown].mean(axis=1), [_MOST_OPEN_SHARE, _OPEN_SHARE]).tolist()
+    usual = min(usual, _MOST_DROOPING) * _falling(widest, _ASLEEP)
     result = values.copy()
-    result[:, :2] = np.clip((lids - usual) / (1 - usual), 0, 1)
+    result[:, :2] = np.clip((lids - usual) / max(1 - usual, _FULL_RANGE), 0, 1)
     result[:, 7] = np.clip(brow - np.median(brow[shown]), -1, 1)
     return result
 

@@ -329,8 +329,8 @@ def _face(builder: _Builder, head: _Head) -> Iterable[Shape]:
             lift = head.up * 0.024 * size * (1 - closed)
             aside = head.across * 0.026 * size * closed
             if size > 0:
-                ends = np.array([eye.at - lift - aside, eye.at + lift + aside])
-                yield Shape(ends, np.full(2, (0.022 - 0.012 * closed) * size), line)
+                ends = np.array([eye.at - lift, eye.at + lift, eye.at - aside, eye.at + aside])
+                yield Shape(ends, np.full(4, (0.022 - 0.012 * closed) * size), line)
     corners = [joints[name] for name in ("mouth_left", "mouth_right") if name in joints]
     if len(corners) == 2:
         size = unit * min(corner.presence * head.seen(corner) for corner in corners)
