@@ -159,6 +159,27 @@ def test_a_weak_pose_inside_a_run_is_doubtful_and_a_weak_run_is_all_there_is() -
     assert trusted(track, frozenset()) is track
 
 
+def _turned(degrees: float) -> Pose:
+    """Somebody of the given facing: 0 to the viewer, 180 away."""
+    front, side = at(300.0), synthetic_pose(feet=(300.0, 400.0), height=200.0, facing="left")
+    assert front.z is not None
+    assert side.z is not None
+    share, depth = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    xy = np.stack([300 + share * (front.xy[:, 0] - 300) + depth * (side.xy[:, 0] - 300), front.xy[:, 1]], axis=1)
+    return replace(front, xy=xy.astype(np.float32), z=(share * front.z + depth * side.z).astype(np.float32))
+
+
+def test_a_body_squashed_for_a_moment_is_doubtful_and_one_that_turns_is_not() -> None:
+    back = [_turned(180.0) for _ in range(12)]
+    flat = replace(
+        back[5], xy=np.array([300, 0], np.float32) + back[5].xy * np.float32([0, 1]), z=np.zeros(33, np.float32)
+    )
+    squashed = Track(0, tuple(range(12)), (*back[:5], flat, *back[6:]))
+    assert doubtful(squashed, [0.9] * 12, RATE) == {5}
+    turning = Track(0, tuple(range(12)), tuple(_turned(180.0 * min(max(i - 3, 0), 4) / 4) for i in range(12)))
+    assert doubtful(turning, [0.9] * 12, RATE) == frozenset()
+
+
 def test_who_is_carried_on_keeps_the_silhouette() -> None:
     mask = Mask(np.full((4, 4), 255, np.uint8), np.array([[10.0, 0, 300], [0, 10.0, 200]]))
     track = walker(list(range(10, 21)), start=200.0, pace=20.0)

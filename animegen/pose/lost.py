@@ -13,6 +13,7 @@ from fractions import Fraction
 from itertools import groupby, pairwise
 
 import numpy as np
+from scipy.ndimage import maximum_filter, median_filter
 
 from animegen.config import OnLost
 from animegen.pose.interpolate import in_between
@@ -38,6 +39,8 @@ UNSURE = 0.5
 ENTERING = 0.93
 """At either end of a run a pose is not trusted below this share of the run's usual strength: half a body is seen."""
 _ENTERING_SECONDS = Fraction(1, 2)
+_SQUASHED, _SQUASHED_SECONDS, _SQUASHED_POSES = 0.4, Fraction(1, 8), 4
+"""A trunk thinner than this share of its usual width, for no longer than this, as against so many poses either way."""
 _EVIDENCE = 0.5
 """Score from which a point of a doubtful pose tells where the body is."""
 _PACE_FRAMES = 4
@@ -84,14 +87,15 @@ def doubtful(track: Track, strength: Sequence[float], rate: Fraction) -> frozens
 
     ``strength`` 0..1, aligned with the track, says how sure a pose is. A weak pose is doubtful, and at the ends of each
     run of frames also one that is weaker than the run's usual: of who comes into the picture only a part is seen at
-    first. Where a run has none that is sure, all of it stands.
+    first. So is a body that is squashed for a moment. Where a run has none that is sure, all of it stands.
     """
+    squashed = _squashed(track, rate)
     weak: set[int] = set()
     for run in _runs(track.frame_indices):
         sure = np.array([strength[i] for i in run])
         least = ENTERING * float(np.median(sure))
         ends = max(1, round(rate * _ENTERING_SECONDS))
-        places = {i for i, value in zip(run, sure, strict=True) if value < UNSURE}
+        places = {i for i, value in zip(run, sure, strict=True) if value < UNSURE or i in squashed}
         for way in (run, run[::-1]):
             firm = next(n for n, i in enumerate(way) if strength[i] >= least)
             if firm <= ends:
@@ -99,6 +103,29 @@ def doubtful(track: Track, strength: Sequence[float], rate: Fraction) -> frozens
         if len(places) < len(run):
             weak |= {track.frame_indices[i] for i in places}
     return frozenset(weak)
+
+
+def _squashed(track: Track, rate: Fraction) -> frozenset[int]:
+    """Places at which both sides of the trunk fall together for a moment, and part again as they were.
+
+    A body that truly turns passes its sides through each other to the other side, or has one nearer than the other.
+    """
+    skeleton, least = track.poses[0].skeleton, 2 * _SQUASHED_POSES + 1
+    pairs = [[f"{side}_{part}" for side in ("left", "right")] for part in ("shoulder", "hip")]
+    if len(track.poses) < least or not {point for pair in pairs for point in pair} <= set(skeleton.points):
+        return frozenset()
+    left, right = np.array([[skeleton.index(point) for point in pair] for pair in pairs]).T
+    across = np.array([pose.xy[left, 0] - pose.xy[right, 0] for pose in track.poses])
+    depth = np.array([np.zeros(2) if pose.z is None else pose.z[left] - pose.z[right] for pose in track.poses])
+    width = np.hypot(across, depth).mean(axis=1)
+    thin = width < _SQUASHED * median_filter(width, least, mode="nearest")
+    found: list[int] = []
+    for is_thin, group in groupby(range(len(thin)), key=lambda i: bool(thin[i])):
+        run = list(group)
+        if is_thin and run[0] > 0 and run[-1] < len(thin) - 1 and len(run) <= max(1, round(rate * _SQUASHED_SECONDS)):
+            ends = across[[run[0] - 1, run[-1] + 1]].sum(axis=1)
+            found += run if ends[0] * ends[1] > 0 else []
+    return frozenset(found)
 
 
 def trusted(track: Track, doubts: Collection[int]) -> Track:
@@ -266,8 +293,6 @@ def _tail(
 
 def _grown(mask: Mask) -> Mask:
     """A silhouette with room around it: where somebody goes on unseen is known roughly."""
-    from scipy.ndimage import maximum_filter
-
     room = 2 * round(_ROOM * max(mask.alpha.shape)) + 1
     return replace(mask, alpha=np.asarray(maximum_filter(mask.alpha, room), np.uint8))
 
