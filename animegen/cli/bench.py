@@ -10,8 +10,10 @@ import click
 from animegen.cli.options import SETTINGS_OPTION
 
 if TYPE_CHECKING:
+    from animegen.measure.ops_report import OpsBench
     from animegen.pipeline.bench import ConvertBench
     from animegen.pipeline.bench_avatar import AvatarBench
+    from animegen.pipeline.bench_jobs import LongBench
     from animegen.pipeline.bench_people import PeopleBench
 
 
@@ -100,6 +102,69 @@ def avatar(
         _print_avatar(result)
 
 
+@command.command()
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Of the CPU, for tensors.")
+@click.option("--rounds", default=15, show_default=True, type=click.IntRange(min=1), help="Times each is measured.")
+@click.option(
+    "--compile/--no-compile", "compiled", default=True, help="Compare with torch.compile, which takes a while."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def ops(*, device: str, threads: int, rounds: int, compiled: bool, as_json: bool) -> None:
+    """The native ops beside their references, torch.compile, swscale and OpenCV: time, bandwidth, error."""
+    from animegen.cli import console
+    from animegen.measure.ops_report import bench_ops
+
+    result = bench_ops(
+        device, threads=threads, rounds=rounds, compiled=compiled, tell=lambda text: click.echo(text, err=True)
+    )
+    if as_json:
+        from dataclasses import asdict
+
+        console.print_json(asdict(result))
+    else:
+        _print_ops(result)
+
+
+@command.command(name="long")
+@click.argument("clip", type=click.Path(path_type=Path))
+@click.option("--frames", default=18000, show_default=True, type=click.IntRange(min=2), help="Length of the run.")
+@click.option("--style", default="skeleton", show_default=True, help="How people are drawn; see `animegen styles`.")
+@click.option("--pose", default="blazepose", show_default=True, help="Pose backend.")
+@click.option("--background", default="clean", show_default=True, help="As in `animegen convert`.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def long_command(clip: Path, *, frames: int, style: str, pose: str, background: str, as_json: bool) -> None:
+    """A long run beside what `animegen plan` says of it, its memory beside a tenth of it, and its job folder's cost."""
+    from animegen.cli import console
+    from animegen.config import ConvertConfig
+    from animegen.pipeline.bench_jobs import bench_long
+
+    config = ConvertConfig(style=style, pose=pose, background=background)
+    result = bench_long(clip, config, frames, lambda text: click.echo(text, err=True))
+    if as_json:
+        from dataclasses import asdict
+
+        console.print_json({**asdict(result), "folder_share": result.folder_share})
+    else:
+        _print_long(result)
+
+
+@command.command()
+@click.argument("clip", type=click.Path(path_type=Path))
+@click.option("--frames", default=960, show_default=True, type=click.IntRange(min=2), help="Length of each run.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(min=2), help="Workers of the second run.")
+@click.option("--style", default="skeleton", show_default=True, help="How people are drawn; see `animegen styles`.")
+def engine(clip: Path, *, frames: int, workers: int, style: str) -> None:
+    """How much faster several Ray workers of one thread each are than one; CLIP is looped."""
+    from animegen.config import ConvertConfig
+    from animegen.pipeline.bench_jobs import bench_engine
+
+    config = ConvertConfig(style=style)
+    result = bench_engine(clip, config, frames, workers, lambda text: click.echo(text, err=True))
+    click.echo(f"{result.frames} frames, one worker: {result.one:.1f} s")
+    click.echo(f"{result.workers} workers: {result.several:.1f} s, {result.gain:.2f} times as fast")
+
+
 def _numbers(text: str, option: str) -> tuple[int, ...]:
     """Whole numbers from 1, by commas."""
     try:
@@ -109,6 +174,23 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
     if min(numbers) < 1:
         raise click.BadParameter(f"'{text}' has a number below 1", param_hint=option)
     return numbers
+
+
+def _print_long(result: LongBench) -> None:
+    told = result.forecast
+    rows = {
+        "seconds": (told.seconds, result.seconds),
+        "disk at most, MB": (told.disk / 1e6, result.disk / 1e6),
+        "output, MB": (told.output / 1e6, result.output / 1e6),
+        "peak memory, MB": (told.memory / 1e6, result.peak / 1e6),
+    }
+    click.echo(f"{f'{told.frames} frames':<20}{'plan':>12}{'truth':>12}{'plan/truth':>12}")
+    for name, (planned, true) in rows.items():
+        click.echo(f"{name:<20}{planned:>12.1f}{true:>12.1f}{planned / true:>12.3f}")
+    ratio = result.peak / result.short_peak
+    click.echo(f"peak memory, {told.frames} over {result.short_frames} frames: {ratio:.3f}")
+    click.echo(f"job folder: {result.folder_seconds:.1f} s, {result.folder_share:.2%} of the run")
+    click.echo(f"the same command once more: {result.resume_seconds:.2f} s")
 
 
 def _print_people(result: PeopleBench) -> None:
@@ -172,3 +254,23 @@ def _print_avatar(result: AvatarBench) -> None:
         )
     share = "not measured (--log)" if result.network_share is None else f"{result.network_share:.1%}"
     click.echo(f"training loop's time in the networks: {share}")
+
+
+def _print_ops(result: OpsBench) -> None:
+    gemm = ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in result.gemm_gflops.items())
+    click.echo(f"{result.device}; ops: {result.library}")
+    click.echo(f"copy {result.copy_gbytes:.1f} GB/s; GEMM {gemm}")
+    click.echo(f"{'':<40}{'ms':>9}{'least..most':>18}{'GB/s':>8}{'of copy':>9}{'error':>10}{'times':>7}")
+    native: dict[str, float] = {}
+    for line in result.lines:
+        if line.median is None or line.gbytes is None:
+            click.echo(f"{line.op:<24}{line.variant:<16}  not measured")
+            continue
+        if line.variant == "native":
+            native[line.op] = line.median
+        ratio = f"{line.median / native[line.op]:.2f}" if line.op in native else "-"
+        spread = f"{line.least:.3f}..{line.most:.3f}"
+        click.echo(
+            f"{line.op:<24}{line.variant:<16}{line.median:>9.3f}{spread:>18}{line.gbytes:>8.2f}"
+            f"{line.gbytes / result.copy_gbytes:>9.0%}{line.error:>10.2g}{ratio:>7}"
+        )

@@ -6,7 +6,6 @@ a process of its own, so that its processor time and peak memory are its own.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ import numpy as np
 
 from animegen.composite import PlateObserver
 from animegen.config import ConvertConfig
-from animegen.jobs import JobFolder
+from animegen.jobs import JobFolder, read_lines
 from animegen.measure.child import measured
 from animegen.measure.cores import usable_cores
 from animegen.measure.machine import MachineRates, machine_rates
@@ -205,15 +204,19 @@ def _time_third_pass(run: Run, people: Cast, clock: _Clock) -> int:
 
 def _time_whole(source: Path, output: Path, config: ConvertConfig, count: int) -> WholeTime:
     """Run ``animegen convert`` as a child process and read its processor time and peak memory."""
-    command = [sys.executable, "-m", "animegen", "convert", str(source), "-o", str(output), "--quiet"]
-    command += ["--style", config.style, "--pose", config.pose, "--background", config.background]
-    command += [word for key, value in config.settings.items() for word in ("--set", f"{key}={value}")]
-    taken = measured(command)
-    passes = _passes(JobFolder.beside(output))
+    taken = measured(animegen_command("convert", source, output, config))
+    passes = passes_of(JobFolder.beside(output))
     return WholeTime(count, taken.seconds, 1e3 * taken.core_seconds / count, taken.peak_mb, passes)
 
 
-def _passes(job: JobFolder) -> dict[str, float]:
+def animegen_command(name: str, source: Path, output: Path, config: ConvertConfig, *more: str) -> list[str]:
+    """A command on a video as a user would start it, quietly, with what a bench lets one choose."""
+    command = [sys.executable, "-m", "animegen", name, str(source), "-o", str(output), "--quiet"]
+    command += ["--style", config.style, "--pose", config.pose, "--background", config.background, *more]
+    return command + [word for key, value in config.settings.items() for word in ("--set", f"{key}={value}")]
+
+
+def passes_of(job: JobFolder) -> dict[str, float]:
     """Seconds of each pass, as the job's log tells."""
-    events = map(json.loads, job.log.read_text(encoding="utf-8").splitlines())
+    events = read_lines(job.log)
     return {event["stage"]: event["seconds"] for event in events if event["event"] == "StageFinished"}
