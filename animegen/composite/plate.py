@@ -17,8 +17,8 @@ from animegen.composite.matte import Matte, person_matte
 from animegen.composite.mosaic import is_identity
 from animegen.types import Float64Array, Frame, Pose, Uint8Array
 
-_CACHED_PLATES = 3
-"""Plates held decoded: that of the window being drawn, and its neighbours'."""
+_CACHED_PLATES = 2
+"""Plates held decoded: that of the window being drawn, and the one that it gives way to."""
 
 _NOBODY: Mapping[int, Sequence[Pose]] = MappingProxyType({})
 

@@ -35,11 +35,11 @@ def dominant(lab: Float32Array, weight: Float64Array, lit: float = 0.8) -> Domin
     Mean shift (Comaniciu and Meer 2002) from the heaviest cell of a coarse histogram finds the material; ``lit``
     is the share of its pixels that are darker than the colour taken, so that it is that of its lit side.
     """
-    cells = np.floor(lab / _BIN).astype(np.int64)
+    cells = np.floor(lab / _BIN).astype(np.int16)
     # A cell's neighbours count in full, so that a colour on a cell's border is not split.
     unique, inverse = np.unique(cells, axis=0, return_inverse=True)
     mass = np.bincount(inverse.ravel(), weight, len(unique))
-    near = np.abs(unique[:, None] - unique[None]).max(axis=2) <= 1
+    near = np.all([np.abs(np.subtract.outer(axis, axis)) <= 1 for axis in unique.T], axis=0)
     centre = (unique[np.argmax(near @ mass)] + 0.5) * _BIN
     for _ in range(_ROUNDS):
         close = np.linalg.norm(lab - centre, axis=1) <= _NEAR

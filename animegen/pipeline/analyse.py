@@ -108,8 +108,8 @@ def analyse_segments(run: Run, todo: Sequence[Segment], advance: Callable[[int],
                         observer.observe(frame, poses)
                     advance(1)
             writing.result()
-            clip = found.clip(run.size, backend)
-            writing = writer.submit(_write, run.job, segment, found, clip, observer)
+            # the clip has no name here: it would keep this segment's masks while the next one is worked on
+            writing = writer.submit(_write, run.job, segment, found, found.clip(run.size, backend), observer)
         writing.result()
 
 

@@ -20,7 +20,7 @@ from animegen.jobs import digest_of
 from animegen.measure.cores import usable_cores
 from animegen.pipeline.cast import Cast, Person
 from animegen.pipeline.flow import ahead, batched, ordered_map
-from animegen.pipeline.memory import give_back_memory
+from animegen.pipeline.memory import give_back_memory, giving_back
 from animegen.pipeline.run import BATCH_FRAMES, Run, Segment, unfinished
 from animegen.pipeline.stages import Stages
 from animegen.pose.files import load_npz
@@ -183,7 +183,7 @@ def render_segments(
     ):
         for segment in todo:
             with SegmentWriter(run.plan, files[segment.index]) as writer:
-                for picture in islice(pictures, len(segment)):
+                for picture in giving_back(islice(pictures, len(segment))):
                     run.check()
                     _write(writer, picture)
                     advance(1)
