@@ -6,6 +6,7 @@ Layout::
       job.toml            the fingerprint: everything that changes a pixel
       poses/00000.npz     poses and masks of one segment
       crops/00000.npz     pictures of the people, a few a second
+      shots/00000.npz     where a segment cuts to another shot
       scene/00000.npz     samples of the background of one segment, and how the camera moved
       plates/             what lies behind the people
       cast.toml           who is in the clip; may be edited
