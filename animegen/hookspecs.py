@@ -102,7 +102,11 @@ def animegen_trackers() -> Iterable[TrackerSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:  # type: ignore[empty-body]
-    """Identity preservers: they measure who a track is and recognise that person again.
+    """Identity preservers: they measure who a track is and recognise that person again. Chosen by ``--identity NAME``.
+
+    What they know a person by beside the colours stands in ``identity.embedding``; the cast file keeps it. One that has
+    a method ``difference(a, b)`` too (:class:`animegen.protocols.ComparingPreserver`) tells several people apart at
+    once.
 
     Example::
 

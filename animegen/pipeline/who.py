@@ -204,7 +204,7 @@ def _recognised(run: Run, people: Sequence[_Found], cast: CastFile, measured: _M
         gallery,
         lambda i, j: not frames[i].isdisjoint(frames[j]),
     )
-    if all(place is None for place in places):
+    if places and all(place is None for place in places):
         run.on_event(Warned("nobody of the cast is recognised in this clip: everyone is entered anew"))
     new = iter(free_keys([member.key for member in cast.members], places.count(None)))
     return [

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from animegen.protocols import IdentityPreserver
+from animegen.protocols import ComparingPreserver, IdentityPreserver
 from animegen.testing.checks import require
 from animegen.testing.synthetic import synthetic_crop, synthetic_identity, synthetic_track
 from animegen.types import PARTS, Crop, Identity, PartColour, Track
@@ -14,7 +15,8 @@ def check_identity_preserver(preserver: IdentityPreserver) -> None:
     """Raise AssertionError unless an identity preserver keeps its contract.
 
     Enrolling is a pure function of the track and its crops, works without any crop, keeps two tracks apart by their
-    keys, and finds colours that exist; matching names a position of the gallery or nobody.
+    keys, and finds colours that exist; matching names a position of the gallery or nobody. Where it tells differences,
+    nobody differs from themselves, and it tells the same both ways.
     """
     people = []
     for seed in range(2):
@@ -33,6 +35,18 @@ def check_identity_preserver(preserver: IdentityPreserver) -> None:
         found = preserver.match(identity, people)
         fits = found is None or (isinstance(found, int) and 0 <= found < len(people))
         require(fits, f"match must return a position of the gallery or None, got {found!r}")
+    if isinstance(preserver, ComparingPreserver):
+        _check_differences(preserver, people)
+
+
+def _check_differences(preserver: ComparingPreserver, people: Sequence[Identity]) -> None:
+    for a in people:
+        for b in people:
+            told, back = preserver.difference(a, b), preserver.difference(b, a)
+            require(told is None or told >= 0, f"difference must be None or at least 0, got {told!r}")
+            require(told == back, f"difference must be the same both ways, got {told!r} and {back!r}")
+        own = preserver.difference(a, a)
+        require(own is None or own <= 1 or own == math.inf, f"nobody differs from themselves, got {own!r}")
 
 
 def _crops(track: Track, seed: int) -> list[Crop]:
