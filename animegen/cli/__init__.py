@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "doctor": "Check this machine for everything animegen needs.",
         "verify": "Prove that an output has its source's frames, times and sound.",
         "train": "Train a generator on rendered data.",
-        "stylegan2": "Read, sample, invert, edit and blend StyleGAN2 generators.",
+        "stylegan2": "Read, sample, invert, edit, blend and train StyleGAN2 generators.",
         "evaluate": "Measure how good a generator is on what it was not trained on.",
         "bench": "Measure the speed and memory of every stage.",
     }

@@ -1,4 +1,4 @@
-"""``animegen stylegan2``: read, sample, invert, edit and blend StyleGAN2 generators."""
+"""``animegen stylegan2``: read, sample, invert, edit, blend and train StyleGAN2 generators."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _DEVICE = click.option(
 
 @click.group(name="stylegan2")
 def command() -> None:
-    """Read, sample, invert, edit and blend StyleGAN2 generators."""
+    """Read, sample, invert, edit, blend and train StyleGAN2 generators."""
 
 
 @command.command(name="import")
