@@ -1,0 +1,148 @@
+"""Figures of StyleGAN2 inversion that take too long for a test: ``python tests/stylegan2_bench.py NAME [THREADS]``.
+
+``inversion``: PSNR at 256 px after 500 steps, of a random generator's own picture. ``people``: a batch of four against
+four runs. ``official``: a step of our projector against the official one's, with one and the same random feature
+network. ``equality``: the full-size networks at 1024 px against the official ones. The last two need a checkout, see
+``stylegan2_official.py``.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from stylegan2_numbers import filled
+from stylegan2_official import ada_networks
+
+from animegen.stylegan2.config import GeneratorConfig, published
+from animegen.stylegan2.discriminator import Discriminator
+from animegen.stylegan2.distance import Perceptual
+from animegen.stylegan2.inversion import InversionOptions, invert
+from animegen.stylegan2.model import StyleGan2
+from animegen.stylegan2.synthesis import Generator
+
+VGG16 = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+WIDTHS = (64, 128, 256, 512, 512)
+
+
+def random_generator(base: int = 16384, most: int = 512) -> StyleGan2:
+    """A generator at 256 px with noise strength 0.1, whose pictures are of -1..1 nearly."""
+    torch.manual_seed(0)
+    generator = Generator(GeneratorConfig(256, channel_base=base, channel_max=most, mapping_layers=2))
+    model = StyleGan2(generator, "a" * 64)
+    with torch.no_grad():
+        for layer in generator.synthesis.layers().values():
+            layer.noise_strength.fill_(0.1)
+        spread = model.draw(model.ws([model.z(0)])).std()
+        for side in generator.config.resolutions:
+            generator.synthesis.block(side).torgb.weight.mul_(0.4 / spread)
+    return model
+
+
+def features() -> Perceptual:
+    """VGG16 with random weights."""
+    torch.manual_seed(1)
+    tensors, inputs = {}, 3
+    for numbers, width in zip(VGG16, WIDTHS, strict=True):
+        for number in numbers:
+            tensors[f"features.{number}.weight"] = torch.randn(width, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
+            tensors[f"features.{number}.bias"] = torch.zeros(width)
+            inputs = width
+    return Perceptual(tensors)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def inversion() -> str:
+    model = random_generator(4096, 128)
+    target = model.draw(model.ws([model.z(100)]))
+    (found,) = invert(model, target, InversionOptions(start_seed=3))
+    return f"{found.psnr:.2f} dB after {found.steps} steps"
+
+
+def people() -> str:
+    model = random_generator(4096, 128)
+    targets = model.draw(model.ws([model.z(seed) for seed in range(100, 104)]))
+    options = InversionOptions(steps=10)
+    together = seconds(lambda: invert(model, targets, options))
+    apart = seconds(lambda: [invert(model, target[None], options) for target in targets])
+    return f"batch of four {together:.2f} s, four runs {apart:.2f} s: {together / apart:.2f}"
+
+
+class _Features(torch.nn.Module):
+    """Random features as the official projector asks for them: flat, of pictures of 0..255."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = features()
+
+    def forward(self, pictures: torch.Tensor, **_: object) -> torch.Tensor:
+        layers = self.network._features(pictures / 127.5 - 1)
+        return torch.cat([(layer / layer[0, 0].numel() ** 0.5).flatten(1) for layer in layers], dim=1)
+
+
+def official(steps: int = 5) -> str:
+    networks = ada_networks()
+    import dnnlib
+    import projector
+
+    model = random_generator()
+    theirs = networks.Generator(
+        z_dim=512,
+        c_dim=0,
+        w_dim=512,
+        img_resolution=256,
+        img_channels=3,
+        mapping_kwargs={"num_layers": 2},
+        synthesis_kwargs={"channel_base": 16384},
+    )
+    theirs.load_state_dict(model.generator.state_dict(), strict=False)
+    target = model.draw(model.ws([model.z(100)]))
+    shown = (torch.from_numpy(target[0]) + 1) * 127.5
+    dnnlib.util.open_url = lambda *_: io.BytesIO()
+    torch.jit.load = lambda _: _Features()
+    options = InversionOptions(steps=steps, optimise_noise=True, space="w")
+    distance = features()
+
+    def project(count: int) -> None:
+        projector.project(theirs, shown, num_steps=count, device=torch.device("cpu"))
+
+    def ours(count: int) -> None:
+        invert(model, target, InversionOptions(steps=count, optimise_noise=True, space="w"), distance=distance)
+
+    # one step less what a run of one step takes: what comes before the first step does not count
+    official_step = (seconds(lambda: project(1 + steps)) - seconds(lambda: project(1))) / steps
+    own_step = (seconds(lambda: ours(1 + steps)) - seconds(lambda: ours(1))) / options.steps
+    return f"official {official_step:.3f} s a step, ours {own_step:.3f} s: {official_step / own_step:.2f} times as fast"
+
+
+def equality() -> str:
+    networks = ada_networks()
+    generator, critic = published("stylegan2", 1024)
+    z = torch.from_numpy(np.random.RandomState(1).randn(1, 512))
+    shared = {"img_resolution": 1024, "img_channels": 3, "c_dim": 0}
+    told = []
+    with torch.inference_mode():
+        theirs = filled(networks.Generator(z_dim=512, w_dim=512, synthesis_kwargs={"conv_clamp": 256}, **shared))
+        wanted = theirs(z, None, noise_mode="const")
+        apart = (filled(Generator(generator))(z) - wanted).abs().max() / wanted.abs().max()
+        told.append(f"generator {apart:.2e}")
+        pictures = wanted / wanted.abs().max()
+        judged = filled(networks.Discriminator(conv_clamp=256, **shared))(pictures, None)
+        apart = (filled(Discriminator(critic))(pictures) - judged).abs().max() / judged.abs().max()
+    return f"{told[0]}, discriminator {apart:.2e} of the largest value"
+
+
+FIGURES = {"inversion": inversion, "people": people, "official": official, "equality": equality}
+
+if __name__ == "__main__":
+    torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else 2)
+    sys.stdout.write(FIGURES[sys.argv[1]]() + "\n")
