@@ -60,12 +60,12 @@ class Limit:
 
 LIMITS: Mapping[str, Limit] = MappingProxyType(
     {
-        "score": Limit("score, 0 to 100", True),
+        "score": Limit("0 to 100", True),
         "pose": Limit("similarity of the output's pose over the source's own, 0 to 1", True),
         "colour": Limit("mean CIEDE2000 to the palette", False),
         "flicker": Limit("change that motion does not explain, over the source's own", False),
         "lost": Limit("share of frames whose pose was not found", False),
-        "switches": Limit("identity switches", False),
+        "switches": Limit("times a person was taken for another", False),
     }
 )
 
