@@ -15,7 +15,7 @@ from animegen.pose.skeletons import BLAZEPOSE33, COCO17
 from animegen.protocols import PluginContext, Tracker
 from animegen.testing import check_tracker
 from animegen.tracking import join_tracks, keep_longest, track_clip
-from animegen.tracking.clip import follow, make_track
+from animegen.tracking.clip import broken, follow, make_track
 from animegen.tracking.crossings import undo_swaps
 from animegen.tracking.oks import make_tracker
 from animegen.tracking.options import OksTrackerOptions
@@ -237,6 +237,70 @@ def test_pieces_far_apart_join_by_looks_only() -> None:
     assert len(join_tracks(pieces)) == 2
     (joined,) = join_tracks(pieces, appearance=lambda a, b: 0.05)
     assert joined.frame_indices == pieces[0].frame_indices + pieces[1].frame_indices
+
+
+def cut_between(truth: dict[int, str]) -> list[tuple[int, list[Pose]]]:
+    """Two who walk on the spot; after the cut before frame 30 each stands where the other stood."""
+    frames = []
+    for index in range(60):
+        places = (300, 700) if index < 30 else (700, 300)
+        both = {name: walker(x, 400, 0.4 * index) for name, x in zip(("a", "b"), places, strict=True)}
+        truth.update({id(pose): name for name, pose in both.items()})
+        frames.append((index, list(both.values())))
+    return frames
+
+
+def test_after_a_cut_people_are_found_again_by_looks_and_never_by_place() -> None:
+    truth: dict[int, str] = {}
+    frames = cut_between(truth)
+    shots = [range(30), range(30, 60)]
+    whole = track_clip(frames, tracker, shots=shots, width=1000, appearance=look_of(truth))
+    assert [len(track.poses) for track in whole] == [60, 60]
+    assert strangers(whole, truth) == [0, 0]
+    apart = track_clip(frames, tracker, shots=shots, width=1000)
+    assert [len(track.poses) for track in apart] == [30, 30, 30, 30]
+    assert strangers(apart, truth) == [0, 0, 0, 0]
+    # without knowing of the cut, places win
+    assert max(strangers(track_clip(frames, tracker, width=1000), truth)) == 30
+
+
+def test_a_track_is_broken_where_somebody_was_absent_for_long() -> None:
+    track = make_track(3, [(i, walker(300, 300, 0)) for i in (*range(10), *range(15, 20), *range(60, 70))])
+    assert [piece.frame_indices for piece in broken([track])] == [
+        (*range(10), *range(15, 20)),
+        tuple(range(60, 70)),
+    ]
+
+
+def test_a_person_who_takes_over_anothers_track_while_that_one_is_away_is_told_by_looks() -> None:
+    """One leaves; half a minute later somebody else stands there: a tracker's long memory joins the two."""
+    truth: dict[int, str] = {}
+    frames = []
+    for index in range(120):
+        who = "a" if index < 40 else "b"
+        pose = walker(500 + 2 * index, 400, 0.4 * index)
+        truth[id(pose)] = who
+        frames.append((index, [pose] if index < 40 or index >= 75 else []))
+    tracks = track_clip(frames, tracker, width=1000, appearance=look_of(truth))
+    assert strangers(tracks, truth) == [0, 0]
+
+
+def test_joined_looks_are_the_mean_of_their_parts() -> None:
+    """No track is described again when it grows: only pieces that were there at first are ever compared."""
+    pieces = [
+        Track(n, tuple(range(400 * n, 400 * n + 20)), tuple(walker(300, 300, i / 3) for i in range(20)))
+        for n in range(4)
+    ]
+    asked = []
+
+    def look(a: Track, b: Track) -> float:
+        asked.append((len(a.poses), len(b.poses)))
+        return 0.05
+
+    (joined,) = join_tracks(pieces, appearance=look)
+    assert len(joined.poses) == 80
+    assert set(asked) == {(20, 20)}
+    assert len(asked) == 6
 
 
 def test_people_visible_at_once_never_join() -> None:
