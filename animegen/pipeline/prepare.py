@@ -125,8 +125,8 @@ def _made_from(fingerprint: Mapping[str, Any], job: JobFolder, config: ConvertCo
 
 def _told(job: JobFolder, made_from: str) -> dict[str, Any] | None:
     """What a job notes about its finished output, where that was made from this."""
-    told: dict[str, Any] | None = next(read_lines(job.result), None)
-    return told if told is not None and told["made_from"] == made_from else None
+    told = next(read_lines(job.result), None)
+    return told if isinstance(told, dict) and told.get("made_from") == made_from else None
 
 
 def _least_bytes(video: VideoFile, plan: OutputPlan) -> int:
