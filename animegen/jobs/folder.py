@@ -5,6 +5,7 @@ Layout::
     out.mp4.job/
       job.toml            the fingerprint: everything that changes a pixel
       poses/00000.npz     poses and masks of one segment
+      shots/00000.npz     where the segment is cut
       crops/00000.npz     pictures of the people, a few a second
       shots/00000.npz     where a segment cuts to another shot
       scene/00000.npz     samples of the background of one segment, and how the camera moved
@@ -138,7 +139,7 @@ class JobFolder:
         return section
 
     def segment(self, kind: str, index: int, suffix: str = ".npz") -> Path:
-        """Path of one segment's artefact of a kind: ``poses``, ``crops``, ``scene``, ``video-...``."""
+        """Path of one segment's artefact of a kind: ``poses``, ``shots``, ``crops``, ``scene``, ``video-...``."""
         return self.root / kind / f"{index:05d}{suffix}"
 
     @property

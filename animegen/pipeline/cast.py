@@ -92,8 +92,9 @@ def _people(run: Run, known: Sequence[Known]) -> tuple[Person, ...]:
     shots = shots_of(run)
     raw = [_bridged(run, who.track, shots) if who.member.treatment == "blur" else who.track for who in known]
     seen = present(run, raw, {person.track.id: person.slots for person in known}, shots)
-    for who, person in zip(known, seen, strict=True):
-        for span in person.spans:
+    lost = [tuple(_as_treated(s, who.member.treatment) for s in p.spans) for who, p in zip(known, seen, strict=True)]
+    for who, spans in zip(known, lost, strict=True):
+        for span in spans:
             run.on_event(PoseLost(who.identity.key, span.first, span.last, span.why, span.done))
     prepared = _prepare(run, known, [person.track for person in seen])
     return tuple(
@@ -106,10 +107,17 @@ def _people(run: Run, known: Sequence[Known]) -> tuple[Person, ...]:
             opacity=person.opacity,
             shown=person.shown,
             slots=_places(person.track, who.slots),
-            lost=person.spans,
+            lost=spans,
         )
-        for who, ready, person in zip(known, prepared, seen, strict=True)
+        for who, ready, person, spans in zip(known, prepared, seen, lost, strict=True)
     )
+
+
+def _as_treated(span: LostSpan, treatment: Treatment) -> LostSpan:
+    """What was done in frames where the pose failed, of somebody of whom no avatar is drawn."""
+    if treatment == "draw" or span.done == "absent":
+        return span
+    return replace(span, done="source" if treatment == "skip" else "covered")
 
 
 def _bridged(run: Run, track: Track, shots: Sequence[range]) -> Track:

@@ -59,8 +59,8 @@ class LostSpan:
 
     ``why``: unseen (nothing was found), unsure (a doubtful pose), hidden (behind another person), edge (partly or
     wholly out of the picture). ``done``: interpolated, held, carried (went on at its pace), faded, behind (drawn behind
-    the other person), source (the person is shown), removed (nothing is drawn, and the person is taken out of the
-    picture), absent (nothing is known and nothing done).
+    the other person), source (the person is shown), covered (the person is hidden under a mosaic), removed (nothing is
+    drawn, and the person is taken out of the picture), absent (nothing is known and nothing done).
     """
 
     first: int
