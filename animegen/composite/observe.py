@@ -57,8 +57,8 @@ class Observation:
         """Write everything as one npz, the same bytes for the same observation."""
         arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _ARRAYS}
         arrays["size"] = np.array(self.size)
-        arrays["lengths"] = np.array([len(p) for p in self.pictures], np.int64)
-        arrays["pictures"] = np.frombuffer(b"".join(self.pictures), np.uint8)
+        # each an array of its own: a segment's pictures are many MB, and joining them would hold them twice
+        arrays.update((_picture(i), np.frombuffer(p, np.uint8)) for i, p in enumerate(self.pictures))
         save_arrays(path, arrays)
 
     @classmethod
@@ -66,11 +66,9 @@ class Observation:
         """Read what :meth:`save` wrote; raises InputError naming the file where it is damaged or absent."""
         with reading(path, _HINT):
             data = load_arrays(path)
-            ends = np.cumsum(data["lengths"]).tolist()
-            blob = data["pictures"].tobytes()
             return cls(
                 size=(int(data["size"][0]), int(data["size"][1])),
-                pictures=tuple(blob[a:b] for a, b in zip([0, *ends], ends, strict=False)),
+                pictures=tuple(data.pop(_picture(i)).tobytes() for i in range(len(data["people"]))),
                 **{name: data[name] for name in _ARRAYS},
             )
 
@@ -152,6 +150,11 @@ class PlateObserver:
         if step is None:
             return CUT
         return np.asarray(np.linalg.inv(self._to_sample[-1] @ step.homography))
+
+
+def _picture(sample: int) -> str:
+    """The name of a sample's picture in the file of an observation."""
+    return f"picture-{sample:04d}"
 
 
 def decode(picture: bytes) -> Uint8Array:
