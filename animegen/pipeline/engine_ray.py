@@ -22,6 +22,7 @@ from animegen.jobs import JobFolder
 from animegen.measure.cores import usable_cores
 from animegen.pipeline.analyse import analyse_segments
 from animegen.pipeline.cast import Cast
+from animegen.pipeline.engine import LocalEngine
 from animegen.pipeline.render import render_segments, scene_of
 from animegen.pipeline.run import Engine, Run, Segment
 from animegen.pipeline.stages import resolve
@@ -67,7 +68,7 @@ class Worker:
             plan=errand.plan,
             job=JobFolder(errand.job),
             segments=errand.segments,
-            engine=RayEngine(None, 0),
+            engine=LocalEngine(),
             fingerprint={},
             on_event=ignore,
             check=lambda: None,
@@ -85,11 +86,16 @@ class Worker:
 
 
 class RayEngine:
-    """``count`` workers of ``ray``, a module whose cluster is connected."""
+    """Workers of a Ray cluster, which is started or connected to when the first segment is worked on.
 
-    def __init__(self, ray: Any, count: int) -> None:
+    ``ray`` is that module, ``threads`` are those of one worker.
+    """
+
+    def __init__(self, ray: Any, config: ConvertConfig, threads: int) -> None:
         self._ray = ray
-        self._count = count
+        self._config = config
+        self._threads = threads
+        self._connected = False
 
     def analyse(self, run: Run, groups: Iterable[Sequence[Segment]], advance: Callable[[int], None]) -> None:
         """See :class:`animegen.pipeline.run.Engine`."""
@@ -115,15 +121,18 @@ class RayEngine:
         advance: Callable[[int], None],
     ) -> None:
         """Hand out segments to workers, each one at a time, until all are done."""
+        if not segments:
+            return
+        self._connect()
         actor = self._ray.remote(Worker).options(
-            num_cpus=run.stages.context.threads,
+            num_cpus=self._threads,
             num_gpus=1 if run.stages.context.device == "cuda" else 0,
             max_restarts=RETRIES,
             max_task_retries=RETRIES,
         )
         plates = cast is not None and cast.plates is not None
         given = self._ray.put(cast and replace(cast, plates=None))
-        count = min(self._count, len(segments))
+        count = min(self._worker_count(), len(segments))
         workers = [actor.remote(Errand.of(run), given, plates=plates) for _ in range(count)]
         left = iter(segments)
         busy = {w.work.remote(segment, files): (w, segment) for w, segment in zip(workers, left, strict=False)}
@@ -142,6 +151,34 @@ class RayEngine:
                 self._ray.kill(worker)
             run.job.forget()
 
+    def _connect(self) -> None:
+        """Start or join the cluster, unless this program is in one. Raises UsageError where that fails."""
+        if self._ray.is_initialized():
+            return
+        address = self._config.address
+        local = self._config.workers or max(1, usable_cores() // self._threads)
+        here = {"address": "local", "num_cpus": local * self._threads, "include_dashboard": False}
+        try:
+            with _signals_kept():
+                self._ray.init(
+                    **({"address": address} if address else here), log_to_driver=False, logging_level="ERROR"
+                )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UsageError(
+                f"the Ray cluster {address or 'of this machine'} cannot be used: {error}",
+                "look at it with `ray status`",
+            ) from error
+        self._connected = True
+
+    def _worker_count(self) -> int:
+        """As many as asked for, or as the cluster has cores for."""
+        return self._config.workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)) // self._threads)
+
+    def close(self) -> None:
+        """Leave the cluster, where it was this that joined it."""
+        if self._connected:
+            self._ray.shutdown()
+
     def _result(self, task: Any, segment: Segment) -> None:
         """Raise what went wrong in a task, as it would have been raised here."""
         try:
@@ -159,7 +196,7 @@ class RayEngine:
 def ray_engine(config: ConvertConfig, threads: int) -> Iterator[Engine]:
     """The engine of a Ray cluster: the one at ``config.address``, or one of this machine that ends with the run.
 
-    ``threads`` are those of one worker. Raises UsageError where Ray is not installed or the cluster cannot be reached.
+    ``threads`` are those of one worker. Raises UsageError where Ray is not installed.
     """
     try:
         import ray
@@ -167,21 +204,11 @@ def ray_engine(config: ConvertConfig, threads: int) -> Iterator[Engine]:
         raise UsageError(
             f"--engine ray needs the package ray: {error}", "install it with: pip install 'animegen[distributed]'"
         ) from error
-    local = config.workers or max(1, usable_cores() // threads)
-    here = {"address": "local", "num_cpus": local * threads, "include_dashboard": False}
-    with _signals_kept():
-        try:
-            where = {"address": config.address} if config.address else here
-            ray.init(**where, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(
-                f"the Ray cluster {config.address or 'of this machine'} cannot be used: {error}",
-                "look at it with `ray status`",
-            ) from error
+    engine = RayEngine(ray, config, threads)
     try:
-        yield RayEngine(ray, config.workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads))
+        yield engine
     finally:
-        ray.shutdown()
+        engine.close()
 
 
 @contextmanager
@@ -191,6 +218,8 @@ def _signals_kept() -> Iterator[None]:
         yield
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
