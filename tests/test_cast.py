@@ -28,7 +28,7 @@ from animegen.pipeline.casting import CastFiles, make_cast
 from animegen.pipeline.prepare import prepared
 from animegen.pipeline.stages import resolve
 from animegen.pipeline.who import Known
-from animegen.types import PARTS, PartColour
+from animegen.types import PARTS, Frame, PartColour
 from animegen.video import open_video
 
 CONFIG = ConvertConfig(style="skeleton")
@@ -174,6 +174,33 @@ def test_the_same_person_has_the_same_key_after_a_cut_and_in_another_video(days:
     another_day = names(second.truth, found, range(len(second.truth)))
     assert {who: another_day[who] for who in before} == before
     assert another_day["player"] not in before.values()
+
+
+SCENES = (("intel_asl_walk.mkv", 10, 40), ("intel_asl_help.mkv", 10, 36), ("intel_asl_book.mkv", 20, 50),
+          ("intel_asl_help.mkv", 36, 56))  # fmt: skip
+"""Films and frames of them: a woman, a man, the woman on another occasion, the man again, all in one room."""
+
+
+def test_real_films_cut_together_show_two_people(
+    shared: Path, blazepose_weights: dict[str, Path], tmp_path: Path
+) -> None:
+    del blazepose_weights  # fetched by now
+    frames: list[Frame] = []
+    for name, start, stop in SCENES:
+        with open_video(shared / "video" / name) as video:
+            frames += [
+                Frame(len(frames) + i, (len(frames) + i) / RATE, f.image)
+                for i, f in enumerate(video.frames(start, stop))
+            ]
+    clip = film(tmp_path / "film.mp4", frames)
+    files = make_cast(clip, tmp_path / "cast.toml", CONFIG, target=tmp_path / "out.mp4")
+    config = replace(CONFIG, cast=files.cast, overwrite=True)
+    with open_video(clip) as video, prepared(video, tmp_path / "out.mp4", config) as run:
+        people = find_who(run)
+    assert [p.track.frame_indices for p in people] == [
+        (*range(30), *range(56, 86)),
+        (*range(30, 56), *range(86, 106)),
+    ]
 
 
 def test_a_cast_is_a_file_a_sheet_a_page_and_pictures(days: list[Clip]) -> None:
