@@ -61,10 +61,11 @@ def _measured(case: Case, rounds: int, clock: Callable[[], float]) -> list[Line]
             own = copy.deepcopy(inputs)
             start = clock()
             result = run(own)
+            seconds = clock() - start
             if turn >= 0:
-                taken[name].append(1e3 * (clock() - start))
-            else:
-                errors[name] = max(errors[name], case.error(inputs, result))
+                taken[name].append(1e3 * seconds)
+            elif turn == -1:
+                errors[name] = case.error(inputs, result)
     return [_line(case, name, taken.get(name), errors.get(name)) for name in case.variants]
 
 
