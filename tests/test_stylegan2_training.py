@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,15 +89,16 @@ def test_r1_and_its_gradient_equal_finite_differences():
 
 
 def test_path_lengths_and_their_gradient_equal_the_whole_jacobian():
-    generator = networks().generator.double()
+    side = 8
+    config = GeneratorConfig(side, z_dim=16, w_dim=16, channel_base=128, channel_max=8, mapping_layers=2)
+    generator = filled(Generator(config)).double()
     ws = generator.latents(torch.from_numpy(np.random.RandomState(0).randn(2, 16))).requires_grad_()
-    directions = torch.from_numpy(np.random.RandomState(1).randn(2, 3, SIDE, SIDE))
+    directions = torch.from_numpy(np.random.RandomState(1).randn(2, 3, side, side))
     lengths = path_lengths(generator.synthesis(ws), ws, directions)
-    for person in range(2):
-        jacobian = torch.autograd.functional.jacobian(generator.synthesis, ws[person : person + 1].detach())
-        pulled = torch.einsum("chw,chwld->ld", directions[person] / SIDE, jacobian[0, :, :, :, 0])
-        wanted = float(pulled.square().sum(dim=1).mean().sqrt())
-        assert float(lengths[person].detach()) == pytest.approx(wanted, rel=CLOSE)
+    jacobian = torch.autograd.functional.jacobian(generator.synthesis, ws[1:].detach())
+    pulled = torch.einsum("chw,chwld->ld", directions[1] / side, jacobian[0, :, :, :, 0])
+    wanted = float(pulled.square().sum(dim=1).mean().sqrt())
+    assert float(lengths[1].detach()) == pytest.approx(wanted, rel=CLOSE)
     weight = generator.synthesis.b8.conv0.weight.requires_grad_()
 
     def mean() -> torch.Tensor:
@@ -136,6 +138,16 @@ def test_freezing_leaves_what_is_frozen_and_changes_the_rest(data):
             assert same == (name.startswith(frozen[key]) or name.endswith("noise_const")), name
     with pytest.raises(UsageError, match="everything is frozen"):
         trainer(data, transfer=Transfer(freeze_mapping=True, freeze_blocks=SIDE))
+
+
+def test_half_precision_trains_the_largest_blocks(data):
+    start = networks()
+    for network in (start.generator, start.discriminator):
+        network.config = replace(network.config, num_fp16_res=1)
+    plain, half = (Trainer(start, PictureFolder(data, SIDE, 3), QUICK, half=dtype) for dtype in (None, torch.bfloat16))
+    losses = [training.step() for training in (plain, half)]
+    assert losses[0] != losses[1] and np.isfinite(list(losses[1].values())).all()
+    assert half.generator.synthesis.b16.conv1.weight.dtype == torch.float32
 
 
 def test_augmentation_at_probability_zero_and_one():

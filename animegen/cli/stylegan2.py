@@ -280,6 +280,13 @@ _TRAIN = (
     click.option("--gamma", type=click.FloatRange(min=0), help="Weight of R1; default: the configuration's."),
     click.option("--augment/--no-augment", default=True, show_default=True, help="Adaptive augmentation."),
     click.option("--mirror/--no-mirror", default=True, show_default=True, help="Mirror half of the pictures."),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Of the largest blocks; the others compute in float32.",
+    ),
     click.option("--seed", default=0, show_default=True, help="Draws weights, batches and augmentations."),
 )
 
@@ -342,7 +349,7 @@ def _run_training(
 
     from animegen.pipeline.stages import chosen_device
     from animegen.stylegan2.pictures import PictureFolder
-    from animegen.stylegan2.training import Trainer, train
+    from animegen.stylegan2.training import Trainer, precision, train
 
     given = {name: values[name] for name in ("batch", "learning_rate", "gamma") if values[name] is not None}
     recipe = replace(recipe, mirror=values["mirror"], **given)
@@ -351,7 +358,10 @@ def _run_training(
     config = start.generator.config
     folder = PictureFolder(data, config.resolution, config.channels, config.c_dim)
     device = chosen_device(values["device"])
-    trainer = Trainer(start, folder, recipe, transfer=transfer, base=base, seed=values["seed"], device=device)
+    half = precision(values["precision"])
+    trainer = Trainer(
+        start, folder, recipe, transfer=transfer, base=base, half=half, seed=values["seed"], device=device
+    )
 
     def tell(trainer: Any, losses: dict[str, float]) -> None:
         if trainer.steps % _TELL_EVERY == 0:

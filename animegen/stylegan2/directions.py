@@ -117,7 +117,7 @@ def load_directions(path: Path, model: StyleGan2) -> Directions:
         layers = tuple(int(layer) for layer in arrays["layers"])
         sha256 = str(arrays["generator_sha256"])
         found = Directions(arrays["vectors"], arrays["scales"], layers, sha256)
-    if sha256 not in {model.sha256, model.base_sha256}:
+    if not model.understands(sha256):
         raise InvalidValue(
             f"the directions belong to the generator {sha256[:12]}, this one is {model.sha256[:12]}",
             "find its own with `animegen stylegan2 directions`",

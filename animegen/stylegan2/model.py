@@ -53,6 +53,10 @@ class StyleGan2:
         """What shapes the generator."""
         return self.generator.config
 
+    def understands(self, sha256: str) -> bool:
+        """Whether latents of the generator with this SHA-256 have their meaning here."""
+        return sha256 == self.sha256 or (sha256 == self.base_sha256 and sha256 != "")
+
     def z(self, seed: int) -> Latent:
         """The latent z f32 [z_dim] of a seed: ``RandomState(seed).randn(1, z_dim)``, as the official tool draws it."""
         values = np.random.RandomState(seed).randn(1, self.config.z_dim)[0].astype(np.float32)
@@ -119,7 +123,7 @@ class StyleGan2:
     def _spread(self, latent: Latent, labels: Tensor | None, psi: float, cutoff: int | None) -> Tensor:
         config = self.config
         shapes = {"z": (config.z_dim,), "w": (config.w_dim,), "w+": (config.num_ws, config.w_dim)}
-        if latent.generator_sha256 not in {self.sha256, self.base_sha256}:
+        if not self.understands(latent.generator_sha256):
             raise InvalidValue(
                 f"the latent belongs to the generator {latent.generator_sha256[:12]}, this one is {self.sha256[:12]}",
                 "give the checkpoint it was made with, or one that was made from it",

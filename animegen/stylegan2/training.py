@@ -70,15 +70,19 @@ class Trainer:
         *,
         transfer: Transfer | None = None,
         base: Path | None = None,
+        half: torch.dtype | None = None,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
-        """``base`` is the file of ``start``, whose latents the fine-tuned generator goes on to understand."""
+        """``base`` is the file of ``start``, whose latents a generator with the same mapping goes on to understand.
+
+        ``half`` is the dtype of both networks' ``num_fp16_res`` largest blocks, float32 without it.
+        """
         if start.discriminator is None:
             raise UsageError("there is no discriminator to train with", "begin with a checkpoint that has one")
         self.recipe, self.data, self.seed, self.device = recipe, data, seed, torch.device(device)
-        self.transfer = transfer or Transfer()
-        self.base_sha256 = sha256_of(base) if base else ""
+        self.transfer, self.half = transfer or Transfer(), half
+        self.base_sha256 = sha256_of(base) if base and self.transfer.freeze_mapping else ""
         self.generator = deepcopy(start.trained or start.generator).to(device).train()
         self.average = deepcopy(start.generator).to(device)
         self.discriminator = deepcopy(start.discriminator).to(device).train()
@@ -160,12 +164,12 @@ class Trainer:
             name: torch.randn(count, 1, layer.side, layer.side, generator=random).to(self.device)
             for name, layer in self.generator.synthesis.layers().items()
         }
-        return self.generator.synthesis(ws, noise), ws, label
+        return self.generator.synthesis(ws, noise, half=self.half), ws, label
 
     def _judged(self, pictures: Tensor, label: Tensor, purpose: int) -> tuple[Tensor, Tensor]:
         """Scores of pictures, and the pictures as they were seen: augmented."""
         seen = augmented(pictures, self.p, [self._draw(purpose, 1 + place) for place in range(len(pictures))])
-        return self.discriminator(seen, label), seen
+        return self.discriminator(seen, label, half=self.half), seen
 
     def _generator_step(self) -> float:
         with _held(self.discriminator):
@@ -218,7 +222,7 @@ class Trainer:
             draws = [self._draw(_R1, 1 + place) for place in range(len(real))]
             seen = augmented(real, self.p, draws)
         seen = seen.detach().clone().requires_grad_()
-        penalty = r1_penalty(self.discriminator(seen, label), seen).mean()
+        penalty = r1_penalty(self.discriminator(seen, label, half=self.half), seen).mean()
         return _learn(self.discriminator_optimiser, penalty * (self.recipe.gamma / 2) * self.recipe.r1_every)
 
     @torch.no_grad()
@@ -243,7 +247,9 @@ class Trainer:
         }
         more["optimiser.path_mean"] = self.path_mean.cpu()
         state = {"images": self.images, "steps": self.steps, "p": self.p, "signs": self.signs}
-        notes = {"origin": "trained", BASE: self.base_sha256, _STATE: json.dumps(state)}
+        notes = {"origin": "trained", _STATE: json.dumps(state)}
+        if self.base_sha256:
+            notes[BASE] = self.base_sha256
         save_checkpoint(path, Checkpoint(self.average, self.generator, self.discriminator, notes), more)
 
     def resume(self, path: Path) -> None:
@@ -284,6 +290,14 @@ def fresh(
         torch.manual_seed(seed)
         trained, critic = Generator(generator), Discriminator(discriminator)
     return Checkpoint(trained.requires_grad_(requires_grad=False), discriminator=critic)
+
+
+def precision(name: str) -> torch.dtype | None:
+    """The dtype of the largest blocks by its name, None for float32. Raises UsageError for a name that is none."""
+    names = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in names:
+        raise UsageError(f"there is no precision {name!r}", f"choose one of {', '.join(names)}")
+    return names[name]
 
 
 def train(
