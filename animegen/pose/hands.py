@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from animegen.pose.regression import local_mean
 from animegen.types import Float64Array, Pose, Skeleton, Track
 
 WRIST, KNUCKLES = 0, (5, 9, 13, 17)
@@ -32,6 +33,8 @@ _FAN = np.radians(25.0)
 """How far a finger goes to the side."""
 _OPPOSED = np.radians((20.0, 90.0))
 """Where the thumb's ball points, from across the palm towards its front: as at ease, and all the way in."""
+_STEADY_FRAMES = 3.5
+"""Half the window over which a hand's shape is steadied."""
 _LEAST = 1e-6
 
 
@@ -112,7 +115,19 @@ def measure_hand(track: Track, side: str) -> HandMotion | None:
     known = np.clip((score - _DOUBTFUL) / (_SURE - _DOUBTFUL), 0, 1)
     if not known.any():
         return None
-    return _measured(np.array([_solid(pose)[points] for pose in track.poses]), side, known)
+    time = np.array(track.frame_indices, np.float64)
+    return _measured(_steady(np.array([_solid(pose)[points] for pose in track.poses]), time, score), side, known)
+
+
+def _steady(points: Float64Array, time: Float64Array, score: Float64Array) -> Float64Array:
+    """Points f64 [T, 21, 3] from the wrist on, each frame mixed with those around by score.
+
+    A detector that takes one finger for another does so for a frame or two.
+    """
+    ways = (points - points[:, :1]).reshape(len(points), -1)
+    size = np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), _LEAST)
+    weight = np.broadcast_to(score[:, None] ** 2 + _LEAST, ways.shape)
+    return local_mean(time, ways / size, weight, _STEADY_FRAMES).reshape(points.shape)
 
 
 def _measured(points: Float64Array, side: str, known: Float64Array) -> HandMotion:

@@ -64,7 +64,10 @@ class Details:
         return measure_expression(look.mesh, eyes, presence=look.presence, side=look.next.side)
 
     def _seen_hands(self, image: Uint8Array, pose: Pose) -> dict[str, HandLook]:
-        """The hands by side, those that the body's points show; none stands for both sides."""
+        """The hands by side, those that the body's points show; none stands for both sides.
+
+        One that might as well be the other, as of folded hands, is of neither.
+        """
         seen: dict[str, HandLook] = {}
         for side, hands in self._hands.items():
             points = [BLAZEPOSE33.index(f"{side}_{name}") for name in ("wrist", "index", "pinky")]
@@ -72,7 +75,9 @@ class Details:
             if pose.score[points].min() >= _SEEN and region.side >= MIN_HAND:
                 seen[side] = hands.look(image, region)
         if len(seen) == len(_SIDES) and _same(*seen.values()):
-            del seen[min(_SIDES, key=lambda side: seen[side].presence)]
+            other, own = sorted(_SIDES, key=lambda side: seen[side].presence)
+            doubt = seen.pop(other).presence
+            seen[own] = replace(seen[own], presence=seen[own].presence * (1 - doubt))
         return seen
 
 
