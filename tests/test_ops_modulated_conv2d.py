@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from animegen.errors import InvalidValue
 from animegen.ops.bias_act import bias_act
-from animegen.ops.modulated_conv2d import conv2d_resample, modulated_conv2d
+from animegen.ops.modulated_conv2d import PreparedWeight, conv2d_resample, modulated_conv2d
 from animegen.ops.upfirdn2d import fir_filter, upfirdn2d
 
 pytestmark = pytest.mark.usefixtures("native_ops")
@@ -74,6 +74,17 @@ def test_float16_holds_large_styles():
     x, weight, styles = random(1, 8, 4, 4, dtype=torch.float16), 300 * random(4, 8, 3, 3), 3000 * random(1, 8, seed=2)
     wanted = modulated_conv2d(x.double(), weight.double(), styles.double(), padding=1)
     close(modulated_conv2d(x, weight, styles, padding=1), wanted, PRODUCTS[torch.float16])
+
+
+@pytest.mark.parametrize("resampling", RESAMPLINGS, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_prepared_weights_give_the_same(resampling, dtype):
+    x, weight, styles = random(2, 9, 6, 8, dtype=dtype), random(5, 9, 3, 3, seed=1), random(2, 9, seed=2)
+    prepared = PreparedWeight.of(weight, dtype, up=resampling.get("up", 1))
+    found = modulated_conv2d(x, prepared, styles, FIR, padding=1, **resampling)
+    close(found, modulated_conv2d(x.double(), weight, styles, FIR, padding=1, **resampling), PRODUCTS[dtype])
+    with pytest.raises(InvalidValue, match="weights for float16 cannot be prepared"):
+        PreparedWeight.of(weight, torch.float16)
 
 
 def test_no_pictures():

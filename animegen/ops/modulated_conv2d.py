@@ -11,6 +11,8 @@ where d is one small matrix product for the whole batch.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -20,6 +22,30 @@ from animegen.ops.checks import computing, shaped
 from animegen.ops.upfirdn2d import fir_bias_act, taps_of, upfirdn2d
 
 _EPSILON = 1e-8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedWeight:
+    """Weights that do not change, as :func:`modulated_conv2d` takes them with the least work: make it by :meth:`of`.
+
+    ``kernel`` [O, I, k, k] in the dtype and layout of the convolution; ``energy`` [O, I], float32 or float64: the sums
+    of squares over the kernel, which demodulation needs.
+    """
+
+    kernel: Tensor
+    energy: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor, dtype: torch.dtype, *, up: int = 1) -> PreparedWeight:
+        """``weight`` [O, I, k, k] for ``x`` of ``dtype`` (not float16, whose weights are scaled anew each time)."""
+        if dtype == torch.float16:
+            raise InvalidValue("weights for float16 cannot be prepared", "hand over the weight itself")
+        kernel = weight.detach().to(dtype)
+        if up > 1:  # a transposed convolution takes its inputs first
+            kernel = kernel.transpose(0, 1).contiguous(memory_format=torch.channels_last).transpose(0, 1)
+        else:
+            kernel = kernel.contiguous(memory_format=torch.channels_last)
+        return cls(kernel, energy_of(weight.detach().to(computing(dtype))))
 
 
 def conv2d_resample(
@@ -48,7 +74,7 @@ def conv2d_resample(
 
 def modulated_conv2d(
     x: Tensor,
-    weight: Tensor,
+    weight: Tensor | PreparedWeight,
     styles: Tensor,
     fir: Tensor | None = None,
     *,
@@ -66,23 +92,30 @@ def modulated_conv2d(
 ) -> Tensor:
     """The modulated convolution and what follows it in its layer: [B, O, H up / down, W up / down], dtype of ``x``.
 
-    ``x`` [B, I, H, W]; ``weight`` [O, I, k, k] and ``styles`` [B, I], any float dtype. ``fir``, ``up``, ``down``,
-    ``padding`` and ``flip_weight`` as in :func:`conv2d_resample`; noise, bias, activation, gain and clamp as in
-    :func:`animegen.ops.bias_act.bias_act`, in the same pass as the filter and the demodulation. Differentiable twice.
-    Raises InvalidValue naming what does not fit.
+    ``x`` [B, I, H, W]; ``weight`` [O, I, k, k], or prepared, and ``styles`` [B, I], any float dtype. ``fir``, ``up``,
+    ``down``, ``padding`` and ``flip_weight`` as in :func:`conv2d_resample`; noise, bias, activation, gain and clamp as
+    in :func:`animegen.ops.bias_act.bias_act`, in the same pass as the filter and the demodulation. Differentiable
+    twice. Raises InvalidValue naming what does not fit.
     """
-    shaped("styles", styles, x.shape[0], weight.shape[1])
-    demodulation = None
+    kernel = weight.kernel if isinstance(weight, PreparedWeight) else weight
+    shaped("styles", styles, x.shape[0], kernel.shape[1])
+    wide, demodulation = computing(x.dtype), None
+    styles = styles.to(wide)
     if demodulate:
-        wide = computing(x.dtype)
-        weight, styles = _scaled_for(x.dtype, weight.to(wide), styles.to(wide))
-        demodulation = demodulation_of(weight, styles)
-    modulated = x * styles.to(x.dtype)[:, :, None, None]
-    convolved, pads = _convolved(modulated, weight, fir, up=up, down=down, padding=padding, flip_weight=flip_weight)
+        if x.dtype == torch.float16:
+            kernel, styles = _scaled(kernel.to(wide), styles)
+        energy = weight.energy if isinstance(weight, PreparedWeight) else energy_of(kernel.to(wide))
+        demodulation = torch.rsqrt(styles.square() @ energy.T + _EPSILON)
+    # The scales of the only example of a batch can as well go into the weights, where these are fewer.
+    if len(x) == 1 and kernel.numel() < x.numel():
+        modulated, kernel = x, kernel * styles[0, :, None, None]
+    else:
+        modulated = x * styles.to(x.dtype)[:, :, None, None]
+    convolved, pads = _convolved(modulated, kernel, fir, up=up, down=down, padding=padding, flip_weight=flip_weight)
     return fir_bias_act(
         convolved,
         fir if up > 1 else None,
-        up=up if weight.shape[-1] == 1 else 1,
+        up=up if kernel.shape[-1] == 1 else 1,
         padding=pads,
         gain=up * up,
         demodulation=demodulation,
@@ -95,15 +128,13 @@ def modulated_conv2d(
     )
 
 
-def demodulation_of(weight: Tensor, styles: Tensor) -> Tensor:
-    """The factor of every output channel, [B, O]: equation 3, for weights shared by the batch."""
-    return torch.rsqrt(styles.square() @ weight.square().sum(dim=(2, 3)).T + _EPSILON)
+def energy_of(weight: Tensor) -> Tensor:
+    """The sums of squares of weights [O, I, k, k] over the kernel: [O, I]."""
+    return weight.square().sum(dim=(2, 3))
 
 
-def _scaled_for(dtype: torch.dtype, weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
+def _scaled(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
     """Weights and styles whose products stay within float16; demodulation takes the scales out again."""
-    if dtype != torch.float16:
-        return weight, styles
     fan_in = weight[0].numel()
     weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * fan_in**0.5)
     return weight, styles / styles.abs().amax(dim=1, keepdim=True)

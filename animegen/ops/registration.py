@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from animegen.ops.build import KINDS
+from animegen.ops.library import native
 from animegen.ops.tensors import call, native_for
 
 _LIBRARY = torch.library.Library("animegen", "FRAGMENT")  # type: ignore[no-untyped-call]
@@ -55,7 +57,7 @@ def register(
 def _native_at(device: str, dtype: torch.dtype) -> bool:
     # On the CPU float16 is left to the reference: no processor that we build for computes in it.
     half_on_cpu = device == "cpu" and dtype == torch.float16
-    return not half_on_cpu and native_for(torch.empty(0, device=device)) is not None
+    return not half_on_cpu and device in KINDS and native(device) is not None
 
 
 def is_native(x: Tensor) -> bool:
@@ -66,9 +68,9 @@ def is_native(x: Tensor) -> bool:
 def launch(op: str, out: Tensor, inputs: Sequence[Tensor | None], options: bytes) -> Tensor:
     """Compute ``out`` by a function of the library, in PyTorch's threads or on its current stream, and return it."""
     if out.numel():
-        native = native_for(out)
-        assert native is not None
-        call(native, op, (out, *inputs), options)
+        computing = native_for(out)
+        assert computing is not None
+        call(computing, op, (out, *inputs), options)
     return out
 
 

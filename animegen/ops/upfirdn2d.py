@@ -136,19 +136,21 @@ def upfirdn2d_reference(
     fir = torch.ones(1, device=x.device) if fir is None else fir
     (up_x, up_y), (down_x, down_y), pads = _factors("up", up), _factors("down", down), _padding(padding)
     batch, channels, height, width = x.shape
+    if x.numel() == 0:
+        return x.new_zeros(batch, channels, *output_size(x, fir, (up_x, up_y), (down_x, down_y), pads))
     u = x.to(computing(x.dtype))
     if up_x * up_y > 1:
         u = functional.pad(u[:, :, :, None, :, None], (0, up_x - 1, 0, 0, 0, up_y - 1))
         u = u.reshape(batch, channels, height * up_y, width * up_x)
     u = functional.pad(u, pads)
     kernel = (fir if flip_filter else fir.flip(list(range(fir.ndim)))).to(u.dtype)
-    u = u.flatten(0, 1)[:, None]
-    if kernel.ndim == 2:
-        u = functional.conv2d(u, kernel[None, None] * gain, stride=(down_y, down_x))
+    if kernel.ndim == 1:
+        parts = [(kernel[None, :], (1, down_x)), (kernel[:, None] * gain, (down_y, 1))]
     else:
-        u = functional.conv2d(u, kernel[None, None, None, :], stride=(1, down_x))
-        u = functional.conv2d(u, kernel[None, None, :, None] * gain, stride=(down_y, 1))
-    return u.view(batch, channels, *u.shape[2:]).to(x.dtype)
+        parts = [(kernel * gain, (down_y, down_x))]
+    for part, stride in parts:
+        u = functional.conv2d(u, part.expand(channels, 1, *part.shape), stride=stride, groups=channels)
+    return u.to(x.dtype)
 
 
 def fir_bias_act_reference(

@@ -1,4 +1,4 @@
-// An FIR filter with resampling, and weighted sums of rows.
+// An FIR filter with resampling.
 #pragma once
 
 #include "activation.h"
@@ -103,34 +103,6 @@ static inline int32_t check_filter(const ag_tensor *tensors, int which) {
     }
     return AG_OK;
 }
-
-#if !defined(__CUDACC__)
-// out += sum of N rows times their weights; `fresh`: out has held nothing.
-template <int N, class T, class A> AG_INLINE void add_rows(A *__restrict out, const T *const *rows, const A *weights, int64_t n, bool fresh) {
-    const T *row[N];
-    A weight[N];
-    for (int i = 0; i < N; i++) row[i] = rows[i], weight[i] = weights[i];
-    for (int64_t j = 0; j < n; j++) {
-        A sum = fresh ? A(0) : out[j];
-        for (int i = 0; i < N; i++) sum = mad(weight[i], A(load(row[i] + j)), sum);
-        out[j] = sum;
-    }
-}
-
-template <class T, class A> static void weighted_sum(A *out, const T *const *rows, const A *weights, int count, int64_t n, bool fresh) {
-    if (count == 0 && fresh) __builtin_memset(out, 0, static_cast<size_t>(n) * sizeof(A));
-    while (count > 0) {
-        const int taken = least(count, 4);
-        switch (taken) {
-        case 1: add_rows<1>(out, rows, weights, n, fresh); break;
-        case 2: add_rows<2>(out, rows, weights, n, fresh); break;
-        case 3: add_rows<3>(out, rows, weights, n, fresh); break;
-        default: add_rows<4>(out, rows, weights, n, fresh);
-        }
-        rows += taken, weights += taken, count -= taken, fresh = false;
-    }
-}
-#endif
 
 }  // namespace AG_TARGET
 }  // namespace ag

@@ -1,10 +1,11 @@
 // Resampling with an FIR filter and what follows it in a layer, in one pass over memory.
 //
-// Every target has the plain form: each output sums the taps that meet a pixel. On the CPU, rows whose neighbours lie
-// side by side go through a faster one of the same arithmetic: the rows that an output row needs are summed into a
-// buffer that stays in the cache, then the columns of that buffer, each time in vectors.
+// Every target has the plain form: each output sums the taps that meet a pixel. On the CPU there is a faster one, rows.h.
 #include "activation.h"
 #include "fir.h"
+#if !defined(__CUDACC__)
+#include "rows.h"
+#endif
 
 namespace ag {
 namespace AG_TARGET {
@@ -61,65 +62,17 @@ template <class Index, class T, class A> int32_t plain(const Pass<T, A> &p, cons
 }
 
 #if !defined(__CUDACC__)
-constexpr int64_t BLOCK = 8192;  // numbers of a row at hand: with their sums they fill a first-level cache
-constexpr int32_t MOST_TAPS = 64;
 constexpr int64_t MOST_CHANNELS = 1024;
 
-// Rows of x as the faster form sees them: pixels of `inner` numbers side by side. Channels are inner where they are
-// fastest; else each is a plane of its own.
+// Rows of x as the faster form sees them: channels inside the pixels where they are fastest; else each is a plane of its
+// own.
 template <class T, class A> struct Rows {
     const Pass<T, A> &p;
-    int64_t inner, planes, columns;  // columns: of output, that go through the buffer at a time
+    FilteredRow<T, A> filtered;
+    int64_t inner, planes;
 
-    Rows(const Pass<T, A> &pass, bool channels_inside)
-        : p(pass), inner(channels_inside ? pass.channels : 1), planes(channels_inside ? 1 : pass.channels) {
-        const int64_t pixels = least<int64_t>(BLOCK / inner, BLOCK);
-        columns = least(pixels, (pixels - p.fir.across.taps - 1) * p.fir.across.up / p.fir.across.down);
-    }
-
-    static bool fits(const Pass<T, A> &p, bool channels_inside) {
-        const int64_t inner = channels_inside ? p.channels : 1;
-        if (p.fir.across.up > p.fir.across.taps || p.fir.down.up > p.fir.down.taps || inner > MOST_CHANNELS) return false;
-        if (p.fir.across.taps > MOST_TAPS || p.fir.down.taps > MOST_TAPS || p.fir.across.down > MOST_TAPS) return false;
-        return (p.fir.across.taps + 1 + p.fir.across.down) * inner <= BLOCK;
-    }
-
-    // Rows of x summed with the weights of the taps that meet them, columns first .. first + width; 0 outside.
-    void gather(A *sums, int64_t n, int64_t plane, int32_t y, int32_t only, int64_t first, int64_t width) const {
-        const T *rows[MOST_TAPS];
-        A weights[MOST_TAPS];
-        int count = 0;
-        const int64_t begin = most<int64_t>(first, 0), end = least<int64_t>(first + width, p.fir.across.in);
-        int32_t ky;
-        int32_t row = p.fir.down.first(y, ky);
-        for (; ky < p.fir.down.taps; ky += p.fir.down.up, row++) {
-            if (row < 0 || row >= p.fir.down.in || (only >= 0 && ky != only)) continue;
-            rows[count] = p.x + n * p.x_stride[0] + plane * p.x_stride[1] + row * p.x_stride[2] + begin * inner;
-            weights[count++] = p.fir.separable ? A(p.fir.tap(p.fir.down, ky)) : A(1);
-        }
-        const int64_t before = clamped<int64_t>(begin - first, 0, width), seen = most<int64_t>(end - begin, 0);
-        for (int64_t j = 0; j < before * inner; j++) sums[j] = A(0);
-        if (seen > 0) weighted_sum(sums + before * inner, rows, weights, count, seen * inner, true);
-        for (int64_t j = (before + seen) * inner; j < width * inner; j++) sums[j] = A(0);
-    }
-
-    // Columns of the buffer summed into `count` outputs from column x on.
-    void across(A *result, const A *sums, int32_t ky, int64_t x, int64_t count, int64_t first, bool fresh) const {
-        const bool dense = p.fir.across.up == 1 && p.fir.across.down == 1;
-        const int64_t runs = dense ? 1 : count, length = dense ? count * inner : inner;
-        for (int64_t run = 0; run < runs; run++) {
-            const A *columns_[MOST_TAPS];
-            A weights[MOST_TAPS];
-            int taken = 0;
-            int32_t kx;
-            int64_t column = p.fir.across.first(static_cast<int32_t>(x + run), kx);
-            for (; kx < p.fir.across.taps; kx += p.fir.across.up, column++) {
-                columns_[taken] = sums + (column - first) * inner;
-                weights[taken++] = A(p.fir.separable ? p.fir.tap(p.fir.across, kx) : p.fir.tap(ky, kx));
-            }
-            weighted_sum(result + run * inner, columns_, weights, taken, length, fresh);
-        }
-    }
+    Rows(const Pass<T, A> &pass, bool inside)
+        : p(pass), filtered(pass.fir, inside ? pass.channels : 1), inner(filtered.inner), planes(inside ? 1 : pass.channels) {}
 
     // What follows the filter, for one pixel whose channels lie side by side.
     template <bool STRAIGHT> void finish_pixel(T *__restrict out, const A *t, const A *scale, const A *shift, const A *after, A noise) const {
@@ -146,25 +99,10 @@ template <class T, class A> struct Rows {
         for (int64_t c = 0; c < inner; c++) {
             scale[c] = p.scale(n, plane + c), shift[c] = p.shift(plane + c), after[c] = p.after(n, plane + c);
         }
-        for (int64_t x = 0; x < p.fir.across.out; x += columns) {
-            const int64_t count = least<int64_t>(columns, p.fir.across.out - x);
-            int32_t tap;
-            const int64_t first = p.fir.across.first(static_cast<int32_t>(x), tap);
-            const int64_t last = p.fir.across.first(static_cast<int32_t>(x + count - 1), tap);
-            const int64_t width = last + most((p.fir.across.taps - tap + p.fir.across.up - 1) / p.fir.across.up, 1) - first;
-            if (p.fir.taps == nullptr && p.fir.across.up == 1 && p.fir.across.down == 1) {
-                gather(result, n, plane, y, -1, first, width);
-            } else if (p.fir.separable) {
-                gather(sums, n, plane, y, -1, first, width);
-                across(result, sums, 0, x, count, first, true);
-            } else {
-                int32_t ky;
-                p.fir.down.first(y, ky);
-                for (bool fresh = true; ky < p.fir.down.taps; ky += p.fir.down.up, fresh = false) {
-                    gather(sums, n, plane, y, ky, first, width);
-                    across(result, sums, ky, x, count, first, fresh);
-                }
-            }
+        const T *const from = p.x + n * p.x_stride[0] + plane * p.x_stride[1];
+        for (int64_t x = 0; x < p.fir.across.out; x += filtered.columns) {
+            const int64_t count = least<int64_t>(filtered.columns, p.fir.across.out - x);
+            filtered(result, sums, from, p.x_stride[2], y, x, count);
             T *const out = p.out + n * p.out_stride[0] + plane * p.out_stride[1] + y * p.out_stride[2] + x * inner;
             if (inner == 1) {
                 for (int64_t i = 0; i < count; i++) sums[i] = shift[0] + p.noise_at(n, y, x + i);
@@ -185,7 +123,8 @@ template <class T, class A> int32_t run(const Pass<T, A> &p, bool small, const a
         const bool inside = p.x_stride[1] == 1 && p.out_stride[1] == 1 && p.x_stride[3] == p.channels &&
                             p.out_stride[3] == p.channels;
         const bool planar = p.x_stride[3] == 1 && p.out_stride[3] == 1;
-        if ((inside || planar) && Rows<T, A>::fits(p, inside)) {
+        const int64_t inner = inside ? p.channels : 1;
+        if ((inside || planar) && inner <= MOST_CHANNELS && FilteredRow<T, A>::fits(p.fir, inner)) {
             const Rows<T, A> rows(p, inside);
             const int64_t count = p.batch * rows.planes * p.fir.down.out;
             if (p.activation.straight()) return each_row(place, count, [&](int64_t row) { rows.template row<true>(row); });

@@ -1,6 +1,9 @@
 // A picture from features, one product of matrices for each pixel, added to the upsampled picture of half the side.
 #include "activation.h"
 #include "fir.h"
+#if !defined(__CUDACC__)
+#include "rows.h"
+#endif
 
 namespace ag {
 namespace AG_TARGET {
@@ -15,12 +18,16 @@ template <class T, class A> struct Colours {
     Fir fir;
     A clamp;
 
-    AG_METHOD void finish(A sum, int64_t n, int64_t o, int64_t y, int64_t column) const {
+    // `below` of the upsampled picture, whose gain of 4 makes up for the zeros between pixels.
+    AG_METHOD void finish(A sum, A below, int64_t n, int64_t o, int64_t y, int64_t column) const {
         const A value = sum + (bias ? bias[o * bias_stride] : A(0));
         const A limited = value > clamp ? clamp : value < -clamp ? -clamp : value;
-        // The filter's gain of 4 makes up for the zeros between pixels.
-        const A below = skip ? A(4) * fir.template sum<int64_t, A, A>(skip + n * skip_stride[0] + o * skip_stride[1], skip_stride + 2, static_cast<int32_t>(y), static_cast<int32_t>(column)) : A(0);
-        out[n * out_stride[0] + o * out_stride[1] + y * out_stride[2] + column * out_stride[3]] = limited + below;
+        out[n * out_stride[0] + o * out_stride[1] + y * out_stride[2] + column * out_stride[3]] = mad(A(4), below, limited);
+    }
+    AG_METHOD A below(int64_t n, int64_t o, int64_t y, int64_t column) const {
+        if (skip == nullptr) return A(0);
+        const A *const plane = skip + n * skip_stride[0] + o * skip_stride[1];
+        return fir.template sum<int64_t, A, A>(plane, skip_stride + 2, static_cast<int32_t>(y), static_cast<int32_t>(column));
     }
 
     AG_METHOD void pixel(int64_t n, int64_t y, int64_t column) const {
@@ -29,49 +36,44 @@ template <class T, class A> struct Colours {
             const A *const row = weight + n * weight_stride[0] + o * weight_stride[1];
             A sum = A(0);
             for (int64_t c = 0; c < inputs; c++) sum = mad(row[c * weight_stride[2]], A(load(at + c * x_stride[1])), sum);
-            finish(sum, n, o, y, column);
+            finish(sum, below(n, o, y, column), n, o, y, column);
         }
     }
 };
 
 #if !defined(__CUDACC__)
-constexpr int64_t COLUMNS = 1024;
-
-// The product of two rows, in as many sums as a vector has places.
 template <class T, class A> AG_INLINE A product(const A *a, const T *b, int64_t n) {
-    constexpr int PLACES = 16;
-    A sums[PLACES] = {};
-    int64_t c = 0;
-    for (; c + PLACES <= n; c += PLACES) {
-        for (int i = 0; i < PLACES; i++) sums[i] = mad(a[c + i], A(load(b + c + i)), sums[i]);
-    }
-    for (; c < n; c++) sums[0] = mad(a[c], A(load(b + c)), sums[0]);
-    for (int half = PLACES / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; i++) sums[i] += sums[i + half];
-    }
-    return sums[0];
+    A sum = A(0);
+#pragma omp simd reduction(+ : sum)
+    for (int64_t c = 0; c < n; c++) sum += a[c] * A(load(b + c));
+    return sum;
 }
 
 // A row whose channels lie side by side, or whose pixels do.
 template <class T, class A> void row(const Colours<T, A> &p, int64_t n, int64_t y) {
+    alignas(64) A sums[BLOCK], below[BLOCK], buffer[BLOCK];
     const T *const at = p.x + n * p.x_stride[0] + y * p.x_stride[2];
+    const bool fast = p.skip && p.skip_stride[3] == 1 && FilteredRow<A, A>::fits(p.fir, 1);
+    const FilteredRow<A, A> filtered(p.fir, 1);
+    const int64_t columns = fast ? filtered.columns : BLOCK;
     for (int64_t o = 0; o < p.outputs; o++) {
         const A *const weight = p.weight + n * p.weight_stride[0] + o * p.weight_stride[1];
-        if (p.x_stride[1] == 1) {
-            for (int64_t x = 0; x < p.width; x++) p.finish(product(weight, at + x * p.x_stride[3], p.inputs), n, o, y, x);
-            continue;
-        }
-        alignas(64) A sums[COLUMNS];
-        for (int64_t x = 0; x < p.width; x += COLUMNS) {
-            const int64_t count = least(COLUMNS, p.width - x);
-            for (int64_t i = 0; i < count; i++) sums[i] = A(0);
-            for (int64_t c = 0; c < p.inputs; c += 4) {
-                const int taken = static_cast<int>(least<int64_t>(4, p.inputs - c));
-                const T *rows[4] = {};
-                for (int i = 0; i < taken; i++) rows[i] = at + (c + i) * p.x_stride[1] + x;
-                weighted_sum(sums, rows, weight + c, taken, count, false);
+        const A *const plane = fast ? p.skip + n * p.skip_stride[0] + o * p.skip_stride[1] : nullptr;
+        for (int64_t x = 0; x < p.width; x += columns) {
+            const int64_t count = least(columns, p.width - x);
+            if (fast) filtered(below, buffer, plane, p.skip_stride[2], static_cast<int32_t>(y), x, count);
+            if (p.x_stride[1] == 1) {
+                for (int64_t i = 0; i < count; i++) sums[i] = product(weight, at + (x + i) * p.x_stride[3], p.inputs);
+            } else {
+                __builtin_memset(sums, 0, static_cast<size_t>(count) * sizeof(A));
+                for (int64_t c = 0; c < p.inputs; c += 4) {
+                    const int taken = static_cast<int>(least<int64_t>(4, p.inputs - c));
+                    const T *rows[4] = {};
+                    for (int i = 0; i < taken; i++) rows[i] = at + (c + i) * p.x_stride[1] + x;
+                    weighted_sum(sums, rows, weight + c, taken, count, false);
+                }
             }
-            for (int64_t i = 0; i < count; i++) p.finish(sums[i], n, o, y, x + i);
+            for (int64_t i = 0; i < count; i++) p.finish(sums[i], fast ? below[i] : p.below(n, o, y, x + i), n, o, y, x + i);
         }
     }
 }
