@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from animegen.errors import InvalidValue, UsageError, WeightsError
 from animegen.stylegan2.config import GeneratorConfig
 from animegen.stylegan2.directions import ganspace, load_directions, save_directions, sefa
-from animegen.stylegan2.distance import Perceptual, multiscale
+from animegen.stylegan2.distance import Distance, Multiscale, Perceptual
 from animegen.stylegan2.inversion import InversionOptions, invert, psnr, whiteness
 from animegen.stylegan2.model import Inverted, StyleGan2, load_latent, save_latent
 from animegen.stylegan2.synthesis import Generator
@@ -146,16 +146,28 @@ def vgg(channels: tuple[int, ...] = (4, 6, 8, 8, 8)) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def between(distance: Distance, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return distance.between(a, distance.describe(b))
+
+
+def test_a_picture_is_found_by_features(model, tmp_path):
+    save_file(vgg(), tmp_path / "vgg.safetensors")
+    target, distance = own(model, 100, 101), Perceptual.load(tmp_path / "vgg.safetensors")
+    told: list[float] = []
+    invert(model, target, InversionOptions(steps=20), distance=distance, on_step=lambda _, apart: told.append(apart))
+    assert told[-1] < 0.5 * told[0]
+
+
 def test_distances(model, tmp_path):
     save_file(vgg(), tmp_path / "vgg.safetensors")
     torch.save(vgg(), tmp_path / "vgg.pth")
     a, b = (torch.from_numpy(own(model, seed)) for seed in (1, 2))
     loaded = [Perceptual.load(tmp_path / name) for name in ("vgg.safetensors", "vgg.pth")]
-    assert torch.equal(loaded[0](a, b), loaded[1](a, b))
-    for distance in (multiscale, loaded[0]):
-        assert distance(a, a).abs().max() == 0
-        assert torch.equal(distance(a, b), distance(b, a)) and distance(a, b).shape == (1,)
-        assert distance(a, b) > distance(a, a.lerp(b, 0.1))
+    assert torch.equal(between(loaded[0], a, b), between(loaded[1], a, b))
+    for distance in (Multiscale(), loaded[0]):
+        assert between(distance, a, a).abs().max() == 0
+        assert torch.equal(between(distance, a, b), between(distance, b, a)) and between(distance, a, b).shape == (1,)
+        assert between(distance, a, b) > between(distance, a, a.lerp(b, 0.1))
     with pytest.raises(WeightsError, match="not VGG16's"):
         Perceptual({})
 

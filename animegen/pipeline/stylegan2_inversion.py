@@ -13,7 +13,7 @@ from animegen.errors import OutputError, UsageError
 from animegen.jobs import artefact, load_arrays, reading, save_arrays
 from animegen.pipeline.stylegan2 import film, save_picture
 from animegen.stylegan2.directions import Directions, load_directions
-from animegen.stylegan2.distance import Perceptual, multiscale
+from animegen.stylegan2.distance import Perceptual
 from animegen.stylegan2.inversion import Inversion, InversionOptions, invert
 from animegen.stylegan2.model import Inverted, StyleGan2, load_latent, save_latent
 from animegen.stylegan2.pictures import fitted, read_picture
@@ -48,7 +48,7 @@ def project(
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file", "name a folder with -o")
     targets = np.stack([read_picture(path, side, channels) for path in pictures])
-    distance = multiscale if features is None else Perceptual.load(features, model.device)
+    distance = Perceptual.load(features, model.device) if features else None
     found = invert(model, targets, options, distance=distance, label=label, on_step=on_step)
     for name, one in zip(names, found, strict=True):
         save_latent(folder / f"{name}.npz", Inverted(one.latent, one.noise))
@@ -76,7 +76,7 @@ def project_video(
     with open_video(clip) as video:
         frames = np.stack([fitted(Image.fromarray(frame.image), side, channels) for frame in video.frames()])
         rate = video.info.rate
-    distance = multiscale if features is None else Perceptual.load(features, model.device)
+    distance = Perceptual.load(features, model.device) if features else None
     found = invert_video(model, frames, options, distance=distance, label=label, on_step=on_step)
     with artefact(output) as part:
         save_arrays(

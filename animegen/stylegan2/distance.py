@@ -1,27 +1,40 @@
 """How far two batches of pictures are apart, one number a picture: what inversion makes small.
 
-:func:`multiscale` needs no weights: squared differences of colours and of their slopes, over a pyramid of halved
-pictures. :class:`Perceptual` compares features of VGG16 as LPIPS does (Zhang et al. 2018, arXiv 1801.03924, equation
-1), with weights from a local file.
+A distance describes its targets once, since they stay while the pictures change. :class:`Multiscale` needs no weights:
+squared differences of colours and of their slopes, over a pyramid of halved pictures. :class:`Perceptual` compares
+features of VGG16 as LPIPS does (Zhang et al. 2018, arXiv 1801.03924, equation 1), with weights from a local file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from animegen.errors import WeightsError
 from animegen.stylegan2.tensor_files import StoredTensor, load_plain
 
-Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""From two batches f32 [B, C, H, W] of -1..1 to f32 [B]."""
+Description: TypeAlias = tuple[Tensor, ...]
+"""What a distance keeps of target pictures; the first dimension of every tensor is the batch."""
+
+
+class Distance(Protocol):
+    """A distance between pictures f32 [B, C, H, W] of -1..1."""
+
+    def describe(self, targets: Tensor) -> Description:
+        """What is compared of the targets, to be computed once."""
+        ...
+
+    def between(self, pictures: Tensor, described: Description) -> Tensor:
+        """The distance f32 [B] of every picture from its target, differentiable in the pictures."""
+        ...
+
 
 _SMALLEST = 8
 _SLOPES = 4.0
@@ -37,25 +50,30 @@ _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 _HINT = "give torchvision's vgg16 (.pth or .safetensors), with LPIPS's lin layers in it or without"
 
 
-def multiscale(a: Tensor, b: Tensor) -> Tensor:
+class Multiscale:
     """Mean over scales, from full size to 8 px, of the mean squared differences of colours and, fourfold, of slopes."""
-    total, scales, difference = torch.zeros(len(a), device=a.device), 0, a - b
-    while True:
-        slopes = difference.diff(dim=2).square().mean(dim=(1, 2, 3)) + difference.diff(dim=3).square().mean(
-            dim=(1, 2, 3)
-        )
-        total = total + difference.square().mean(dim=(1, 2, 3)) + _SLOPES * slopes
-        scales += 1
-        if difference.shape[-1] < 2 * _SMALLEST:
-            return total / scales
-        difference = functional.avg_pool2d(difference, 2)
+
+    def describe(self, targets: Tensor) -> Description:
+        """The targets themselves."""
+        return (targets,)
+
+    def between(self, pictures: Tensor, described: Description) -> Tensor:
+        """The distance of every picture from its target."""
+        difference = pictures - described[0]
+        total, scales = difference.new_zeros(len(difference)), 0
+        while True:
+            across, down = (difference.diff(dim=axis).square().mean(dim=(1, 2, 3)) for axis in (3, 2))
+            total = total + difference.square().mean(dim=(1, 2, 3)) + _SLOPES * (across + down)
+            scales += 1
+            if difference.shape[-1] < 2 * _SMALLEST:
+                return total / scales
+            difference = functional.avg_pool2d(difference, 2)
 
 
-class Perceptual(nn.Module):
+class Perceptual:
     """LPIPS on VGG16 plus the mean squared difference; RGBA is compared with its first three channels."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        super().__init__()
         try:
             self.weights = [[tensors[f"features.{n}.weight"].float() for n in stage] for stage in _STAGES]
             self.biases = [[tensors[f"features.{n}.bias"].float() for n in stage] for stage in _STAGES]
@@ -78,10 +96,16 @@ class Perceptual(nn.Module):
             tensors = {str(name): t.tensor() for name, t in stored.items() if isinstance(t, StoredTensor)}
         return cls({name: tensor.to(device) for name, tensor in tensors.items()})
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """The distance of every pair."""
-        total = (a - b).square().mean(dim=(1, 2, 3))
-        for one, other, lin in zip(self._features(a), self._features(b), self.lins, strict=True):
+    @torch.no_grad()
+    def describe(self, targets: Tensor) -> Description:
+        """The targets and their features."""
+        return (targets, *self._features(targets))
+
+    def between(self, pictures: Tensor, described: Description) -> Tensor:
+        """The distance of every picture from its target."""
+        target, *features = described
+        total = (pictures - target).square().mean(dim=(1, 2, 3))
+        for one, other, lin in zip(self._features(pictures), features, self.lins, strict=True):
             apart = (one - other).square()
             total = total + (apart if lin is None else apart * lin).sum(dim=1).mean(dim=(1, 2))
         return total

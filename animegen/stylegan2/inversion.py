@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from animegen.errors import InvalidValue
-from animegen.stylegan2.distance import Distance, multiscale
+from animegen.stylegan2.distance import Distance, Multiscale
 from animegen.stylegan2.model import StyleGan2
 from animegen.types import Float32Array, Latent
 
@@ -110,24 +110,24 @@ def invert(
     targets: Float32Array,
     options: InversionOptions | None = None,
     *,
-    distance: Distance = multiscale,
+    distance: Distance | None = None,
     label: int | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> list[Inversion]:
     """Find the latents of pictures ``targets`` f32 [B, channels, r, r] of -1..1, at the generator's own size.
 
-    ``label`` is the class of a conditional generator; ``on_step`` hears every step and its mean distance. What is
-    found for a person does not depend on who else is in the batch, but for rounding. Raises InvalidValue where the
-    pictures do not fit.
+    ``distance`` is the multi-scale one where none is given, ``label`` the class of a conditional generator; ``on_step``
+    hears every step and its mean distance. What is found for a person does not depend on who else is in the batch, but
+    for rounding. Raises InvalidValue where the pictures do not fit.
     """
     options = options or InversionOptions()
     check_targets(model, targets)
-    search = _Search(model, torch.from_numpy(targets).to(model.device), options, label)
+    search = _Search(model, torch.from_numpy(targets).to(model.device), options, distance or Multiscale(), label)
     watch = _Watch(options, [math.inf] * len(targets), [0] * len(targets))
     found: dict[int, Inversion] = {}
     people = list(range(len(targets)))
     for step in range(options.steps if people else 0):
-        distances = search.step(step, people, distance)
+        distances = search.step(step, people)
         if on_step:
             on_step(step, sum(distances) / len(distances))
         for person in watch.finished(people, distances, step):
@@ -152,8 +152,11 @@ def check_targets(model: StyleGan2, targets: Float32Array) -> None:
 class _Search:
     """The latents and noise pictures of a batch under optimisation."""
 
-    def __init__(self, model: StyleGan2, targets: Tensor, options: InversionOptions, label: int | None) -> None:
+    def __init__(
+        self, model: StyleGan2, targets: Tensor, options: InversionOptions, distance: Distance, label: int | None
+    ) -> None:
         self.model, self.targets, self.options = model, targets, options
+        self.distance, self.described = distance, distance.describe(targets)
         mean, self.spread = w_statistics(model, label)
         if options.start_seed is not None:
             mean = torch.from_numpy(model.ws([model.z(options.start_seed)], label=label)[0, 0]).to(model.device)
@@ -171,7 +174,7 @@ class _Search:
             out[name] = noise.to(self.model.device).repeat(len(self.targets), 1, 1, 1).requires_grad_()
         return out
 
-    def step(self, step: int, people: list[int], distance: Distance) -> list[float]:
+    def step(self, step: int, people: list[int]) -> list[float]:
         """One step of the optimiser for some of the people; returns their distances before it."""
         options = self.options
         for group in self.optimiser.param_groups:
@@ -181,7 +184,8 @@ class _Search:
         wandered = w + torch.from_numpy(wandering).to(w.device)
         noise = {name: pictures[people] for name, pictures in self.noise.items()}
         ws = wandered.expand(-1, self.model.config.num_ws, -1)
-        distances = distance(self.model.generator.synthesis(ws, noise or "const"), self.targets[people])
+        pictures = self.model.generator.synthesis(ws, noise or "const")
+        distances = self.distance.between(pictures, tuple(known[people] for known in self.described))
         loss = distances.sum()
         if options.space == "w+" and options.spread_weight:
             loss = loss + options.spread_weight * (w - w.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2)).sum()

@@ -16,7 +16,7 @@ from scipy.interpolate import BSpline
 from torch import Tensor
 
 from animegen.errors import InvalidValue
-from animegen.stylegan2.distance import Distance, multiscale
+from animegen.stylegan2.distance import Distance, Multiscale
 from animegen.stylegan2.inversion import InversionOptions, check_targets, psnr, w_statistics
 from animegen.stylegan2.model import StyleGan2
 from animegen.types import Float32Array, Latent
@@ -66,7 +66,7 @@ def invert_video(
     frames: Float32Array,
     options: VideoOptions | None = None,
     *,
-    distance: Distance = multiscale,
+    distance: Distance | None = None,
     label: int | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> VideoInversion:
@@ -78,7 +78,7 @@ def invert_video(
     check_targets(model, frames)
     if not len(frames):
         raise InvalidValue("the clip has no frame")
-    search = options.search
+    search, measure = options.search, distance or Multiscale()
     mean, spread = w_statistics(model, label)
     base = mean.repeat(model.config.num_ws, 1).requires_grad_()
     basis = spline_basis(len(frames), options.knot_frames).to(model.device)
@@ -96,7 +96,8 @@ def invert_video(
         )
         wandering = torch.from_numpy(draw.randn(*base.shape).astype(np.float32)) * (search.wander(step) * spread)
         pictures = model.generator.synthesis((base + wandering.to(model.device) + offsets).expand(len(chosen), -1, -1))
-        apart = distance(pictures, torch.from_numpy(frames[chosen]).to(model.device)).mean()
+        targets = measure.describe(torch.from_numpy(frames[chosen]).to(model.device))
+        apart = measure.between(pictures, targets).mean()
         loss = apart + options.offset_weight * (offsets / spread).square().sum(dim=2).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
