@@ -182,10 +182,21 @@ def test_a_head_is_found_however_it_is_turned():
 
 
 def test_hands_of_a_whole_body_skeleton_give_finger_tips():
-    pose = to_avatar35(synthetic_pose(COCO_WHOLEBODY133))
-    assert pose.score[AVATAR35.index("left_index_tip")] == 0  # a synthetic person has none
+    assert to_avatar35(synthetic_pose(BLAZEPOSE33)).score[AVATAR35.index("left_index_tip")] == 0
+    assert to_avatar35(synthetic_pose(COCO_WHOLEBODY133)).score[AVATAR35.index("left_index_tip")] > 0
     xy = np.zeros((133, 2), np.float32)
     xy[COCO_WHOLEBODY133.index("right_hand_8")] = (3, 4)
     whole = replace(synthetic_pose(COCO_WHOLEBODY133), xy=xy, score=np.ones(133, np.float32))
     assert tuple(to_avatar35(whole).xy[AVATAR35.index("right_index_tip")]) == (3, 4)
     assert to_avatar35(synthetic_pose(COCO17)).score[AVATAR35.index("left_heel")] == 0
+
+
+def test_a_finger_whose_tip_is_out_of_sight_is_straight():
+    joints = figure(30, turns=0.0)
+    tip, knuckle, wrist = (AVATAR35.index(f"left_{name}") for name in ("index_tip", "index", "wrist"))
+    score = np.ones((30, len(AVATAR35)))
+    score[10:, tip] = 0
+    found = lifted(joints, score=score).joints[..., :2]
+    finger, hand = found[10:, tip] - found[10:, knuckle], found[10:, knuckle] - found[10:, wrist]
+    cosine = (finger * hand).sum(axis=1) / np.linalg.norm(finger, axis=1) / np.linalg.norm(hand, axis=1)
+    assert np.arccos(np.clip(cosine, -1, 1)).max() < ANGLE_ERROR
