@@ -258,7 +258,7 @@ def test_another_request_for_the_same_output_is_told_what_differs(two_people: Pa
     output = tmp_path / "out.mp4"
     short = replace(SKELETON, end=Fraction(1, 4), background="keep")
     animegen.convert(two_people, output, short)
-    with pytest.raises(JobError, match=r"input\.frames was \[0, 8\], is \[0, 16\]"):
+    with pytest.raises(JobError, match=r"input\.frames was \[0, 6\], is \[0, 12\]"):
         animegen.convert(two_people, output, replace(short, end=Fraction(1, 2), overwrite=True))
 
 
