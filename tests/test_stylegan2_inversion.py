@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from stylegan2_numbers import Case
 
 from animegen.errors import InvalidValue, UsageError, WeightsError
 from animegen.stylegan2.config import GeneratorConfig
@@ -93,6 +94,16 @@ def test_a_search_ends_early(model):
     still = InversionOptions(steps=60, exploration=0.0, patience=5, learning_rate=1e-9)
     assert invert(model, target, still)[0].steps == 6
     assert invert(model, target[:0]) == []
+
+
+def test_a_picture_of_a_class():
+    case = Case(64, base=256, most=8, c_dim=3)
+    model = StyleGan2(case.generator(), "a" * 64)
+    target = model.draw(model.ws([model.z(1)], label=2))
+    (found,) = invert(model, target, InversionOptions(steps=2, space="w"), label=2)
+    assert np.array_equal(model.draw(model.ws([found.latent]))[0], found.picture)
+    with pytest.raises(UsageError, match="classes 0 to 2"):
+        invert(model, target)
 
 
 def test_learning_rate_and_wandering_ramp():

@@ -76,7 +76,7 @@ class StyleGan2:
         self, latents: Sequence[Latent], *, psi: float = 1.0, cutoff: int | None = None, label: int | None = None
     ) -> Float32Array:
         """As :meth:`mapped`, as one array f32 [N, num_ws, w_dim]."""
-        labels = self.labels(label)
+        labels = self.labels(label) if any(latent.space == "z" for latent in latents) else None
         out = [self._spread(latent, labels, psi, cutoff) for latent in latents]
         empty = torch.empty(0, self.config.num_ws, self.config.w_dim)
         return _array(torch.cat(out) if out else empty)
