@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from animegen.errors import InvalidValue
 from animegen.ops import library
 from animegen.ops.arrays import is_dense, packed
 from animegen.types import Float64Array, Uint8Array
 
-_OPTIONS = struct.Struct("@P")
+OPTIONS = struct.Struct("@P")
+S = TypeVar("S", bound=Any)
+
 _MOST_SIDE = 65536
 _MOST_STEP = 2.0**13
 _MOST_SHIFT = 2.0**29
@@ -38,24 +42,26 @@ def composite(
     _check(picture, sprites, affines)
     if not picture.size:
         return
-    seen, inverses = [], []
-    for sprite, affine in zip(sprites, affines, strict=True):
-        inverse = _inverse(affine)
-        if sprite.size and inverse is not None:
-            seen.append(sprite if is_dense(sprite) else np.ascontiguousarray(sprite))
-            inverses.append(inverse)
-    numbers = np.array(inverses, np.int64)
-    tensors = [packed(array, library.UINT8) for array in (picture, *seen)]
-    native.call("composite", tensors, _OPTIONS.pack(numbers.ctypes.data), library.place(threads=threads))
+    seen, inverses = seen_sprites(sprites, affines)
+    dense = [sprite if is_dense(sprite) else np.ascontiguousarray(sprite) for sprite in seen]
+    tensors = [packed(array, library.UINT8) for array in (picture, *dense)]
+    native.call("composite", tensors, OPTIONS.pack(inverses.ctypes.data), library.place(threads=threads))
 
 
 def composite_reference(picture: Uint8Array, sprites: Sequence[Uint8Array], affines: Sequence[Float64Array]) -> None:
     """What :func:`composite` computes, in NumPy."""
     _check(picture, sprites, affines)
     for sprite, affine in zip(sprites, affines, strict=True):
-        inverse = _inverse(affine)
+        inverse = inverse_of(affine)
         if sprite.size and inverse is not None:
             _lay(picture, sprite, affine, inverse)
+
+
+def seen_sprites(sprites: Sequence[S], affines: Sequence[Float64Array]) -> tuple[list[S], NDArray[np.int64]]:
+    """The sprites (arrays or tensors) that can be seen, and their inverses, int64 [n, 6], as the C ABI takes them."""
+    pairs = [(sprite, inverse_of(affine)) for sprite, affine in zip(sprites, affines, strict=True)]
+    seen = [(sprite, inverse) for sprite, inverse in pairs if inverse is not None and 0 not in sprite.shape]
+    return [sprite for sprite, _ in seen], np.array([inverse for _, inverse in seen], np.int64)
 
 
 def _check(picture: Uint8Array, sprites: Sequence[Uint8Array], affines: Sequence[Float64Array]) -> None:
@@ -82,7 +88,7 @@ def _check_picture(array: Uint8Array, name: str, channels: set[int]) -> None:
         raise InvalidValue(f"{name} must be (height, width, {wanted}) with sides up to {_MOST_SIDE}, got {array.shape}")
 
 
-def _inverse(affine: Float64Array) -> tuple[int, ...] | None:
+def inverse_of(affine: Float64Array) -> tuple[int, ...] | None:
     """Six numbers that take a picture's pixels to the sprite's in 2^-32; None where the sprite cannot be seen."""
     (a, b, x), (c, d, y) = affine.tolist()
     determinant = a * d - b * c

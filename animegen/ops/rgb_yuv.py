@@ -40,9 +40,9 @@ LUMA: Mapping[str, tuple[float, float]] = MappingProxyType(
 )
 """Weights of red and blue in luma by matrix (H.273, table 4) in FFmpeg's names; BT.601's are the third and fourth."""
 
-_TO_YUV = struct.Struct("@12H")
-_TO_RGB = struct.Struct("@8h")
-_TO_TENSOR = struct.Struct("@4q18f")
+TO_YUV = struct.Struct("@12H")
+TO_RGB = struct.Struct("@8h")
+TO_TENSOR = struct.Struct("@4q18f")
 _STRIP = 32
 """Rows that the references take at once: their intermediate values stay in the processor's cache."""
 _MOST_OUT = 65536
@@ -68,14 +68,14 @@ def rgb_to_yuv(
     planes = empty_planes(height, width) if planes is None else planes
     _check_planes(planes, height, width, written=True)
     _check_apart(rgb, planes)
-    numbers = _to_yuv_numbers(matrix, value_range)
+    numbers = to_yuv_numbers(matrix, value_range)
     native = library.native("cpu")
     if native is None:
         _rgb_to_yuv(rgb, planes, numbers)
     else:
         dense = rgb if is_dense(rgb) else np.ascontiguousarray(rgb)
         tensors = [packed(array, library.UINT8) for array in (*planes, dense)]
-        native.call("rgb_to_yuv", tensors, _TO_YUV.pack(*numbers), library.place(threads=threads))
+        native.call("rgb_to_yuv", tensors, TO_YUV.pack(*numbers), library.place(threads=threads))
     return planes
 
 
@@ -91,13 +91,13 @@ def yuv_to_rgb(
     _check_rgb(rgb, "rgb", written=True)
     _check_planes(planes, *rgb.shape[:2])
     _check_apart(rgb, planes)
-    numbers = _to_rgb_numbers(matrix, value_range)
+    numbers = to_rgb_numbers(matrix, value_range)
     native = library.native("cpu")
     if native is None:
         _yuv_to_rgb(planes, rgb, numbers)
     else:
         tensors = [packed(array, library.UINT8) for array in (rgb, *planes)]
-        native.call("yuv_to_rgb", tensors, _TO_RGB.pack(*numbers), library.place(threads=threads))
+        native.call("yuv_to_rgb", tensors, TO_RGB.pack(*numbers), library.place(threads=threads))
     return rgb
 
 
@@ -121,13 +121,13 @@ def yuv_to_tensor(
     _check_planes(planes, height, width)
     if not height or not width:
         raise InvalidValue(f"there is nothing to sample in a picture of {width} x {height}")
-    options = _tensor_options(box, size, (mean, std), matrix, value_range)
+    options = tensor_options(box, size, (mean, std), matrix, value_range)
     native = library.native("cpu")
     if native is None:
         return _yuv_to_tensor(planes, size, options)
     out = np.empty((3, size[1], size[0]), np.float32)
     tensors = [packed(out, library.FLOAT32), *(packed(plane, library.UINT8) for plane in planes)]
-    native.call("yuv_to_tensor", tensors, _TO_TENSOR.pack(*options), library.place(threads=threads))
+    native.call("yuv_to_tensor", tensors, TO_TENSOR.pack(*options), library.place(threads=threads))
     return out
 
 
@@ -135,7 +135,7 @@ def rgb_to_yuv_reference(rgb: Uint8Array, *, matrix: str = "bt709", value_range:
     """What :func:`rgb_to_yuv` computes, in NumPy."""
     _check_rgb(rgb, "rgb")
     planes = empty_planes(*rgb.shape[:2])
-    _rgb_to_yuv(rgb, planes, _to_yuv_numbers(matrix, value_range))
+    _rgb_to_yuv(rgb, planes, to_yuv_numbers(matrix, value_range))
     return planes
 
 
@@ -143,7 +143,7 @@ def yuv_to_rgb_reference(planes: Planes, *, matrix: str = "bt709", value_range: 
     """What :func:`yuv_to_rgb` computes, in NumPy."""
     _check_planes(planes, *planes[0].shape)
     rgb = np.empty((*planes[0].shape, 3), np.uint8)
-    _yuv_to_rgb(planes, rgb, _to_rgb_numbers(matrix, value_range))
+    _yuv_to_rgb(planes, rgb, to_rgb_numbers(matrix, value_range))
     return rgb
 
 
@@ -177,7 +177,7 @@ def _weights(matrix: str) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=32)
-def _to_yuv_numbers(matrix: str, value_range: Range) -> tuple[int, ...]:
+def to_yuv_numbers(matrix: str, value_range: Range) -> tuple[int, ...]:
     """``ag_rgb_to_yuv_options``. Greys stay grey: the numbers of a row add up exactly."""
     red, blue = _weights(matrix)
     black, luma, chroma = (16, 219 / 255, 224 / 255) if value_range == "tv" else (0, 1.0, 1.0)
@@ -190,7 +190,7 @@ def _to_yuv_numbers(matrix: str, value_range: Range) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=32)
-def _to_rgb_numbers(matrix: str, value_range: Range) -> tuple[int, ...]:
+def to_rgb_numbers(matrix: str, value_range: Range) -> tuple[int, ...]:
     """``ag_yuv_to_rgb_options``."""
     mix = yuv_to_rgb_matrix(matrix, value_range) * 255
     scaled = np.rint(mix[:, :3] * 2**13).astype(int).tolist()
@@ -201,14 +201,14 @@ def _to_rgb_numbers(matrix: str, value_range: Range) -> tuple[int, ...]:
     return (scaled[0][0], scaled[0][2], scaled[1][1], scaled[1][2], scaled[2][1], *bias)
 
 
-def _tensor_options(
+def tensor_options(
     box: Sequence[float],
     size: tuple[int, int],
     normal: tuple[Sequence[float], Sequence[float]],
     matrix: str,
     value_range: Range,
 ) -> tuple[Any, ...]:
-    """``ag_yuv_to_tensor_options``."""
+    """``ag_yuv_totensor_options``."""
     if min(size) < 0 or max(size) > _MOST_OUT:
         raise InvalidValue(f"size is {size}, each side must lie in 0..{_MOST_OUT}")
     corners = np.asarray(box, np.float64)
