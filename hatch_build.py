@@ -49,7 +49,7 @@ class NativeOpsHook(BuildHookInterface[Any]):
             from animegen.ops.build import build, cuda_compiler, targets
         finally:
             sys.path.remove(str(root))
-        folder = root / "build" / "wheel"
+        folder = root / "build" / "ops"
         try:
             libraries = [build(root / "ops", folder, "cpu").library]
             wanted = os.environ.get(ARCHITECTURES_VARIABLE, "all" if cuda_compiler() else "none")
