@@ -11,7 +11,8 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -135,9 +136,20 @@ def build(
     ninja = _needed(_ninja(), "ninja")
     folder.mkdir(parents=True, exist_ok=True)
     plan = _cpu_plan(sources, sanitize=sanitize) if kind == "cpu" else _cuda_plan(sources, architectures)
-    (folder / f"{kind}.ninja").write_text(plan, encoding="utf-8")
-    log = _output(ninja, "-C", str(folder), "-f", f"{kind}.ninja", "-v", library_name(kind))
+    with _alone(folder):
+        (folder / f"{kind}.ninja").write_text(plan, encoding="utf-8")
+        log = _output(ninja, "-C", str(folder), "-f", f"{kind}.ninja", "-v", library_name(kind))
     return Built(folder / library_name(kind), log)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process builds in a folder."""
+    import fcntl  # a Unix module, as the compilers are Unix ones
+
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _cpu_plan(sources: Path, *, sanitize: bool) -> str:
