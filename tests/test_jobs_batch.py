@@ -177,3 +177,12 @@ def test_the_plan_of_a_run_comes_true(clips: Path, tmp_path: Path) -> None:
 def test_a_plan_covers_what_is_asked_for(clips: Path) -> None:
     source = make_clip(clips / "short.mp4", frames=20, rate=Fraction(10))
     assert plan(source, None, replace(QUICK, start=Fraction(1, 2), end=Fraction(1))).frames == 5
+
+
+@pytest.mark.slow
+def test_a_long_run_is_measured_beside_its_plan(clips: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "long", str(clips / "b.mp4"), "--frames", "30", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["forecast"]["frames"], told["short_frames"]) == (30, 3)
+    assert abs(told["forecast"]["disk"] / told["disk"] - 1) < ROUGHLY
+    assert 0 < told["folder_share"] < 1 and told["resume_seconds"] < told["seconds"]
