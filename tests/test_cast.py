@@ -19,6 +19,7 @@ from animegen.cli import cli
 from animegen.colour import lab_to_rgb
 from animegen.config import ConvertConfig
 from animegen.errors import OutputError, UsageError
+from animegen.events import Event, Warned
 from animegen.identity import read_cast, write_cast
 from animegen.jobs import JobFolder
 from animegen.measure.identities import identity_score, overlap
@@ -230,6 +231,19 @@ def test_what_a_user_wrote_of_a_person_holds_for_the_next_video(days: list[Clip]
     known = {person.identity.key: person for person in known_of(second, tmp_path / "cast.toml")}
     assert known[orange].member.name == "Anna"
     assert known[orange].identity.seed == 77
+
+
+def test_a_cast_in_which_nobody_is_recognised_is_told(days: list[Clip], tmp_path: Path) -> None:
+    first, second = days
+    cast = read_cast(first.files.cast)
+    write_cast(tmp_path / "cast.toml", replace(cast, preserver="faces"))
+    events: list[Event] = []
+    config = replace(CONFIG, cast=tmp_path / "cast.toml", overwrite=True)
+    with open_video(second.film) as video, prepared(video, second.output, config, events.append) as run:
+        people = find_who(run)
+    told = [event.message for event in events if isinstance(event, Warned)]
+    assert all(any(word in text for text in told) for word in ("--identity faces", "nobody of the cast"))
+    assert {person.identity.key for person in people}.isdisjoint(member.key for member in cast.members)
 
 
 def test_two_may_be_told_to_be_one_and_one_to_be_two(days: list[Clip], tmp_path: Path) -> None:

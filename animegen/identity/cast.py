@@ -20,10 +20,9 @@ import numpy as np
 
 from animegen.colour import lab_to_rgb, rgb_to_lab
 from animegen.errors import InputError
-from animegen.identity.members import CastFile, Member, Seen
+from animegen.identity.members import TRAITS, CastFile, Member, Seen
 from animegen.types import PARTS, Float32Array, PartColour, Trait
 
-_TRAITS = ("hair_length", "sleeves", "skirt", "head_to_height")
 _TOLD = ("first_frame", "last_frame", "seconds", "pictures")
 """What the file says of a person for the reader alone."""
 _FIELDS = (
@@ -80,7 +79,7 @@ def _person(member: Member) -> str:
         colours = {part: member.colours[part] for part in PARTS if part in member.colours}
         lines += ["[person.colours]", *(f'{part} = ["{_hex(c)}", {c.confidence:.3f}]' for part, c in colours.items())]
     if member.traits:
-        traits = {name: member.traits[name] for name in _TRAITS if name in member.traits}
+        traits = {name: member.traits[name] for name in TRAITS if name in member.traits}
         lines += ["[person.traits]", *(f"{name} = [{t.value:.3f}, {t.confidence:.3f}]" for name, t in traits.items())]
     return "\n".join(lines) + "\n"
 
@@ -289,7 +288,7 @@ def _colours(entry: _Entry) -> Iterator[tuple[Any, PartColour]]:
 
 
 def _traits(entry: _Entry) -> Iterator[tuple[str, Trait]]:
-    for name, trait in entry.table("traits", _TRAITS):
+    for name, trait in entry.table("traits", TRAITS):
         pair: Any = [trait, 1.0] if _is_number(trait) else trait
         if not (isinstance(pair, list) and len(pair) == 2 and all(_is_share(share) for share in pair)):
             raise entry.wrong(f"traits.{name}", trait, "a number 0..1, or [number, confidence]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
@@ -11,6 +11,9 @@ from animegen.types import PARTS, Float32Array, Identity, Palette, Part, PartCol
 
 Treatment: TypeAlias = Literal["draw", "skip", "blur"]
 """What becomes of a person: replaced by an avatar, left as in the source, or covered by a mosaic."""
+
+TRAITS = tuple(trait.name for trait in fields(Traits))
+"""The names of a person's traits."""
 
 _UNKNOWN = PartColour((50.0, 0.0, 0.0), 0.0)
 
@@ -72,7 +75,7 @@ class Member:
     @classmethod
     def measured(cls, who: Identity, seen: Seen, tracks: tuple[int, ...] = ()) -> Member:
         """The entry of a person of whom nothing is known but what was measured."""
-        traits = {name: getattr(who.traits, name) for name in ("hair_length", "sleeves", "skirt", "head_to_height")}
+        traits = {name: getattr(who.traits, name) for name in TRAITS}
         return cls(
             key=who.key,
             style=who.style,

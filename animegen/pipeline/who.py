@@ -192,11 +192,10 @@ def _parts(run: Run, whole: _Found, member: Member | None) -> Iterator[_Found]:
 def _recognised(run: Run, people: Sequence[_Found], cast: CastFile, measured: _Measured) -> list[_Found]:
     """The people of another clip than the cast's with the keys of those whom they look like, or new ones."""
     name = run.stages.specs["identity"].name
-    if cast.preserver not in ("", name):
-        run.on_event(
-            Warned(f"the cast was written with --identity {cast.preserver}: with {name} nobody in it is recognised")
-        )
     gallery = [replace(member.identity(), key=cast.principal(member.key)) for member in cast.members]
+    if cast.preserver not in ("", name):
+        run.on_event(Warned(f"the cast knows its people by --identity {cast.preserver}, which tells {name} nothing"))
+        gallery = [replace(who, embedding=None) for who in gallery]
     frames = [set(person.track.frame_indices) for person in people]
     places = recognise(
         measured.preserver,
