@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from animegen.measure.ops_report import OpsBench
     from animegen.pipeline.bench import ConvertBench
     from animegen.pipeline.bench_avatar import AvatarBench
+    from animegen.pipeline.bench_generator import GeneratorBench
     from animegen.pipeline.bench_jobs import LongBench
     from animegen.pipeline.bench_people import PeopleBench
 
@@ -126,6 +127,55 @@ def ops(*, device: str, threads: int, rounds: int, compiled: bool, as_json: bool
         _print_ops(result)
 
 
+@command.command()
+@click.option("--resolution", default=256, show_default=True, help="Side of the pictures.")
+@click.option("--channel-base", default=16384, show_default=True, help="Width of the network; 32768 is the paper's.")
+@click.option("--batch", default=1, show_default=True, type=click.IntRange(min=1), help="Pictures drawn at once.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Of the CPU.")
+@click.option("--compile/--no-compile", "compiled", default=False, help="Compare with torch.compile, which takes long.")
+@click.option(
+    "--peer", "peers", metavar="NAME=PATH", multiple=True,
+    help="Compare with a checkout of stylegan2-ada-pytorch or stylegan3; its code is run. May be repeated.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def generator(
+    *,
+    resolution: int,
+    channel_base: int,
+    batch: int,
+    device: str,
+    threads: int,
+    compiled: bool,
+    peers: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """A StyleGAN2 generator of random weights, ours and official ones', with the same pictures: time and difference."""
+    from animegen.cli import console
+    from animegen.pipeline.bench_generator import bench_generator
+
+    pairs = [peer.partition("=") for peer in peers]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise click.BadParameter(f"'{name}' is not NAME=PATH", param_hint="--peer")
+    result = bench_generator(
+        resolution,
+        channel_base=channel_base,
+        batch=batch,
+        device=device,
+        threads=threads,
+        compiled=compiled,
+        peers={name: Path(path) for name, _, path in pairs},
+        tell=lambda text: click.echo(text, err=True),
+    )
+    if as_json:
+        from dataclasses import asdict
+
+        console.print_json(asdict(result))
+    else:
+        _print_generator(result)
+
+
 @command.command(name="long")
 @click.argument("clip", type=click.Path(path_type=Path))
 @click.option("--frames", default=18000, show_default=True, type=click.IntRange(min=2), help="Length of the run.")
@@ -191,6 +241,20 @@ def _print_long(result: LongBench) -> None:
     click.echo(f"peak memory, {told.frames} over {result.short_frames} frames: {ratio:.3f}")
     click.echo(f"job folder: {result.folder_seconds:.1f} s, {result.folder_share:.2%} of the run")
     click.echo(f"the same command once more: {result.resume_seconds:.2f} s")
+
+
+def _print_generator(result: GeneratorBench) -> None:
+    gemm = ", ".join(f"GEMM {name} {rate:.0f} GFLOP/s" for name, rate in result.gemm_gflops.items())
+    click.echo(f"{result.device}; copy {result.copy_gbytes:.1f} GB/s, {gemm}")
+    click.echo(f"{result.resolution} px, batch {result.batch}: {result.gflop:.1f} GFLOP")
+    first = result.times[0].name
+    for time in result.times:
+        median, fastest, slowest = time.milliseconds
+        click.echo(
+            f"{time.name:<36}{median:>9.1f} ms ({fastest:.1f}..{slowest:.1f}), "
+            f"{result.gflop / median * 1e3:.0f} GFLOP/s, {result.speedup(time.name, first):.2f} x {first}, "
+            f"off by {time.difference:.1e}"
+        )
 
 
 def _print_people(result: PeopleBench) -> None:

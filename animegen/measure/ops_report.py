@@ -44,7 +44,7 @@ def bench_ops(device: str, *, threads: int, rounds: int, compiled: bool, tell: C
     cv2.setNumThreads(1)
     try:
         tell("the machine's own rates")
-        copy, gemm = _copy_gbytes(device), _gemm_gflops(device)
+        copy, gemm = copy_gbytes(device), gemm_gflops(device)
         lines = []
         if device == "cpu":
             tell("pictures")
@@ -58,7 +58,8 @@ def bench_ops(device: str, *, threads: int, rounds: int, compiled: bool, tell: C
     return OpsBench(device_name(device), str(choice("cuda" if device == "cuda" else "cpu")), copy, gemm, lines)
 
 
-def _copy_gbytes(device: str) -> float:
+def copy_gbytes(device: str) -> float:
+    """The bandwidth of a copy, read and written, in 10^9 bytes a second."""
     source = torch.ones(COPIED // 4, device=device)
     target = torch.empty_like(source)
 
@@ -70,6 +71,7 @@ def _copy_gbytes(device: str) -> float:
     return 2 * COPIED / timed_in_turns({"copy": copy}, 5)["copy"].least / 1e9
 
 
-def _gemm_gflops(device: str) -> dict[str, float]:
+def gemm_gflops(device: str) -> dict[str, float]:
+    """The rate of a matrix product by number format, in 10^9 operations a second."""
     products = {name: matrix_product(name == "bf16", device) for name in ("fp32", "bf16")}
     return {name: FLOPS / timing.least / 1e9 for name, timing in timed_in_turns(products, 3).items()}

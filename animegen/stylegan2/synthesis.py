@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from animegen.errors import InvalidValue
-from animegen.ops.modulated_conv2d import modulated_conv2d
+from animegen.ops.modulated_conv2d import PreparedWeight, modulated_conv2d
 from animegen.ops.to_rgb_skip import to_rgb_skip
 from animegen.ops.upfirdn2d import fir_filter
 from animegen.stylegan2.config import GeneratorConfig
@@ -37,6 +37,7 @@ class SynthesisLayer(nn.Module):
         self.up, self.side, self.act, self.clamp = up, side, config.activation, config.clamp
         self.affine = Dense(config.w_dim, inputs, bias=1.0)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        self.prepared: PreparedWeight | None = None
         self.use_noise = config.use_noise
         if config.use_noise:
             self.register_buffer("noise_const", torch.randn(side, side))
@@ -153,6 +154,23 @@ class Synthesis(nn.Module):
         block = self.get_submodule(f"b{side}")
         assert isinstance(block, SynthesisBlock)
         return block
+
+    def prepare(self, half: torch.dtype | None = None) -> None:
+        """Lay the weights of all convolutions out for drawing with this ``half`` dtype, the quickest way there is.
+
+        Later changes of the weights, moves to a device and gradients in them pass unseen: this is for networks that
+        only draw.
+        """
+        for side in self.config.resolutions:
+            dtype = self._dtype(side, half)
+            for layer in self.block(side).modules():
+                if isinstance(layer, SynthesisLayer):
+                    layer.prepared = PreparedWeight.of(layer.weight, dtype, up=layer.up)
+
+    def _dtype(self, side: int, half: torch.dtype | None) -> torch.dtype:
+        """In what a block computes: the ``num_fp16_res`` largest in ``half``, but never the first."""
+        halved = side > 4 and side * 2**self.config.num_fp16_res > self.config.resolution
+        return half if half is not None and halved else torch.float32
 
     def layers(self) -> dict[str, SynthesisLayer]:
         """Every convolution by its name, such as ``b8.conv0``, in the order of the latents."""
