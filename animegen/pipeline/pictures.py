@@ -16,13 +16,13 @@ CROPS_PER_TRACK = 48
 """Most pictures of one person from which the identity is measured, spread evenly over the clip."""
 
 _UNUSUAL = 1.3
-"""By which factor a box may be larger or smaller than a person's usual one in a picture by which they are known."""
+"""By which factor a box may be larger than a person's usual one in a picture by which they are known."""
 
 
 def crops_of(run: Run, tracks: Sequence[Track], slots: Mapping[int, Mapping[int, int]]) -> dict[int, list[Crop]]:
     """Pictures of each track by its id, at most :data:`CROPS_PER_TRACK` of them, spread evenly.
 
-    Those in which the body is as large as it is as a rule are preferred: in others somebody else is taken in with it.
+    Those in which the box is hardly larger than it is as a rule are preferred: in others somebody else is taken in.
     ``slots`` has by track id and frame index the position of the track's raw pose among the frame's poses.
     """
     every = crop_interval(run.video.info.rate)
@@ -63,7 +63,7 @@ def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Tr
 
 
 def _usual(track: Track, every: int) -> list[int]:
-    """The photographed frames of a track in which its box has about its usual size; all of them where there is none."""
+    """The photographed frames of a track in which its box is hardly larger than usual; smaller ones show who crouches."""
     sizes = {
         index: pose.bbox[2:] - pose.bbox[:2]
         for index, pose in zip(track.frame_indices, track.poses, strict=True)
@@ -72,8 +72,7 @@ def _usual(track: Track, every: int) -> list[int]:
     if not sizes:
         return []
     usual = np.maximum(np.median(np.stack(list(sizes.values())), axis=0), 1)
-    near = [i for i, size in sizes.items() if (abs(np.log(np.maximum(size, 1) / usual)) <= np.log(_UNUSUAL)).all()]
-    return near or list(sizes)
+    return [index for index, size in sizes.items() if (size <= _UNUSUAL * usual).all()] or list(sizes)
 
 
 def _spread(indices: Sequence[int]) -> tuple[int, ...]:
