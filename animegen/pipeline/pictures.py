@@ -63,7 +63,7 @@ def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Tr
 
 
 def _usual(track: Track, every: int) -> list[int]:
-    """The photographed frames of a track in which its box is hardly larger than usual; smaller ones show who crouches."""
+    """The photographed frames of a track in which its box is hardly larger than usual: who crouches is shown, too."""
     sizes = {
         index: pose.bbox[2:] - pose.bbox[:2]
         for index, pose in zip(track.frame_indices, track.poses, strict=True)
