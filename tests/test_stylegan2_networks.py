@@ -135,6 +135,18 @@ def test_sixteen_bits_stay_near():
     assert 0 < (whole - half).abs().max() <= 0.1 * whole.abs().max()  # bfloat16 keeps 8 bits of every activation
 
 
+@torch.inference_mode()
+def test_prepared_weights_draw_the_same():
+    generator, z = Case(64).generator(), Case(64).z()
+    wanted = generator(z)
+    generator.synthesis.prepare()
+    assert (generator(z) - wanted).abs().max() <= TOLERANCE * wanted.abs().max()
+    generator.synthesis.b64.conv1.weight.zero_()
+    changed = Case(64).generator()
+    changed.synthesis.b64.conv1.weight.zero_()
+    assert (generator(z) - changed(z)).abs().max() > 0.1 * wanted.abs().max()  # it is the prepared ones that draw
+
+
 def test_wrong_shapes_are_told():
     case = Case(64, c_dim=3)
     with pytest.raises(InvalidValue, match="needs a label"):

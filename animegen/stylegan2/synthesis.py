@@ -50,7 +50,7 @@ class SynthesisLayer(nn.Module):
         added = self._noise(x, noise)
         return modulated_conv2d(
             x,
-            self.weight,
+            self.weight if self.prepared is None else self.prepared,
             self.affine(w),
             self.fir.float(),
             up=self.up,
@@ -162,15 +162,15 @@ class Synthesis(nn.Module):
         only draw.
         """
         for side in self.config.resolutions:
-            dtype = self._dtype(side, half)
+            dtype = self._dtype(side, half, torch.float32)
             for layer in self.block(side).modules():
                 if isinstance(layer, SynthesisLayer):
                     layer.prepared = PreparedWeight.of(layer.weight, dtype, up=layer.up)
 
-    def _dtype(self, side: int, half: torch.dtype | None) -> torch.dtype:
-        """In what a block computes: the ``num_fp16_res`` largest in ``half``, but never the first."""
+    def _dtype(self, side: int, half: torch.dtype | None, whole: torch.dtype) -> torch.dtype:
+        """In what a block computes: the ``num_fp16_res`` largest in ``half`` where given, but never the first."""
         halved = side > 4 and side * 2**self.config.num_fp16_res > self.config.resolution
-        return half if half is not None and halved else torch.float32
+        return half if half is not None and halved else whole
 
     def layers(self) -> dict[str, SynthesisLayer]:
         """Every convolution by its name, such as ``b8.conv0``, in the order of the latents."""
@@ -199,9 +199,8 @@ class Synthesis(nn.Module):
         first = 0
         for side in config.resolutions:
             block = self.block(side)
-            halved = half is not None and side > 4 and side * 2**config.num_fp16_res > config.resolution
-            dtype = half if half is not None and halved else ws.dtype
-            x, picture = block(x, picture, ws[:, first : first + block.convolutions + 1], noise, dtype)
+            own = ws[:, first : first + block.convolutions + 1]
+            x, picture = block(x, picture, own, noise, self._dtype(side, half, ws.dtype))
             first += block.convolutions
             if picture is not None:
                 yield picture
