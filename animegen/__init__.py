@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from animegen.pipeline.convert import Result as Result
     from animegen.pipeline.convert import convert as convert
+    from animegen.pipeline.prepare import Result as Result
 
 __version__ = "0.1.0"
 __all__ = ["Result", "__version__", "convert"]
