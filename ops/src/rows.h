@@ -19,6 +19,7 @@ template <int N, class T, class A> AG_INLINE void add_rows(A *__restrict out, co
     for (int i = 0; i < N; i++) row[i] = rows[i], weight[i] = weights[i];
     for (int64_t j = 0; j < n; j++) {
         A sum = fresh ? A(0) : out[j];
+#pragma GCC unroll 4
         for (int i = 0; i < N; i++) sum = mad(weight[i], A(load(row[i] + j)), sum);
         out[j] = sum;
     }
