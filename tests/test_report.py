@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import animegen
 from animegen.cli import main
 from animegen.config import ConvertConfig, OnLost
 from animegen.errors import InputError, OutputError, UsageError
 from animegen.events import PoseLost
+from animegen.identity import read_cast, write_cast
+from animegen.jobs import JobFolder
 from animegen.pipeline.convert import find_people
 from animegen.pipeline.prepare import prepared
 from animegen.pipeline.report import Report, report_job, report_run
@@ -37,20 +44,28 @@ def animegen_pose_backends():
     return [
         PoseBackendSpec("puppet", "a figure whose place is known", "puppet_plugin:make_backend"),
         PoseBackendSpec("pair", "two figures whose places are known", "puppet_plugin:make_pair"),
+        PoseBackendSpec("couple", "two figures side by side", "puppet_plugin:make_couple"),
     ]
 
 def make_backend(options, context):
     return Backend()
 
 def make_pair(options, context):
-    return Pair()
+    return Pair(80.0, 240.0)
+
+def make_couple(options, context):
+    return Pair(110.0, 190.0)
 
 class Pair:
     skeleton = BLAZEPOSE33
 
+    def __init__(self, left, right):
+        self.left, self.right = left, right
+
     def estimate(self, frames):
         for frame in frames:
-            yield [synthetic_pose(feet=(x, 220.0)) for x in (80.0 + frame.index / 4, 240.0 - frame.index / 4)]
+            places = (self.left + frame.index / 4, self.right - frame.index / 4)
+            yield [synthetic_pose(feet=(x, 220.0)) for x in places]
 
 class Backend:
     skeleton = BLAZEPOSE33
@@ -69,6 +84,9 @@ SLOW, SLOW_FRAMES = 4, 56
 
 SAME = 12.0
 """Levels, mean over the trunk: what encoding twice changes."""
+
+STRIPES = np.tile(np.repeat(np.array([(255, 0, 255), (0, 255, 0)], np.uint8), 8, axis=0), (2, 1))
+"""Magenta and green: under a mosaic they are grey."""
 
 CONFIG = {"style": "skeleton", "pose": "puppet"}
 
@@ -172,6 +190,36 @@ def test_a_report_tells_of_everyone(reported: tuple[Path, Report]) -> None:
     assert "http" not in page
     again, _ = report_job(job, samples=6)
     assert again.figures == report.figures
+
+
+def test_who_is_hidden_is_hidden_in_the_report(clip: Path) -> None:
+    def frame(index: int) -> Frame:
+        poses = [synthetic_pose(feet=(x, 220.0)) for x in (110.0 + index / 4, 190.0 - index / 4)]
+        image = synthetic_frame([(pose, synthetic_identity(2)) for pose in poses], index=index, rate=SLOW).image.copy()
+        image[70:110, 174 - index // 4 : 206 - index // 4] = STRIPES
+        return Frame(index, Fraction(index, SLOW), image)
+
+    write_film(clip, (frame(index) for index in range(2 * SLOW)), SLOW)
+    config = ConvertConfig(style="skeleton", pose="couple", background="keep")
+    job = JobFolder(animegen.convert(clip, clip.with_name("out.mp4"), config).job)
+    magenta = []
+    for hidden in (False, True):
+        cast = read_cast(job.cast)
+        write_cast(job.cast, replace(cast, members=(cast.members[0], replace(cast.members[1], blur=hidden))))
+        animegen.convert(clip, clip.with_name("out.mp4"), replace(config, overwrite=True))
+        write_report(*report_job(job.root, samples=2), clip.with_name("report"))
+        page = clip.with_name("report").joinpath("report.html").read_text()
+        assert ("mosaic" in page) == hidden
+        first = page.split("<h2>")[1]
+        magenta.append(sum(_magenta(picture) for picture in re.findall(r"base64,([^\"]+)", first)))
+    assert magenta[0] > 1000
+    assert magenta[1] == 0
+
+
+def _magenta(jpeg: str) -> int:
+    """How many pixels of a picture are of the colour that only the second person wears."""
+    red, green, blue = np.moveaxis(np.asarray(Image.open(io.BytesIO(base64.b64decode(jpeg)))).astype(int), -1, 0)
+    return int(((red > green + 80) & (blue > green + 80)).sum())
 
 
 def test_limits_say_who_does_not_keep_them(reported: tuple[Path, Report]) -> None:

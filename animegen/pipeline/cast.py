@@ -50,6 +50,14 @@ class Person:
     slots: tuple[int | None, ...]
     lost: tuple[LostSpan, ...]
 
+    def masked(self, place: int, raw: Sequence[Pose]) -> Pose:
+        """The pose at a place of the track with its mask, which is among the ``raw`` poses of its frame."""
+        pose, slot = self.track.poses[place], self.slots[place]
+        mask = pose.mask if slot is None else raw[slot].mask
+        if mask is not None:  # copied: a view would keep the whole segment's masks for as long as this one
+            mask = replace(mask, alpha=mask.alpha.copy())
+        return replace(pose, mask=mask)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cast:

@@ -97,11 +97,7 @@ class Scene:
     def _parts(self, frame: Frame, raw: Sequence[Pose]) -> list[_Part]:
         parts = []
         for person, place in self._by_frame.get(frame.index, ()):
-            pose, slot = person.track.poses[place], person.slots[place]
-            mask = pose.mask if slot is None else raw[slot].mask
-            if mask is not None:  # copied: a view would keep the whole segment's masks until this frame is encoded
-                mask = replace(mask, alpha=mask.alpha.copy())
-            pose = replace(pose, mask=mask)
+            pose = person.masked(place, raw)
             request = RenderRequest(
                 identity=person.identity,
                 prepared=person.prepared,

@@ -34,6 +34,7 @@ from animegen.pipeline.pictures import crops_of
 from animegen.pipeline.prepare import prepared
 from animegen.pipeline.run import Run
 from animegen.pose.convert import to_coco17
+from animegen.pose.files import load_npz
 from animegen.protocols import PoseBackend
 from animegen.types import Crop, Float32Array, Frame, Palette, Pose, Track
 from animegen.video import VideoFile, open_video
@@ -148,12 +149,16 @@ def report_job(folder: Path, *, samples: int = SAMPLES, on_event: Listener | Non
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Where the frames of a report are: ``start`` is the source's frame that the output begins with."""
+    """Where the frames of a report are: ``start`` is the source's frame that the output begins with.
+
+    ``hidden`` has by frame index the poses of those who must not be seen there.
+    """
 
     source: Path
     output: Path
     start: int
     tracks: Mapping[str, Track]
+    hidden: Mapping[int, Sequence[Pose]]
 
 
 @one_thread_per_call()
@@ -194,7 +199,21 @@ def report_run(run: Run, people: Sequence[Person], *, samples: int = SAMPLES) ->
         {key: tuple(gathered.looks) for key, gathered in zip(keys, seen, strict=True)},
     )
     tracks = {key: person.track for key, person in zip(keys, drawn, strict=True)}
-    return report, Pictures(run.video.path, run.plan.output, run.plan.start, tracks)
+    return report, Pictures(run.video.path, run.plan.output, run.plan.start, tracks, _hidden(run, people, frames))
+
+
+def _hidden(run: Run, people: Sequence[Person], frames: Sequence[int]) -> dict[int, list[Pose]]:
+    """The poses, with masks, of those whom the cast hides, by frame index."""
+    hidden = [person for person in people if person.treatment == "blur"]
+    found: dict[int, list[Pose]] = {index: [] for index in frames} if hidden else {}
+    for segment in run.segments:
+        here = found.keys() & range(segment.start, segment.stop)
+        raw = load_npz(run.job.segment("poses", segment.index)).poses if here else ()
+        for person in hidden:
+            for place, index in enumerate(person.track.frame_indices):
+                if index in here:
+                    found[index].append(person.masked(place, raw[index - segment.start]))
+    return found
 
 
 def _sampled(person: Person, count: int) -> tuple[int, ...]:

@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image
 
 from animegen.colour import lab_to_rgb
+from animegen.composite import compose, pixelated
 from animegen.errors import OutputError
 from animegen.events import Listener
 from animegen.jobs import write_text
 from animegen.pipeline.page import image_tag, number, page, plain, table
 from animegen.pipeline.report import LIMITS, SCORE, Look, Pictures, Report, report_folder, report_job
 from animegen.pose.draw import draw_pose
-from animegen.types import PARTS, Palette, PartColour, Pose, Uint8Array
+from animegen.types import PARTS, Frame, Palette, PartColour, Pose, Uint8Array
 from animegen.video import VideoFile, open_video
 
 JSON_NAME, PAGE_NAME = "report.json", "report.html"
@@ -76,6 +77,8 @@ def _body(report: Report, pictures: Pictures) -> Iterator[str]:
     )
     notes = "; ".join(f"{name}: {limit.title}" for name, limit in LIMITS.items())
     yield f'<p class="note">{escape(notes)}. {SCORE}</p>'
+    if pictures.hidden:
+        yield '<p class="note">Whom the cast hides is under a mosaic in the pictures of the source, too.</p>'
     with open_video(pictures.source) as source, open_video(pictures.output) as output:
         for person in figures["people"]:
             yield f"<h2>{escape(_title(person))}</h2>"
@@ -138,12 +141,18 @@ def _worst(looks: Sequence[Look], pictures: Pictures, key: str, source: VideoFil
         yield f"<h3>Worst frames by {name}</h3>"
         for look in sorted(measured, key=lambda look: (-badness(look), look.frame))[:WORST]:
             pose = track.poses[track.frame_indices.index(look.frame)]
-            frames = [next(source.frames(look.frame, look.frame + 1))]
-            frames.append(next(output.frames(look.frame - pictures.start, look.frame - pictures.start + 1)))
+            shown = look.frame - pictures.start
+            images = [_covered(next(source.frames(look.frame, look.frame + 1)), pictures.hidden.get(look.frame, ()))]
+            images.append(next(output.frames(shown, shown + 1)).image)
             value = look.output.oks if name == "pose" else look.output_flicker
             text = f"frame {look.frame}, {caption.format(value)}"
-            strip = Image.fromarray(np.hstack([_around(frame.image, pose) for frame in frames]))
+            strip = Image.fromarray(np.hstack([_around(image, pose) for image in images]))
             yield f"<figure>{image_tag(strip, 'JPEG')}<figcaption>{escape(text)}</figcaption></figure>"
+
+
+def _covered(frame: Frame, hidden: Sequence[Pose]) -> Uint8Array:
+    """A frame of the source without those who must not be seen: all of each, whoever stands before them."""
+    return compose(frame.image, [pixelated(frame.image, pose, 0.0) for pose in hidden])
 
 
 def _around(image: Uint8Array, pose: Pose) -> Uint8Array:
