@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from animegen.config import ConvertConfig
+from animegen.pipeline.stages import resolve
 from animegen.pose.blazepose import BlazePoseOptions, make_blazepose
 from animegen.pose.blazepose.following import PRESENT, Follower
 from animegen.pose.blazepose.regions import Region
@@ -44,6 +46,23 @@ def scored(pose: Pose, side: str, score: float) -> Pose:
     scores = pose.score.copy()
     scores[HANDS[side]] = score
     return replace(pose, score=scores)
+
+
+def test_where_bodies_are_measured_neither_hands_nor_faces_are_looked_at(
+    blazepose_weights: dict[str, Path], shared: Path
+) -> None:
+    del blazepose_weights  # fetched by now
+    picture = np.asarray(Image.open(sorted((shared / "pose").glob("*.jpg"))[0]).convert("RGB"))
+    stages = resolve(ConvertConfig(), print, kinds=("pose",))
+    both, bodies = (
+        next(iter(backend.estimate([Frame(0, Fraction(0), picture)])))
+        for backend in (stages.pose_backend(), stages.body_backend())
+    )
+    assert any(pose.skeleton is BLAZEPOSE75 for pose in both)
+    for whole, body in zip(both, bodies, strict=True):
+        assert body.skeleton is BLAZEPOSE33
+        assert body.expression is None
+        assert np.array_equal(body.xy, whole.xy[: len(BLAZEPOSE33)])
 
 
 def test_hands_that_are_surely_seen_are_where_annotators_put_them(

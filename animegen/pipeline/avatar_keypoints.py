@@ -89,7 +89,7 @@ def fidelities(backend: str, asked: Skeleton, on_event: Listener) -> dict[str, F
     is. Raises PluginError or WeightsError when the backend cannot be had.
     """
     stages = resolve(ConvertConfig(pose=backend, device="cpu"), on_event, kinds=("pose",))
-    estimator = stages.pose_backend()
+    estimator = stages.body_backend()
     shared = [(estimator.skeleton.points.index(name), k) for k, name in enumerate(asked.points)
               if name in estimator.skeleton.points]  # fmt: skip
     ways = {"found": Fidelity(_finder(estimator), shared)}

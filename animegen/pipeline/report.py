@@ -168,7 +168,7 @@ def report_run(run: Run, people: Sequence[Person], *, samples: int = SAMPLES) ->
     wanted = [_sampled(person, samples) for person in drawn]
     frames = sorted({index for indices in wanted for index in indices})
     seen = [_Seen() for _ in drawn]
-    backend = run.stages.pose_backend()
+    backend = run.stages.body_backend()
     with run.stage("report", len(frames)) as advance, open_video(run.plan.output) as output:
         for index in frames:
             run.check()

@@ -13,6 +13,7 @@ from animegen.errors import UsageError, WeightsError
 from animegen.events import Listener, Warned
 from animegen.measure.cores import usable_cores
 from animegen.plugins import PluginHost, Spec
+from animegen.pose.blazepose.options import BlazePoseOptions
 from animegen.protocols import (
     Background,
     IdentityPreserver,
@@ -54,6 +55,13 @@ class Stages:
         """A pose backend, ready for segments."""
         backend: PoseBackend = self._create("pose")
         return backend
+
+    def body_backend(self) -> PoseBackend:
+        """A pose backend that spends no time on faces and hands, where bodies alone are measured."""
+        options = self.options["pose"]
+        if isinstance(options, BlazePoseOptions):
+            options = replace(options, face=False, hands=False)
+        return replace(self, options={**self.options, "pose": options}).pose_backend()
 
     def tracker(self) -> Tracker:
         """A tracker for one clip."""
