@@ -20,6 +20,9 @@ from animegen.video import open_video
 
 CASE = Case(64, base=512, most=16)
 
+REORDERED = 1e-5
+"""Of the largest value: drawing lays the weights out anew, which changes the order of sums."""
+
 
 def other(generator: torch.nn.Module) -> torch.nn.Module:
     """A generator of the same configuration with other numbers."""
@@ -60,7 +63,8 @@ def test_import_and_generate(tmp_path):
     )
     assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == [f"seed000{n}.npy" for n in (1, 3, 4)]
     z = torch.from_numpy(np.random.RandomState(3).randn(1, 64))
-    assert np.array_equal(np.load(tmp_path / "raw" / "seed0003.npy"), generator(z, psi=0.7)[0].numpy())
+    drawn, expected = np.load(tmp_path / "raw" / "seed0003.npy"), generator(z, psi=0.7)[0].numpy()
+    assert np.abs(drawn - expected).max() <= REORDERED * np.abs(expected).max()
 
 
 def test_noise_modes_and_pictures(checkpoint, tmp_path):

@@ -39,6 +39,7 @@ class StyleGan2:
 
     def __init__(self, generator: Generator, sha256: str, *, base_sha256: str = "", device: str = "cpu") -> None:
         self.generator = generator.to(device).eval().requires_grad_(requires_grad=False)
+        self.generator.synthesis.prepare()
         self.sha256, self.base_sha256, self.device = sha256, base_sha256, torch.device(device)
 
     @classmethod
