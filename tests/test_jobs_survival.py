@@ -8,10 +8,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jobs_material import OPTIONS, PEOPLED, REQUEST, SEGMENT, Command, make_job_clip, names_in
@@ -29,6 +30,15 @@ BLOCK = 512
 
 LONGEST_WAIT = 0.05
 """Seconds at most from what a run tells to its end: several times as long as joining takes."""
+
+AGAIN = """
+from animegen.hookspecs import hookimpl
+from animegen.protocols import TrackerSpec
+
+@hookimpl
+def animegen_trackers():
+    return [TrackerSpec("again", "the built-in one under another name", "animegen.tracking.oks:make_tracker")]
+"""
 
 TINY_DISK = 64 * 2**20
 """Bytes of the disk that is filled: several times what the job takes."""
@@ -241,6 +251,23 @@ def test_another_background_keeps_the_analysis(clip: Path, kept: Path) -> None:
     assert not before.keys() & _segments(job).keys()
     with pytest.raises(OutputError, match="stands already"):
         animegen.convert(clip, kept, replace(REQUEST, keep=True))
+
+
+@pytest.mark.parametrize("other", [{"tracker": "again"}, {"settings": {"tracker.max_lost": "30"}}])
+def test_another_tracker_keeps_the_poses_and_not_the_plates(
+    clip: Path, kept: Path, install: Callable[..., Path], other: dict[str, Any]
+) -> None:
+    install("again", "1.0", {"again": "again_plugin"}, {"again_plugin": AGAIN})
+    job = JobFolder.beside(kept)
+    before, poses, plates = _segments(job), _made(job.segment("poses", 3)), _made(job.plates)
+    animegen.convert(clip, kept, replace(REQUEST, keep=True, **other))
+    assert _made(job.segment("poses", 3)) == poses
+    assert _made(job.plates) != plates
+    assert not before.keys() & _segments(job).keys(), "what stands behind the people may differ anywhere"
+
+
+def _made(path: Path) -> int:
+    return path.stat().st_mtime_ns
 
 
 def test_a_job_without_room_is_refused_with_the_figure(clip: Path, tmp_path: Path, tiny_disk: Path) -> None:

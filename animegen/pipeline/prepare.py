@@ -25,6 +25,9 @@ from animegen.video import OutputPlan, VideoFile, plan_output, refuse_taken
 CASTING = ("tracker", "identity", "seed", "max_people")
 """Fields of a request on which the keys and the looks of people depend."""
 
+TRACKED_BY = ("rendering.plugins.tracker", "rendering.options.tracker")
+"""Fields of a job's fingerprint on which tracks depend, and with them plates: these leave out where people are."""
+
 FREE = ("source", "request", "casting", "rendering")
 """Sections of a job's fingerprint that may change: the analysis is kept, and what differs is made anew."""
 
@@ -78,9 +81,11 @@ def prepared(
             raise Cancelled("stopped; what is finished is kept", "run the same command again to go on")
 
     with job.held(), engine_of(config, stages.context.threads) as engine:
-        job.claim(fingerprint, free=FREE, restart=config.restart)
+        differing = job.claim(fingerprint, free=FREE, restart=config.restart)
         if recast:
             job.discard(job.cast)
+        if not differing.isdisjoint(TRACKED_BY):
+            job.discard(job.plates)
         yield Run(
             video=video,
             stages=stages,
@@ -158,7 +163,7 @@ def _fingerprint(
         "analysis": {**stages.fingerprint("pose"), "segment_frames": config.segment_frames},
         "casting": _casting(config),
         "rendering": {
-            **stages.fingerprint("style", "background"),
+            **stages.fingerprint("tracker", "style", "background"),
             "seed": config.seed,
             "batch_frames": BATCH_FRAMES,
             "output": plan.fingerprint(),
