@@ -99,9 +99,9 @@ class ConvertConfig:
     def to_plain(self) -> dict[str, Any]:
         """The request as nested mappings of plain values, without what changes no pixel."""
         plain = asdict(self)
-        for name in ("cast", "engine", "workers", "address", "overwrite", "keep", "discard_job", "restart"):
+        for name in ("engine", "workers", "address", "overwrite", "keep", "discard_job", "restart"):
             del plain[name]
-        for name in ("start", "end"):
+        for name in ("cast", "start", "end"):
             plain[name] = None if plain[name] is None else str(plain[name])
         return plain
 
@@ -112,5 +112,7 @@ class ConvertConfig:
         for name in ("start", "end"):
             if name in known:
                 known[name] = Fraction(known[name])
+        if "cast" in known:
+            known["cast"] = Path(known["cast"])
         known["encode"] = EncodeConfig(**known.get("encode", {}))
         return cls(**known)

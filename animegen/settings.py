@@ -30,6 +30,11 @@ class Option:
         """The type in the words of an error message."""
         return describe(self.type)
 
+    @property
+    def names_files(self) -> bool:
+        """Whether the values are paths."""
+        return any(Path in (one, *typing.get_args(one)) for one in _alternatives(self.type))
+
 
 def options_of(spec: Any) -> tuple[Option, ...]:
     """The options of a spec, in the order of its option class; empty where it has none.
@@ -53,12 +58,26 @@ def parse_settings(specs: Mapping[str, Any], settings: Mapping[str, str]) -> dic
     ``specs`` maps a kind (``style``, ``pose``, ...) to its chosen spec; ``settings`` maps ``KEY`` or ``kind.KEY`` to
     text. Raises UsageError for a key that nobody has, or that several have, and for a value of the wrong type.
     """
-    options = {kind: {option.name: option for option in options_of(spec)} for kind, spec in specs.items()}
+    options = _options(specs)
     values: dict[str, dict[str, Any]] = {kind: {} for kind in specs}
     for key, text in settings.items():
         kind, option = _resolve(key, options)
         values[kind][option.name] = _value(option, f"{kind}.{option.name}", text)
     return {kind: _instance(kind, spec, options[kind], values[kind]) for kind, spec in specs.items()}
+
+
+def absolute_settings(specs: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, str]:
+    """The same settings with absolute paths, so that they mean the same in every folder; raises what parsing does."""
+    options, absolute = _options(specs), dict(settings)
+    for key, text in settings.items():
+        kind, option = _resolve(key, options)
+        if option.names_files:
+            absolute[key] = _text(_value(option, f"{kind}.{option.name}", text))
+    return absolute
+
+
+def _options(specs: Mapping[str, Any]) -> dict[str, dict[str, Option]]:
+    return {kind: {option.name: option for option in options_of(spec)} for kind, spec in specs.items()}
 
 
 def _resolve(key: str, options: Mapping[str, Mapping[str, Option]]) -> tuple[str, Option]:
@@ -104,6 +123,11 @@ def _default(field: dataclasses.Field[Any]) -> str | None:
         value = field.default_factory()
     else:
         return None
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """A value as it is written in a setting."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
@@ -131,7 +155,7 @@ def describe(wanted: Any) -> str:
         if typing.get_origin(one) is Literal:
             names.append(f"one of {', '.join(map(str, typing.get_args(one)))}")
         elif typing.get_origin(one) is tuple:
-            names.append("words separated by commas")
+            names.append(f"{'paths' if Path in typing.get_args(one) else 'words'} separated by commas")
         else:
             names.append("none" if one is type(None) else words.get(one, getattr(one, "__name__", str(one))))
     return " or ".join(names)
@@ -140,7 +164,8 @@ def describe(wanted: Any) -> str:
 def convert(wanted: Any, text: str) -> Any:
     """Text as a value of one of the option types. Raises ValueError when it is none.
 
-    The types are str, int, float (finite), bool, Path, Literal, ``tuple[str, ...]`` and any of them with None.
+    The types are str, int, float (finite), bool, Path, Literal, tuples of str or Path, and any of them with None.
+    Paths are made absolute.
     """
     alternatives = _alternatives(wanted)
     if type(None) in alternatives and text.lower() == "none":
@@ -156,12 +181,15 @@ def _convert_one(wanted: Any, text: str) -> Any:
         choices = {str(choice): choice for choice in typing.get_args(wanted)}
         return choices[text] if text in choices else _refuse(text)
     if typing.get_origin(wanted) is tuple:
-        return tuple(word.strip() for word in text.split(",") if word.strip())
+        one = typing.get_args(wanted)[0]
+        return tuple(_convert_one(one, word.strip()) for word in text.split(",") if word.strip())
     if wanted is bool:
         return text.lower() in _TRUE or (False if text.lower() in _FALSE else _refuse(text))
     if wanted is float and not math.isfinite(float(text)):
         return _refuse(text)
-    return wanted(text) if wanted in {str, int, float, Path} else _refuse(text)
+    if wanted is Path:
+        return Path(text).expanduser().absolute() if text else _refuse(text)
+    return wanted(text) if wanted in {str, int, float} else _refuse(text)
 
 
 def _refuse(text: str) -> Any:

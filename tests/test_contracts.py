@@ -57,7 +57,7 @@ def test_background_picture(host, tmp_path: Path):
 
     path = tmp_path / "hills.png"
     Image.fromarray(np.full((30, 50, 3), 90, np.uint8)).save(path)
-    options = host.find("background", "picture").options(str(path))
+    options = host.find("background", "picture").options(path)
     check_background(make(host, "background", "picture", options))
 
 

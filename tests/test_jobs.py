@@ -218,6 +218,7 @@ def test_a_request_is_read_back_as_it_was(
         settings=settings,
         encode=EncodeConfig(crf=20, alpha=True),
         start=start,
+        cast=Path("/people/cast.toml"),
     )
     job = JobFolder(tmp_path_factory.mktemp("job") / "out.job")
     with job.held():

@@ -11,7 +11,7 @@ import pytest
 from animegen.errors import InvalidValue, PluginError, UsageError, WeightsError
 from animegen.plugins import KINDS, PluginHost, plugin_commands
 from animegen.protocols import PluginContext, StyleSpec, TrackerSpec
-from animegen.settings import options_of, parse_settings
+from animegen.settings import absolute_settings, options_of, parse_settings
 
 STYLE = """
 from animegen.hookspecs import hookimpl
@@ -194,6 +194,7 @@ class Options:
     file: Path | None = None
     mode: Literal["fast", "fine"] = "fast"
     names: tuple[str, ...] = field(default_factory=tuple)
+    files: tuple[Path, ...] = ()
     maybe: float | None = 2.0
 
     def __post_init__(self) -> None:
@@ -221,7 +222,8 @@ PLAIN_SPEC = TrackerSpec("t", "", "m:f")
         ("size", "1e-3", 0.001),
         ("soft", "yes", True),
         ("soft", "OFF", False),
-        ("file", "a/b.png", Path("a/b.png")),
+        ("file", "a/b.png", Path("a/b.png").absolute()),
+        ("files", "a.png, b.png", (Path("a.png").absolute(), Path("b.png").absolute())),
         ("file", "none", None),
         ("mode", "fine", "fine"),
         ("names", "a, b,", ("a", "b")),
@@ -236,6 +238,14 @@ def test_settings_become_values_of_the_fields_types(key, text, value):
     assert options["tracker"] is None
 
 
+def test_paths_in_settings_are_made_absolute_and_nothing_else_is_touched():
+    settings = {"file": "a.png", "style.files": "b.png, c.png", "names": "a, b", "size": "1e-3", "text": "a.png"}
+    absolute = absolute_settings({"style": STYLE_SPEC}, settings)
+    here = Path.cwd()
+    assert absolute == settings | {"file": f"{here}/a.png", "style.files": f"{here}/b.png,{here}/c.png"}
+    assert absolute_settings({"style": STYLE_SPEC}, absolute | {"file": "none"}) == absolute | {"file": "none"}
+
+
 @pytest.mark.parametrize(
     ("key", "text", "words"),
     [
@@ -244,6 +254,7 @@ def test_settings_become_values_of_the_fields_types(key, text, value):
         ("soft", "maybe", "must be true or false"),
         ("mode", "slow", "must be one of fast, fine"),
         ("maybe", "x", "must be a number or none"),
+        ("file", "", "must be a path or none"),
         ("count", "-1", "count must not be negative, got -1"),
         ("colour", "1", "there is no option 'colour'"),
         ("pose.count", "1", "there is no option 'pose.count'"),

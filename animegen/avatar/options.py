@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +16,4 @@ class AnimeOptions:
     """
 
     avatar: tuple[str, ...] = ()
-    weights: str = ""
+    weights: Path | None = None

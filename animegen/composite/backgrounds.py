@@ -157,7 +157,7 @@ def make_anime(options: None, context: PluginContext) -> Background:
 def make_picture(options: PictureOptions | None, context: PluginContext) -> Background:
     """An image or a looped video, cropped to cover the frame. Raises InputError where it is neither."""
     del context
-    path = Path((options or PictureOptions()).value).expanduser()
+    path = (options or PictureOptions()).value
     if not path.is_file():
         raise InputError(f"the background {path} is not a file", "give an image or a video")
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB) if path.stat().st_size else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from animegen.errors import UsageError
 
@@ -45,8 +46,8 @@ class ColorOptions:
 class PictureOptions:
     """``value``: path of an image or a video."""
 
-    value: str = ""
+    value: Path = Path()
 
     def __post_init__(self) -> None:
-        if not self.value:
+        if self.value == Path():
             raise UsageError("the background picture has no path", "write --background picture:FILE")

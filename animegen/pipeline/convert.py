@@ -15,7 +15,7 @@ from animegen.pipeline.adapters import filmed_source, sunk_output
 from animegen.pipeline.analyse import analyse
 from animegen.pipeline.cast import Cast, cast
 from animegen.pipeline.memory import share_one_heap
-from animegen.pipeline.prepare import Result, finished, prepared, tell_finished
+from animegen.pipeline.prepare import Result, finished, prepared, request_of, tell_finished
 from animegen.pipeline.render import render
 from animegen.pipeline.run import Run
 from animegen.plugins import PluginHost
@@ -114,6 +114,6 @@ def render_job(
     if folder.suffix != ".job":
         raise UsageError(f"{folder} is not a job folder", "name the folder OUTPUT.job that `animegen analyse` made")
     job = JobFolder(folder)
-    config = replace(ConvertConfig.from_plain(job.section("request")), overwrite=overwrite, keep=keep)
+    config = replace(request_of(job), overwrite=overwrite, keep=keep)
     source = Path(job.section("source")["path"])
     return convert(source, folder.with_suffix(""), config, on_event, cancel)

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from animegen.identity import CastFile
 from animegen.jobs import JobFolder, append_line, check_space, digest_of, read_lines, size_of, write_text
 from animegen.pipeline.engine import engine_of
 from animegen.pipeline.run import BATCH_FRAMES, Run, segments_of
-from animegen.pipeline.stages import Stages, resolve
+from animegen.pipeline.stages import Stages, located, resolve
 from animegen.pipeline.who import known_cast
 from animegen.plugins import PluginHost
 from animegen.video import OutputPlan, VideoFile, plan_output, refuse_taken
@@ -46,6 +46,12 @@ class Result:
     job: Path
 
 
+def request_of(job: JobFolder) -> ConvertConfig:
+    """What a job was asked for. It follows its own cast once it has one, which may have been edited."""
+    config = ConvertConfig.from_plain(job.section("request"))
+    return replace(config, cast=None) if job.cast.exists() else config
+
+
 @contextmanager
 def prepared(
     video: VideoFile,
@@ -61,6 +67,8 @@ def prepared(
 
     Without ``output`` it stands in ``folder``, or beside the source.
     """
+    host = host or PluginHost.load()
+    config = located(config, host)
     start, stop = video.timeline.index_range(config.start, config.end)
     plan = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=True, folder=folder)
     job = JobFolder.beside(plan.output)

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from animegen.composite import one_thread_per_call, person_matte
-from animegen.config import ConvertConfig
 from animegen.errors import InputError, UsageError
 from animegen.events import Listener, ignore
 from animegen.identity import describe, distance, take_crop
@@ -31,7 +30,7 @@ from animegen.pipeline.analyse import estimate
 from animegen.pipeline.cast import Person
 from animegen.pipeline.convert import find_people
 from animegen.pipeline.pictures import crops_of
-from animegen.pipeline.prepare import prepared
+from animegen.pipeline.prepare import prepared, request_of
 from animegen.pipeline.run import Run
 from animegen.pose.convert import to_coco17
 from animegen.pose.files import load_npz
@@ -136,7 +135,7 @@ def report_job(folder: Path, *, samples: int = SAMPLES, on_event: Listener | Non
     if folder.suffix != ".job":
         raise UsageError(f"{folder} is not a job folder", "name the folder OUTPUT.job that `animegen convert` made")
     job, output = JobFolder(folder), folder.with_suffix("")
-    config = replace(ConvertConfig.from_plain(job.section("request")), overwrite=True)
+    config = replace(request_of(job), overwrite=True)
     source = Path(job.section("source")["path"])
     if not output.exists():
         raise InputError(f"{output} does not exist", f"`animegen render {folder}` makes it")

@@ -22,12 +22,15 @@ from animegen.protocols import (
     Style,
     Tracker,
 )
-from animegen.settings import parse_settings
+from animegen.settings import absolute_settings, parse_settings
 from animegen.weights import fetch, sha256_of
 from animegen.weights.manifest import known
 
 THREADS = 4
 """Most threads one model uses: small networks gain nothing from more."""
+
+_BACKGROUND_VALUE = "background.value"
+"""The option that stands behind the colon of a background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,19 @@ class Stages:
         }
 
 
+def located(config: ConvertConfig, host: PluginHost) -> ConvertConfig:
+    """The same request with absolute paths, so that it means the same in every folder.
+
+    Raises PluginError or UsageError where it names what there is not.
+    """
+    names, settings = _names(config, host)
+    settings = absolute_settings({kind: host.find(kind, name) for kind, name in names.items()}, settings)
+    value = settings.pop(_BACKGROUND_VALUE, None)
+    background = names["background"] if value is None else f"{names['background']}:{value}"
+    cast = None if config.cast is None else config.cast.expanduser().absolute()
+    return replace(config, settings=settings, background=background, cast=cast)
+
+
 def resolve(
     config: ConvertConfig,
     on_event: Listener,
@@ -129,8 +145,8 @@ def _resolved(config: ConvertConfig, on_event: Listener, kinds: tuple[str, ...],
     announced = known(host.specs("weights").values())
     files, hashes = {}, {}
     for kind, name in ((kind, name) for kind, spec in specs.items() for name in spec.weights):
-        if own := getattr(options[kind], "weights", ""):
-            files[name] = Path(own).expanduser()
+        if own := getattr(options[kind], "weights", None):
+            files[name] = Path(own)
             hashes[name] = sha256_of(files[name])
             continue
         if name not in announced:
@@ -151,10 +167,10 @@ def _names(config: ConvertConfig, host: PluginHost) -> tuple[dict[str, str], dic
     settings = dict(config.settings)
     name, colon, value = config.background.partition(":")
     if name not in host.specs("background") and Path(config.background).is_file():
-        name, colon, value = "picture", ":", str(Path(config.background).resolve())
+        name, colon, value = "picture", ":", config.background
     names["background"] = name
     if colon:
-        settings["background.value"] = value
+        settings[_BACKGROUND_VALUE] = value
     return names, settings
 
 

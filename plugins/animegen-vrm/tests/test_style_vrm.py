@@ -37,7 +37,7 @@ ON_THE_PERSON = 0.15
 def style(avatar_paths: dict[str, Path]) -> Style:
     """The style with two avatars, one of each version of VRM."""
     pytest.importorskip("moderngl")
-    files = (str(avatar_paths["eliza_momo"]), str(avatar_paths["godette_ccby"]))
+    files = (avatar_paths["eliza_momo"], avatar_paths["godette_ccby"])
     return make_style(VrmOptions(avatar=files), PluginContext())
 
 
@@ -99,7 +99,9 @@ def test_avatars_go_to_people_in_their_order_and_again_from_the_start(
 def test_colours_of_the_person_are_taken_when_asked_for(avatar_paths: dict[str, Path]) -> None:
     name = str(avatar_paths["eliza_momo"])
     pictures = [
-        drawn(make_style(VrmOptions(avatar=(name,), colours=colours), PluginContext()), name, height=200.0)[0].rgba
+        drawn(make_style(VrmOptions(avatar=(Path(name),), colours=colours), PluginContext()), name, height=200.0)[
+            0
+        ].rgba
         for colours in ("own", "person")
     ]
     assert (pictures[0][..., 3] > 128).sum() == pytest.approx((pictures[1][..., 3] > 128).sum(), rel=0.02)
@@ -116,7 +118,7 @@ def test_a_file_that_is_no_avatar_is_named(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.vrm"
     wrong.write_bytes(b"not an avatar")
     with pytest.raises(InputError, match=r"wrong\.vrm"):
-        make_style(VrmOptions(avatar=(str(wrong),)), PluginContext())
+        make_style(VrmOptions(avatar=(wrong,)), PluginContext())
 
 
 @pytest.mark.parametrize(("bone", "child", "point", "next_point"), [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 
@@ -14,5 +15,5 @@ class VrmOptions:
     than people, from the start again. ``colours``: ``own`` those of the files, ``person`` those of the person.
     """
 
-    avatar: tuple[str, ...] = ()
+    avatar: tuple[Path, ...] = ()
     colours: Literal["own", "person"] = "own"

@@ -82,7 +82,7 @@ class VrmStyle:
 
     def __init__(self, options: VrmOptions) -> None:
         self._own_colours = options.colours == "own"
-        self._players = {name: _Player(Path(name)) for name in options.avatar}
+        self._players = {str(path): _Player(path) for path in options.avatar}
         self._renderer: Renderer | None = None
         self._models: dict[str, Model] = {}
 
@@ -147,9 +147,11 @@ class VrmStyle:
         return colour_layers(self._renderer.layers(self._models[name], posed, camera), palette_rgb(palette))
 
     def _known(self, name: str) -> str:
-        if name not in self._players:
-            raise UsageError(f"the style vrm has no avatar '{name}'", f"it was given {', '.join(self._players)}")
-        return name
+        """The avatar that a cast file names, by its path as a cast file may write it."""
+        for known in (name, str(Path(name).expanduser().absolute())):
+            if known in self._players:
+                return known
+        raise UsageError(f"the style vrm has no avatar '{name}'", f"it was given {', '.join(self._players)}")
 
 
 def _through_the_clip(
