@@ -74,14 +74,7 @@ def test_a_stopped_job_goes_on_elsewhere(
     cast = read_cast(JobFolder(first.job).cast)
     write_cast(Path("cast.toml"), replace(cast, members=(replace(cast.members[0], name="Anna", skip=True),)))
 
-    cancel = threading.Event()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Progress) and event.stage == "analyse":
-            cancel.set()
-
-    with pytest.raises(Cancelled):
-        animegen.convert(Path("clip.mp4"), Path("out.mp4"), replace(config, cast=Path("cast.toml")), stop, cancel)
+    _stopped_in_analysis(replace(config, cast=Path("cast.toml")))
     assert not JobFolder.beside(Path("out.mp4")).cast.exists()
     monkeypatch.chdir(elsewhere)
     result = render_job(here / "out.mp4.job")
@@ -90,6 +83,17 @@ def test_a_stopped_job_goes_on_elsewhere(
         frames = [next(video.frames(0, 1)).image.astype(int) for video in (source, output)]
     assert np.abs(frames[1][:40, :40] - WALL).max() <= ENCODED, "the wall stands behind"
     assert np.abs(frames[1][80:100, 145:155] - frames[0][80:100, 145:155]).mean() <= ENCODED, "Anna is skipped"
+
+
+def _stopped_in_analysis(config: ConvertConfig) -> None:
+    cancel = threading.Event()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "analyse":
+            cancel.set()
+
+    with pytest.raises(Cancelled):
+        animegen.convert(Path("clip.mp4"), Path("out.mp4"), config, stop, cancel)
 
 
 def test_a_job_follows_its_own_cast_once_it_has_one(
@@ -107,3 +111,8 @@ def test_a_job_follows_its_own_cast_once_it_has_one(
     write_cast(job.cast, replace(cast, members=(replace(cast.members[0], name="Berta"),)))
     render_job(job.root, overwrite=True)
     assert [member.name for member in read_cast(job.cast).members] == ["Berta"]
+
+    write_cast(Path("cast.toml"), replace(cast, members=(replace(cast.members[0], name="Clara"),)))
+    _stopped_in_analysis(replace(config, cast=Path("cast.toml"), overwrite=True))
+    render_job(job.root, overwrite=True)
+    assert [member.name for member in read_cast(job.cast).members] == ["Clara"], "it was asked for later"

@@ -90,8 +90,8 @@ def prepared(
 
     with job.held(), engine_of(config, stages.context.threads) as engine:
         differing = job.claim(fingerprint, free=FREE, restart=config.restart)
-        if recast:
-            job.discard(job.cast)
+        if recast or ("source.cast" in differing and _from_elsewhere(config, job)):
+            job.discard(job.cast)  # whoever goes on with this job must not follow the cast of an earlier request
         if not differing.isdisjoint(TRACKED_BY):
             job.discard(job.plates)
         yield Run(
@@ -156,6 +156,11 @@ def _casts_anew(job: JobFolder, config: ConvertConfig) -> bool:
     return job.section("casting") != wanted and job.state(job.cast) == "whole"
 
 
+def _from_elsewhere(config: ConvertConfig, job: JobFolder) -> bool:
+    """Whether a run follows a cast file that is not the job's own."""
+    return config.cast is not None and not (job.cast.exists() and config.cast.samefile(job.cast))
+
+
 def _casting(config: ConvertConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in CASTING}
 
@@ -177,7 +182,10 @@ def _fingerprint(
             "output": plan.fingerprint(),
         },
         "request": config.to_plain(),
-        "source": {"path": str(video.path.resolve())},
+        "source": {
+            "path": str(video.path.resolve()),
+            "cast": None if config.cast is None else digest_of(config.cast.read_bytes()),
+        },
     }
 
 
