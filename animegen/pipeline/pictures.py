@@ -16,17 +16,20 @@ CROPS_PER_TRACK = 48
 """Most pictures of one person from which the identity is measured, spread evenly over the clip."""
 
 _UNUSUAL = 1.3
-"""By which factor a box may be larger than a person's usual one in a picture by which they are known."""
+"""By which factor a box may be larger or smaller than a person's usual one in a picture by which they are known."""
 
 
-def crops_of(run: Run, tracks: Sequence[Track], slots: Mapping[int, Mapping[int, int]]) -> dict[int, list[Crop]]:
+def crops_of(
+    run: Run, tracks: Sequence[Track], slots: Mapping[int, Mapping[int, int]], *, usual: bool = False
+) -> dict[int, list[Crop]]:
     """Pictures of each track by its id, at most :data:`CROPS_PER_TRACK` of them, spread evenly.
 
-    Those in which the box is hardly larger than it is as a rule are preferred: in others somebody else is taken in.
+    With ``usual``, those in which the body has about its usual size, where there are any: in others somebody else may
+    be taken in with it. But who crouches and stands up is known by all pictures.
     ``slots`` has by track id and frame index the position of the track's raw pose among the frame's poses.
     """
     every = crop_interval(run.video.info.rate)
-    wanted = {track.id: _spread(_usual(track, every)) for track in tracks}
+    wanted = {track.id: _spread(_photographed(track, every, usual=usual)) for track in tracks}
     found: dict[int, list[Crop]] = {track.id: [] for track in tracks}
     for segment in run.segments:
         here = range(segment.start, segment.stop)
@@ -51,7 +54,7 @@ def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Tr
         key = (track.frame_indices, id(track.poses[0]))  # two people may be seen in the same frames
         if key not in descriptors:
             places = {track.id: dict(slot_of[id(pose)] for pose in track.poses)}
-            crops = crops_of(run, [track], places)[track.id]
+            crops = crops_of(run, [track], places, usual=True)[track.id]
             descriptors[key] = describe(crops) if crops else None
         return descriptors[key]
 
@@ -62,17 +65,18 @@ def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Tr
     return between
 
 
-def _usual(track: Track, every: int) -> list[int]:
-    """The photographed frames of a track in which its box is hardly larger than usual: who crouches is shown, too."""
+def _photographed(track: Track, every: int, *, usual: bool) -> list[int]:
+    """The photographed frames of a track; with ``usual`` those in which its box has about its usual size, if any."""
     sizes = {
         index: pose.bbox[2:] - pose.bbox[:2]
         for index, pose in zip(track.frame_indices, track.poses, strict=True)
         if index % every == 0
     }
-    if not sizes:
-        return []
-    usual = np.maximum(np.median(np.stack(list(sizes.values())), axis=0), 1)
-    return [index for index, size in sizes.items() if (size <= _UNUSUAL * usual).all()] or list(sizes)
+    if not (sizes and usual):
+        return list(sizes)
+    middle = np.maximum(np.median(np.stack(list(sizes.values())), axis=0), 1)
+    near = [i for i, size in sizes.items() if (abs(np.log(np.maximum(size, 1) / middle)) <= np.log(_UNUSUAL)).all()]
+    return near or list(sizes)
 
 
 def _spread(indices: Sequence[int]) -> tuple[int, ...]:
