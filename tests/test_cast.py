@@ -322,14 +322,14 @@ def follow(clip: Clip, folder: Path, changes: Mapping[str, Mapping[str, Any]], c
 
 @pytest.fixture(scope="session")
 def treated(days: list[Clip], tmp_path_factory: pytest.TempPathFactory) -> Followed:
-    """One person is left as they are, one hidden, one drawn in colours that were fixed."""
+    """One person is left as they are, one hidden, one drawn in colours that were fixed; no more are to be drawn."""
     lime = PartColour(LIME, 1.0)
     changes = {
         "skull": {"skip": True},
         "player": {"blur": True},
         "orange": {"colours": dict.fromkeys(PARTS, lime)},
     }
-    return follow(days[1], tmp_path_factory.mktemp("treated"), changes, CONFIG)
+    return follow(days[1], tmp_path_factory.mktemp("treated"), changes, replace(CONFIG, max_people=1))
 
 
 def test_who_is_skipped_stays_as_in_the_source(treated: Followed) -> None:

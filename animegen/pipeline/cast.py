@@ -77,7 +77,7 @@ def cast(run: Run) -> Cast:
         tracks, slots = _tracks(run)
         run.check()
         plates = beside.submit(_plates, run, tracks) if run.needs_clean else None
-        people = _people(run, who_is_who(run, _kept(run, tracks), slots))
+        people = _people(run, _wanted(run, who_is_who(run, tracks, slots)))
         if not people:
             run.on_event(Warned("nobody was found in this clip: the picture is left as it is"))
         advance(1)
@@ -91,7 +91,7 @@ def find_who(run: Run) -> list[Known]:
     """Everyone of the clip, tracked and known by name."""
     tracks, slots = _tracks(run)
     run.check()
-    return who_is_who(run, _kept(run, tracks), slots)
+    return who_is_who(run, tracks, slots)
 
 
 def _people(run: Run, known: Sequence[Known]) -> tuple[Person, ...]:
@@ -159,9 +159,13 @@ def _tracks(run: Run) -> tuple[list[Track], dict[int, dict[int, int]]]:
     return tracks, slots
 
 
-def _kept(run: Run, tracks: Sequence[Track]) -> Sequence[Track]:
-    """The tracks of as many people as were asked for."""
-    return tracks if run.config.max_people is None else keep_longest(tracks, run.config.max_people)
+def _wanted(run: Run, known: Sequence[Known]) -> Sequence[Known]:
+    """As many of those who are drawn as were asked for, the longest seen; whoever is to be hidden is, in any case."""
+    if run.config.max_people is None:
+        return known
+    drawn = keep_longest([who.track for who in known if who.member.treatment == "draw"], run.config.max_people)
+    longest = {track.id for track in drawn}
+    return [who for who in known if who.member.treatment != "draw" or who.track.id in longest]
 
 
 def _prepare(run: Run, people: Sequence[Known], tracks: Sequence[Track]) -> list[Prepared]:
