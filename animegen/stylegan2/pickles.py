@@ -9,6 +9,7 @@ which parses and executes nothing.
 from __future__ import annotations
 
 import pickletools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -48,12 +49,12 @@ class Name:
     build: Builder
 
 
-class Stateful:
+class Stateful(ABC):
     """What a builder returns when the pickle fills it with a state afterwards (opcode BUILD)."""
 
+    @abstractmethod
     def set_state(self, state: Any) -> None:
         """Take over the state, which is plain data of any shape."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True, eq=False, repr=False)
