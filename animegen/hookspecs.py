@@ -19,6 +19,7 @@ import pluggy
 from animegen.protocols import (
     BackgroundSpec,
     DoctorCheck,
+    FaceBackendSpec,
     IdentityPreserverSpec,
     PoseBackendSpec,
     StyleSpec,
@@ -74,6 +75,41 @@ def animegen_pose_backends() -> Iterable[PoseBackendSpec]:  # type: ignore[empty
                     xy = np.array([[width / 2, height * 0.2], [width / 2, height * 0.5]], np.float32)
                     box = np.array([width * 0.4, height * 0.1, width * 0.6, height * 0.9], np.float32)
                     yield [Pose(self.skeleton, xy, np.full(2, 0.5, np.float32), box)]
+    """
+
+
+@hookspec
+def animegen_face_backends() -> Iterable[FaceBackendSpec]:  # type: ignore[empty-body]
+    """Face backends: they find the faces of a picture and their five points. Chosen by ``--face NAME``.
+
+    A face may come with a soft mask of its outline and with an embedding by which the person is known.
+
+    Example::
+
+        from animegen.hookspecs import hookimpl
+        from animegen.protocols import FaceBackendSpec
+
+        @hookimpl
+        def animegen_face_backends():
+            summary = "takes for granted that one face fills the middle"
+            return [FaceBackendSpec("middle", summary, "my_package:make_backend")]
+
+        def make_backend(options, context):
+            return Middle()
+
+        class Middle:
+            def find(self, pictures):
+                return [[self.face(picture)] for picture in pictures]
+
+            def face(self, picture):
+                import numpy as np
+
+                from animegen.types import Face
+
+                height, width = picture.shape[:2]
+                box = np.array([0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height], np.float32)
+                shares = [[0.4, 0.42], [0.6, 0.42], [0.5, 0.53], [0.42, 0.63], [0.58, 0.63]]
+                return Face(box, 0.5, np.array(shares, np.float32) * np.array([width, height], np.float32))
     """
 
 

@@ -49,6 +49,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         kind.name: kind
         for kind in (
             Kind("pose", "animegen_pose_backends", "PoseBackendSpec", protocols.PoseBackend),
+            Kind("face", "animegen_face_backends", "FaceBackendSpec", protocols.FaceBackend),
             Kind("tracker", "animegen_trackers", "TrackerSpec", protocols.Tracker),
             Kind("identity", "animegen_identity_preservers", "IdentityPreserverSpec", protocols.IdentityPreserver),
             Kind("style", "animegen_styles", "StyleSpec", protocols.Style),

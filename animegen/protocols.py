@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from animegen.errors import InvalidValue
 
 if TYPE_CHECKING:  # a module that announces specs must import in milliseconds, so NumPy stays out of this one
-    from animegen.types import Crop, Frame, Identity, Pose, Prepared, RenderRequest, Skeleton, Sprite, Track, Uint8Array
+    from animegen.types import (
+        Crop,
+        Face,
+        Frame,
+        Identity,
+        Pose,
+        Prepared,
+        RenderRequest,
+        Skeleton,
+        Sprite,
+        Track,
+        Uint8Array,
+    )
 
 
 @runtime_checkable
@@ -31,6 +43,19 @@ class PoseBackend(Protocol):
         One call is one segment of consecutive frames: it starts with a full detection, may follow people from
         frame to frame, and carries nothing over to the next call. Frames are taken one by one, so memory does not
         grow with the segment.
+        """
+        ...
+
+
+@runtime_checkable
+class FaceBackend(Protocol):
+    """Finds every face of a picture and its points."""
+
+    def find(self, pictures: Sequence[Uint8Array]) -> list[list[Face]]:
+        """The faces of each picture uint8 [H, W, 3] RGB of any size, surest first, aligned with ``pictures``.
+
+        What is found in a picture does not depend on the others. The style that asks gives pictures of one head each,
+        with its surroundings, in which the face takes a quarter of the width or more.
         """
         ...
 
@@ -182,6 +207,11 @@ class _Spec:
 @dataclass(frozen=True, slots=True)
 class PoseBackendSpec(_Spec):
     """Announces a :class:`PoseBackend`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceBackendSpec(_Spec):
+    """Announces a :class:`FaceBackend`."""
 
 
 @dataclass(frozen=True, slots=True)

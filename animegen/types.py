@@ -25,6 +25,10 @@ Part: TypeAlias = Literal["hair", "skin", "eyes", "upper", "lower", "shoes"]
 PARTS: tuple[Part, ...] = ("hair", "skin", "eyes", "upper", "lower", "shoes")
 """The six parts whose colours make a person's look: measured, drawn, trained on and conditioned alike."""
 
+FACE_POINTS: tuple[str, ...] = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
+"""The five points of a face, the person's own right first, as insightface, facexlib and RetinaFace order them: the
+middles of the eyes, the tip of the nose, the corners of the mouth."""
+
 
 def _check(array: NDArray[Any], name: str, shape: tuple[int | None, ...], dtype: type[np.generic], owner: str) -> None:
     fits = array.ndim == len(shape) and all(
@@ -178,6 +182,32 @@ class Pose:
     def confidence(self) -> float:
         """Mean score of the points, 0..1."""
         return float(self.score.mean())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face in a picture.
+
+    ``bbox`` f32 [4] xyxy pixels from brows to chin, ``score`` 0..1 how surely it is a face, ``points`` f32 [5, 2]
+    pixels in the order of :data:`FACE_POINTS`. Where the backend has them: ``mask`` the soft outline of the face,
+    its affine leading to the picture's pixels; ``embedding`` f32 [D] of unit length, by whose cosine people are known.
+    Raises InvalidValue naming the field when a shape or dtype does not fit, or a value is not finite.
+    """
+
+    bbox: Float32Array
+    score: float
+    points: Float32Array
+    mask: Mask | None = None
+    embedding: Float32Array | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.bbox, "Face.bbox", (4,), np.float32, "")
+        _check(self.points, "Face.points", (len(FACE_POINTS), 2), np.float32, "")
+        if self.embedding is not None:
+            _check(self.embedding, "Face.embedding", (None,), np.float32, "")
+        for name, array in (("bbox", self.bbox), ("points", self.points), ("embedding", self.embedding)):
+            if array is not None and not np.isfinite(array).all():
+                raise InvalidValue(f"Face.{name} holds a value that is not finite")
 
 
 @dataclass(frozen=True, slots=True)

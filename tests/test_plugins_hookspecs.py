@@ -18,6 +18,7 @@ from animegen.protocols import PluginContext
 HOOKS = [name for name in vars(hookspecs) if name.startswith("animegen_")]
 CONTRACTS = {
     "pose": lambda make: testing.check_pose_backend(make()),
+    "face": lambda make: testing.check_face_backend(make()),
     "tracker": testing.check_tracker,
     "identity": lambda make: testing.check_identity_preserver(make()),
     "style": lambda make: testing.check_style(make()),

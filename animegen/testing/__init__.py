@@ -11,6 +11,7 @@ Each ``check_...`` raises AssertionError saying what is wrong, and needs no test
 from __future__ import annotations
 
 from animegen.testing.backgrounds import check_background
+from animegen.testing.faces import check_face_backend
 from animegen.testing.identities import check_identity_preserver
 from animegen.testing.poses import check_pose_backend
 from animegen.testing.styles import check_style
@@ -25,6 +26,7 @@ from animegen.testing.trackers import check_tracker
 
 __all__ = [
     "check_background",
+    "check_face_backend",
     "check_identity_preserver",
     "check_pose_backend",
     "check_style",
