@@ -13,13 +13,13 @@ PACKAGE = ROOT / "animegen"
 PLUGINS = ROOT / "plugins"
 
 WORDS = {"types", "errors", "events", "config", "protocols", "colour", "settings"}
-GROUND = {"ops", "weights", "jobs"}
+GROUND = {"ops", "weights", "jobs", "parallel"}
 STAGES = {"video", "pose", "tracking", "identity", "avatar", "stylegan2", "face", "composite", "measure"}
 HOST = {"hookspecs", "plugins", "builtin", "scaffold", "testing"}
 LEVELS = [WORDS, GROUND, STAGES, HOST, {"pipeline"}, {"cli", "__main__"}]
 """From the ground up: a room imports what stands below it, and of its own level only in the host and the ground."""
 
-TORCH_ROOMS = {"avatar", "stylegan2", "measure", "ops"}
+TORCH_ROOMS = {"avatar", "stylegan2", "measure", "ops", "parallel"}
 TORCH_EXCEPTIONS = {"animegen.pipeline.stages"}
 """Where torch is asked, inside a function, whether there is a GPU."""
 CV2_ROOMS = {"video", "pose", "identity", "face", "composite", "measure"}

@@ -13,9 +13,9 @@ import torch
 from figures import write_figures
 
 from animegen.avatar.checkpoint import load_tensors
-from animegen.avatar.parallel import Workers
 from animegen.avatar.recipes import ANIME, Phase
 from animegen.errors import UsageError
+from animegen.parallel import Workers
 
 SAME_STEP = 1e-5
 """Means of halves against a mean of the whole, in float32."""
@@ -66,23 +66,6 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     for optimiser in ("generator_adam", "critic_adam"):
         gradients = [v for name, v in alone.items() if name.startswith(optimiser) and name.endswith("exp_avg")]
         assert max(float(gradient.abs().max()) for gradient in gradients) > 100 * SAME_STEP
-
-
-def test_alone_nothing_is_exchanged() -> None:
-    workers, network = Workers(), torch.nn.Linear(2, 2)
-    workers.same(network)
-    workers.average(network)
-    workers.wait()
-    assert workers.any(True)
-    assert not workers.any(False)
-    assert workers.least(3) == 3
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_a_missing_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with pytest.raises(UsageError, match="--device cuda"):
-        Workers.from_environment("cuda")
 
 
 def test_a_batch_has_to_divide(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from animegen.avatar.batches import BatchSource, plain_batch
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.data import Dataset
 from animegen.avatar.objective import Moment, Setting
-from animegen.avatar.parallel import Workers
 from animegen.avatar.psgan import (
     KEYPOINTS,
     Equalised,
@@ -31,6 +30,7 @@ from animegen.avatar.psgan import (
 from animegen.avatar.psgan_objective import PsganObjective, gradient_penalty
 from animegen.avatar.recipes import RECIPES, Phase
 from animegen.errors import WeightsError
+from animegen.parallel import Workers
 from animegen.pose.skeletons import AVATAR35
 
 EXACT = 1e-5

@@ -17,12 +17,12 @@ from figures import header, narrow_networks, write_figures
 from animegen.avatar.anime_objective import AnimeObjective
 from animegen.avatar.checkpoint import load_generator, load_tensors
 from animegen.avatar.objective import Setting
-from animegen.avatar.parallel import Workers
 from animegen.avatar.psgan import load_psgan
 from animegen.avatar.recipes import ANIME, RECIPES, Phase, Recipe
 from animegen.avatar.train import Progress, TrainOptions, train_avatar
 from animegen.cli import cli
 from animegen.errors import Cancelled, InputError, JobError, UsageError, WeightsError
+from animegen.parallel import Workers
 
 TINY = replace(ANIME, phases=(Phase(8, 0.5, 4), Phase(16, 0.5, 2, adversarial=0.1)), warmup=8)
 

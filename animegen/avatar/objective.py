@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from animegen.avatar.batches import Batch
 from animegen.avatar.data import Header
 from animegen.avatar.muon import Muon
-from animegen.avatar.parallel import Workers
 from animegen.avatar.recipes import Phase, Recipe
+from animegen.parallel import Workers
 from animegen.types import Uint8Array
 
 

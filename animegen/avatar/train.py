@@ -20,15 +20,15 @@ from animegen.avatar.batches import Batch, BatchSource, plain_batch
 from animegen.avatar.checkpoint import load_tensors, restore, save_tensors
 from animegen.avatar.data import Dataset
 from animegen.avatar.objective import Moment, Objective, Setting
-from animegen.avatar.parallel import Workers
 from animegen.avatar.psgan_objective import PsganObjective
 from animegen.avatar.recipes import DEFAULT_AUGMENTATIONS, Recipe
 from animegen.avatar.run_folder import RunFolder
 from animegen.avatar.sheets import write_curves, write_grid
 from animegen.errors import UsageError, WeightsError
+from animegen.parallel import Workers
 
 _OBJECTIVES: Mapping[str, Callable[[Setting], Objective]] = MappingProxyType(
-    {"anime": AnimeObjective, "psgan-2018": PsganObjective}
+    {"anime": AnimeObjective, "anime-face": AnimeObjective, "psgan-2018": PsganObjective}
 )
 _VALIDATION_SAMPLES = 64
 _GRID_SAMPLES = 16
@@ -128,11 +128,7 @@ class Trainer:
                 f"give --resolution {size}, or render a dataset of that --size",
             )
         for phase in options.recipe.phases:
-            if phase.batch % self.workers.world:
-                raise UsageError(
-                    f"a batch of {phase.batch} does not divide among {self.workers.world} processes",
-                    "choose another --batch, or another number of processes",
-                )
+            self.workers.split(phase.batch)
 
     def train(self, on_progress: Callable[[Progress], None], cancelled: Callable[[], bool] = lambda: False) -> None:
         """Go on from where it stands to the end, or until cancelled; a checkpoint is written either way."""

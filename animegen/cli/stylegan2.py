@@ -309,7 +309,10 @@ def _train(function: Callable[..., Any]) -> Callable[..., Any]:
 def train(
     data: Path, *, config: str, resolution: int, channels: str, classes: int, width: float, **values: Any
 ) -> None:
-    """Train a generator on the pictures below DATA; the same command goes on with one that was stopped."""
+    """Train a generator on the pictures below DATA; the same command goes on with one that was stopped.
+
+    Under `torchrun`, it trains on several devices.
+    """
     from animegen.stylegan2.recipes import recipe
     from animegen.stylegan2.training import fresh
 
@@ -328,7 +331,10 @@ def train(
 @_train
 @_DEVICE
 def finetune(checkpoint: Path, data: Path, **values: Any) -> None:
-    """Train a generator on, on other pictures, with parts of it frozen."""
+    """Train a generator on, on other pictures, with parts of it frozen.
+
+    Under `torchrun`, it trains on several devices.
+    """
     from dataclasses import replace
 
     from animegen.stylegan2.checkpoint import load_checkpoint
@@ -347,6 +353,7 @@ def _run_training(
 ) -> None:
     from dataclasses import replace
 
+    from animegen.parallel import Workers
     from animegen.pipeline.stages import chosen_device
     from animegen.stylegan2.pictures import PictureFolder
     from animegen.stylegan2.training import Trainer, precision, train
@@ -357,18 +364,18 @@ def _run_training(
         recipe = replace(recipe, ada_target=None)
     config = start.generator.config
     folder = PictureFolder(data, config.resolution, config.channels, config.c_dim)
-    device = chosen_device(values["device"])
-    half = precision(values["precision"])
-    trainer = Trainer(
-        start, folder, recipe, transfer=transfer, base=base, half=half, seed=values["seed"], device=device
-    )
+    half, seed = precision(values["precision"]), values["seed"]
 
     def tell(trainer: Any, losses: dict[str, float]) -> None:
-        if trainer.steps % _TELL_EVERY == 0:
+        if trainer.steps % _TELL_EVERY == 0 and trainer.workers.rank == 0:
             shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
             click.echo(f"{trainer.images} of {values['images']} images, {shown}, p {trainer.p:.3f}", err=True)
 
-    click.echo(train(trainer, values["run"], images=values["images"], every=values["every"], on_step=tell))
+    with Workers.from_environment(chosen_device(values["device"])) as workers:
+        trainer = Trainer(start, folder, recipe, transfer=transfer, base=base, half=half, seed=seed, workers=workers)
+        path = train(trainer, values["run"], images=values["images"], every=values["every"], on_step=tell)
+        if workers.rank == 0:
+            click.echo(path)
 
 
 def _told(steps: int) -> Callable[[int, float], None]:

@@ -1,7 +1,10 @@
 """Training of StyleGAN2 with adaptive augmentation, from nothing or from another generator.
 
 Every random number of a step is drawn by the seed and the number of images seen, so that a training that was stopped
-goes on bit for bit. R1 is taken with respect to the pictures as the discriminator sees them, after augmentation.
+goes on bit for bit. They are drawn for the whole batch, of which each of several processes takes every n-th row: the
+networks learn what one process would teach them, as long as a row's group for the minibatch's deviation, whose members
+lie evenly apart, fits into one process. R1 is taken with respect to the pictures as the discriminator sees them, after
+augmentation.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from animegen.errors import InvalidValue, UsageError
+from animegen.parallel import Workers
 from animegen.stylegan2.augment import augmented, next_probability
 from animegen.stylegan2.checkpoint import Checkpoint, load_checkpoint, open_tensors, save_checkpoint
 from animegen.stylegan2.config import published
@@ -72,14 +76,19 @@ class Trainer:
         base: Path | None = None,
         half: torch.dtype | None = None,
         seed: int = 0,
-        device: str = "cpu",
+        workers: Workers | None = None,
     ) -> None:
         """``base`` is the file of ``start``, whose latents a generator with the same mapping goes on to understand.
 
-        ``half`` is the dtype of both networks' ``num_fp16_res`` largest blocks, float32 without it.
+        ``half`` is the dtype of both networks' ``num_fp16_res`` largest blocks, float32 without it. ``workers``: the
+        processes that share every batch, and this one's device; alone on the CPU without them. Raises UsageError where
+        there is no discriminator, everything is frozen, or a batch does not divide among the processes.
         """
         if start.discriminator is None:
             raise UsageError("there is no discriminator to train with", "begin with a checkpoint that has one")
+        self.workers = workers or Workers()
+        self.workers.split(recipe.batch)
+        device = self.workers.device
         self.recipe, self.data, self.seed, self.device = recipe, data, seed, torch.device(device)
         self.transfer, self.half = transfer or Transfer(), half
         self.base_sha256 = sha256_of(base) if base and self.transfer.freeze_mapping else ""
@@ -138,15 +147,14 @@ class Trainer:
         return np.random.RandomState([self.seed, purpose, self.images % 2**32, sample])
 
     def _fakes(self, purpose: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Generated pictures, their latents and labels, with styles mixed at random and new noise."""
+        """This process's part of ``count`` generated pictures, with styles mixed at random and new noise.
+
+        Returns them with their latents and labels.
+        """
         draw, config = self._draw(purpose), self.generator.config
-        label = torch.from_numpy(
-            np.eye(max(config.c_dim, 1), dtype=np.float32)[draw.randint(max(config.c_dim, 1), size=count)]
-        )
-        label = label[:, : config.c_dim].to(self.device)
-        z, other = (
-            torch.from_numpy(draw.randn(count, config.z_dim).astype(np.float32)).to(self.device) for _ in range(2)
-        )
+        classes = np.eye(max(config.c_dim, 1), dtype=np.float32)[draw.randint(max(config.c_dim, 1), size=count)]
+        label = self._own(torch.from_numpy(classes[:, : config.c_dim]))
+        z, other = (self._own(torch.from_numpy(draw.randn(count, config.z_dim).astype(np.float32))) for _ in range(2))
         w = self.generator.mapping(z, label)
         ws = self.generator.mapping.truncated(w, 1.0)
         if draw.rand() < self.recipe.style_mixing:
@@ -157,27 +165,36 @@ class Trainer:
         ):  # a frozen mapping; path lengths need the latents' gradients
             ws.requires_grad_()
         if purpose == _GENERATE and not self.transfer.freeze_mapping:
-            mean = w.detach().mean(dim=0)
+            mean = self.workers.mean(w.detach().mean(dim=0))
             self.generator.mapping.w_avg.copy_(mean.lerp(self.generator.mapping.w_avg, config.w_avg_beta))
         random = torch.Generator().manual_seed(int(draw.randint(2**31)))
         noise = {
-            name: torch.randn(count, 1, layer.side, layer.side, generator=random).to(self.device)
+            name: self._own(torch.randn(count, 1, layer.side, layer.side, generator=random))
             for name, layer in self.generator.synthesis.layers().items()
         }
         return self.generator.synthesis(ws, noise, half=self.half), ws, label
 
-    def _judged(self, pictures: Tensor, label: Tensor, purpose: int) -> tuple[Tensor, Tensor]:
-        """Scores of pictures, and the pictures as they were seen: augmented."""
-        seen = augmented(pictures, self.p, [self._draw(purpose, 1 + place) for place in range(len(pictures))])
-        return self.discriminator(seen, label, half=self.half), seen
+    def _own(self, whole: Tensor) -> Tensor:
+        """This process's rows of a batch, on its device."""
+        return self.workers.share(whole).to(self.device)
+
+    def _seen(self, pictures: Tensor, purpose: int) -> Tensor:
+        """Pictures as the discriminator sees them: augmented, each by its place in the whole batch."""
+        places = self.workers.numbers(len(pictures) * self.workers.world)
+        return augmented(pictures, self.p, [self._draw(purpose, 1 + place) for place in places])
+
+    def _judged(self, pictures: Tensor, label: Tensor, purpose: int) -> Tensor:
+        """The scores of pictures."""
+        scores: Tensor = self.discriminator(self._seen(pictures, purpose), label, half=self.half)
+        return scores
 
     def _generator_step(self) -> float:
         with _held(self.discriminator):
             fake, ws, label = self._fakes(_GENERATE, self.recipe.batch)
-            loss = generator_loss(self._judged(fake, label, _GENERATE)[0])
+            loss = generator_loss(self._judged(fake, label, _GENERATE))
             if self.source is not None:
                 loss = loss + self.transfer.structure_weight * self._structure(ws)
-            return _learn(self.generator_optimiser, loss)
+            return self._learn(self.generator, self.generator_optimiser, loss)
 
     def _structure(self, ws: Tensor) -> Tensor:
         """How far the pictures of the small blocks are from the source's, with its stored noise in both."""
@@ -192,38 +209,50 @@ class Trainer:
         return total
 
     def _path_step(self) -> float:
-        count = max(1, self.recipe.batch // _PATH_SHARE)
+        recipe, world = self.recipe, self.workers.world
+        count = max(1, recipe.batch // world // _PATH_SHARE) * world
         pictures, ws, _ = self._fakes(_PATH, count)
-        directions = torch.from_numpy(self._draw(_PATH, 1).randn(*pictures.shape).astype(np.float32)).to(self.device)
-        lengths = path_lengths(pictures, ws, directions)
-        mean = self.path_mean.lerp(lengths.mean(), _PATH_DECAY)
+        directions = self._draw(_PATH, 1).randn(count, *pictures.shape[1:]).astype(np.float32)
+        lengths = path_lengths(pictures, ws, self._own(torch.from_numpy(directions)))
+        mean = self.path_mean.lerp(self.workers.mean(lengths.mean()), _PATH_DECAY)
         self.path_mean = mean.detach()
-        penalty = (lengths - mean).square().mean()
-        return _learn(self.generator_optimiser, penalty * self.recipe.path_weight * self.recipe.path_every)
+        penalty = (lengths - mean).square().mean() * recipe.path_weight * recipe.path_every
+        return self._learn(self.generator, self.generator_optimiser, penalty)
 
     def _real(self) -> tuple[Tensor, Tensor]:
         draw = self._draw(_REAL)
         places = draw.randint(len(self.data), size=self.recipe.batch).tolist()
         mirrored = (draw.rand(self.recipe.batch) < 0.5).tolist() if self.recipe.mirror else [False] * len(places)
-        pictures, label = self.data.batch(places, mirrored)
+        own = self.workers.numbers(self.recipe.batch)
+        pictures, label = self.data.batch([places[k] for k in own], [mirrored[k] for k in own])
         return torch.from_numpy(pictures).to(self.device), torch.from_numpy(label).to(self.device)
 
     def _discriminator_step(self, real: Tensor, label: Tensor) -> float:
         with torch.no_grad():
             fake, _, fake_label = self._fakes(_JUDGE, self.recipe.batch)
-        scores, _ = self._judged(real, label, _REAL)
-        self.signs.append(float(scores.detach().sign().mean()))
-        return _learn(
-            self.discriminator_optimiser, discriminator_loss(self._judged(fake, fake_label, _JUDGE)[0], scores)
-        )
+        scores = self._judged(real, label, _REAL)
+        self.signs.append(float(self.workers.mean(scores.detach().sign().mean())))
+        loss = discriminator_loss(self._judged(fake, fake_label, _JUDGE), scores)
+        return self._learn(self.discriminator, self.discriminator_optimiser, loss)
 
     def _r1_step(self, real: Tensor, label: Tensor) -> float:
         with torch.no_grad():
-            draws = [self._draw(_R1, 1 + place) for place in range(len(real))]
-            seen = augmented(real, self.p, draws)
+            seen = self._seen(real, _R1)
         seen = seen.detach().clone().requires_grad_()
         penalty = r1_penalty(self.discriminator(seen, label, half=self.half), seen).mean()
-        return _learn(self.discriminator_optimiser, penalty * (self.recipe.gamma / 2) * self.recipe.r1_every)
+        penalty = penalty * (self.recipe.gamma / 2) * self.recipe.r1_every
+        return self._learn(self.discriminator, self.discriminator_optimiser, penalty)
+
+    def _learn(self, network: nn.Module, optimiser: torch.optim.Adam, loss: Tensor) -> float:
+        """One step of a network's optimiser down the mean of the processes' losses; returns that mean."""
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.workers.average(network)
+        for parameter in network.parameters():
+            if parameter.grad is not None:  # gradients that overflowed are cut
+                torch.nan_to_num(parameter.grad, nan=0.0, posinf=1e5, neginf=-1e5, out=parameter.grad)
+        optimiser.step()
+        return float(self.workers.mean(loss.detach()))
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -305,7 +334,8 @@ def train(
 ) -> Path:
     """Train up to ``images``, with a checkpoint in the folder ``run`` every so many; go on from one that stands there.
 
-    ``on_step`` hears every step and its losses. Returns the checkpoint's path.
+    ``on_step`` hears every step and its losses. Of several processes, the first one writes. Returns the checkpoint's
+    path.
     """
     path = run / CHECKPOINT
     if path.exists():
@@ -313,7 +343,7 @@ def train(
     while trainer.images < images:
         before = trainer.images // every
         on_step(trainer, trainer.step())
-        if trainer.images // every > before or trainer.images >= images:
+        if trainer.workers.rank == 0 and (trainer.images // every > before or trainer.images >= images):
             trainer.save(path)
     return path
 
@@ -329,15 +359,3 @@ def _held(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad = True
-
-
-def _learn(optimiser: torch.optim.Adam, loss: Tensor) -> float:
-    """One step of an optimiser down a loss; gradients that overflowed are cut."""
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    for group in optimiser.param_groups:
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                torch.nan_to_num(parameter.grad, nan=0.0, posinf=1e5, neginf=-1e5, out=parameter.grad)
-    optimiser.step()
-    return float(loss.detach())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -51,6 +52,19 @@ class Workers:
         """This process's part of a batch: every ``world``-th row."""
         return whole[self.rank :: self.world]
 
+    def numbers(self, count: int) -> range:
+        """The numbers of that part among ``count`` rows."""
+        return range(self.rank, count, self.world)
+
+    def split(self, batch: int) -> int:
+        """How many rows of a batch each process has. Raises UsageError where it does not divide."""
+        if batch % self.world:
+            raise UsageError(
+                f"a batch of {batch} does not divide among {self.world} processes",
+                "choose another --batch, or another number of processes",
+            )
+        return batch // self.world
+
     def wait(self) -> None:
         """Go on when every process is here."""
         if self.world > 1:
@@ -68,6 +82,13 @@ class Workers:
         number = torch.tensor(mine, device=self.device)
         distributed.all_reduce(number, how)
         return int(number.item())
+
+    def mean(self, mine: Tensor) -> Tensor:
+        """The mean of the processes' tensors, differentiable."""
+        if self.world == 1:
+            return mine
+        total: Tensor = _Sum.apply(mine)  # type: ignore[no-untyped-call]
+        return total / self.world
 
     @torch.no_grad()
     def same(self, network: nn.Module) -> None:
@@ -87,3 +108,19 @@ class Workers:
         flat /= self.world
         for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the processes; what each one's loss asks of it is summed too."""
+
+    @staticmethod
+    def forward(_: Any, mine: Tensor) -> Tensor:
+        total = mine.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, *slopes: Tensor) -> Tensor:
+        total = slopes[0].clone()
+        distributed.all_reduce(total)
+        return total
