@@ -171,10 +171,33 @@ def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **option
         hold_out=options["hold_out"],
         tests=tests,
         film=options["film"],
+        framing=options["framing"],
     )
     with listener(quiet=quiet) as tell:
         generate(recipe, output, tests + count, options["processes"] or os.cpu_count() or 1, tell)
     click.echo(f"{output}: {count} samples to train and validate on, {tests} to test on")
+
+
+@vrm.command()
+@click.argument("avatars", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="The pictures' folder.")
+@click.option("--count", required=True, type=click.IntRange(min=1), help="Number of pictures.")
+@click.option("--look", required=True, type=click.Choice(["soft", "toon"]), help="Matt, or two tones with outlines.")
+@click.option("--size", type=click.IntRange(16, 1024), default=64, show_default=True, help="Side in pixels.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides every picture.")
+@_QUIET
+def heads(avatars: Path, output: Path, *, count: int, quiet: bool, **options: Any) -> None:
+    """Render heads cut out as FFHQ's faces are, for `animegen stylegan2 train`.
+
+    A number shows the same head in both looks. Run again, the command goes on where it stopped.
+    """
+    from animegen.cli.progress import listener
+    from animegen_vrm.dataset import files
+    from animegen_vrm.heads import HeadRecipe, make_heads
+
+    with listener(quiet=quiet) as tell:
+        make_heads(HeadRecipe(files(avatars, (".vrm",)), **options), output, count, tell)
+    click.echo(f"{output}: {count} pictures")
 
 
 @vrm.command()

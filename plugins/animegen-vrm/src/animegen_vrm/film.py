@@ -184,7 +184,7 @@ def write_film(
 
 
 def over(picture: Uint8Array, ground: Float32Array) -> Uint8Array:
-    """A premultiplied picture uint8 [H, W, 4] on a plain ground: uint8 [H, W, 3]."""
+    """A premultiplied picture uint8 [H, W, 4] on a ground f32 [3] or [H, W, 3] (sRGB 0..255): uint8 [H, W, 3]."""
     clear = 1.0 - picture[..., 3:].astype(np.float32) / 255.0
     mixed: Uint8Array = np.rint(picture[..., :3] + clear * ground).clip(0, 255).astype(np.uint8)
     return mixed
