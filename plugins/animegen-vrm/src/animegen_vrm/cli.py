@@ -171,7 +171,6 @@ def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **option
         hold_out=options["hold_out"],
         tests=tests,
         film=options["film"],
-        framing=options["framing"],
     )
     with listener(quiet=quiet) as tell:
         generate(recipe, output, tests + count, options["processes"] or os.cpu_count() or 1, tell)
