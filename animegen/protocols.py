@@ -146,6 +146,7 @@ class PluginContext:
 
 
 _WHEEL_SOURCE = re.compile(r"wheel:([A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+)")
+_ADDRESS = re.compile(r"https://[^/\s]+/\S+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -153,8 +154,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class WeightSpec:
     """One weight file: where it comes from and how it is checked.
 
-    ``source`` is ``shipped`` (lies in the project's ``weights/``) or ``wheel:PROJECT==VERSION`` with ``member``
-    the file's path inside that wheel. ``filename`` is its name on disk, by default the last part of ``member``.
+    ``source`` is ``shipped`` (lies in the project's ``weights/``), ``wheel:PROJECT==VERSION`` with ``member`` the
+    file's path inside that wheel, or the ``https://`` address of the file, or of a zip archive that has it as
+    ``member``. ``filename`` is its name on disk, by default the last part of ``member`` or of the address.
     Raises InvalidValue, naming the value, where the file could not be fetched and checked from this.
     """
 
@@ -169,8 +171,9 @@ class WeightSpec:
 
     def __post_init__(self) -> None:
         label = f"weights '{self.name}'"
-        if self.source != "shipped" and not _WHEEL_SOURCE.fullmatch(self.source):
-            raise InvalidValue(f"{label}: source must be 'shipped' or 'wheel:PROJECT==VERSION', got {self.source!r}")
+        if self.source != "shipped" and not self.requirement and not self.address:
+            known = "'shipped', 'wheel:PROJECT==VERSION' or an address 'https://...'"
+            raise InvalidValue(f"{label}: source must be {known}, got {self.source!r}")
         if self.requirement and not self.member:
             raise InvalidValue(f"{label}: a file from {self.source} needs 'member', its path inside the wheel")
         if not _SHA256.fullmatch(self.sha256):
@@ -178,7 +181,8 @@ class WeightSpec:
         if self.bytes < 1:
             raise InvalidValue(f"{label}: bytes must be positive, got {self.bytes}")
         if not self.filename:
-            object.__setattr__(self, "filename", PurePosixPath(self.member).name or self.name)
+            named = self.member or self.address or self.name
+            object.__setattr__(self, "filename", PurePosixPath(named).name)
         if not re.fullmatch(r"\w[\w.+-]*", self.filename):
             raise InvalidValue(f"{label}: filename must be a plain file name, got {self.filename!r}")
 
@@ -187,6 +191,11 @@ class WeightSpec:
         """``PROJECT==VERSION`` of the wheel that holds the file, or None where it comes from no wheel."""
         found = _WHEEL_SOURCE.fullmatch(self.source)
         return found[1] if found else None
+
+    @property
+    def address(self) -> str | None:
+        """Where the file, or the archive that holds it, lies on the web; None where it comes from elsewhere."""
+        return self.source if _ADDRESS.fullmatch(self.source) else None
 
 
 @dataclass(frozen=True, slots=True)

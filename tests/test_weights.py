@@ -7,10 +7,12 @@ but the last test.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import subprocess
 import sys
+import urllib.error
 import zipfile
 from pathlib import Path
 
@@ -298,6 +300,93 @@ def test_several_processes_fetch_at_once(index: Index, places: Path) -> None:
     assert leftovers(places) == []
 
 
+class Web:
+    """The files of a site by address, as :func:`urllib.request.urlopen` gives them."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.lost = 0
+
+    def __call__(self, address: str, timeout: float) -> object:
+        assert timeout > 0
+        self.asked.append(address)
+        if address not in self.files:
+            raise urllib.error.URLError("no route to host")
+        data = self.files[address]
+        answer = io.BytesIO(data[: len(data) - self.lost])
+        answer.headers = {"Content-Length": str(len(data))}  # type: ignore[attr-defined]
+        return answer
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Web:
+    played = Web()
+    monkeypatch.setattr("urllib.request.urlopen", played)
+    return played
+
+
+BARE = "https://models.example/v1/first.bin"
+ARCHIVE = "https://models.example/v1/both.zip"
+PACKED = (spec("first", FIRST, ARCHIVE), spec("second", SECOND, ARCHIVE))
+
+
+def test_a_file_is_fetched_from_its_address(web: Web, places: Path) -> None:
+    first = spec("first", FIRST, BARE, member="")
+    web.files[BARE] = FIRST
+    told: list[Event] = []
+    path = fetch("first", specs=[first], on_event=told.append)
+    assert (path.name, path.read_bytes()) == ("first.bin", FIRST)
+    stage = f"download {BARE}"
+    assert told[:2] == [StageStarted(stage), Progress(stage, len(FIRST), len(FIRST))]
+    assert isinstance(told[2], StageFinished)
+    assert fetch("first", specs=[first]) == path
+    assert web.asked == [BARE]
+    assert leftovers(places) == []
+
+
+def test_one_download_brings_every_file_of_an_archive(web: Web, places: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("models/first.tflite", FIRST)
+        archive.writestr("models/second.tflite", SECOND)
+    web.files[ARCHIVE] = packed.getvalue()
+    assert fetch("first", specs=PACKED).read_bytes() == FIRST
+    assert fetch("second", specs=PACKED).read_bytes() == SECOND
+    assert web.asked == [ARCHIVE]
+    assert leftovers(places) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "lost", "told"),
+    [
+        (None, 0, "cannot be fetched: .* no route to host"),
+        (FIRST, 7, "it ended after 1,493 of 1,500 bytes"),
+        (SECOND, 0, "expected SHA-256"),
+    ],
+)
+def test_a_file_that_does_not_come_whole_is_refused(
+    web: Web, places: Path, data: bytes | None, lost: int, told: str
+) -> None:
+    if data is not None:
+        web.files[BARE] = data
+    web.lost = lost
+    first = spec("first", FIRST, BARE, member="")
+    with pytest.raises(WeightsError, match=told) as raised:
+        fetch("first", specs=[first])
+    assert "with the file at hand" in raised.value.hint
+    assert "first.bin into the folder" in raised.value.hint
+    assert find(first) is None
+    assert leftovers(places) == []
+
+
+def test_the_archive_of_an_address_may_be_at_hand() -> None:
+    with pytest.raises(WeightsError) as raised, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("urllib.request.urlopen", Web())
+        fetch("first", specs=PACKED)
+    assert "with both.zip or the file itself at hand" in raised.value.hint
+
+
 def test_manifest_entries_are_one_table_each(places: Path) -> None:
     path = places / "manifest.toml"
     path.write_text(
@@ -330,6 +419,8 @@ def test_a_wrong_manifest_is_told_with_its_entry(places: Path, text: str, told: 
     ("changes", "told"),
     [
         ({"source": "wheel:models"}, "got 'wheel:models'"),
+        ({"source": "http://models.example/first.bin"}, "got 'http://models.example/first.bin'"),
+        ({"source": "https://models.example/?of=first", "member": ""}, "got '\\?of=first'"),
         ({"member": ""}, "needs 'member'"),
         ({"sha256": "abc"}, "got 'abc'"),
         ({"filename": "../first"}, "got '../first'"),

