@@ -271,6 +271,18 @@ def blend(coarse: Path, fine: Path, side: int, base: Path | None, output: Path) 
     click.echo(output)
 
 
+@command.command()
+@click.argument("checkpoint", type=_PATH)
+@click.option("--base", type=_PATH, help="The shrunk checkpoint whose latents are understood; default: its own only.")
+@click.option("-o", "--output", required=True, type=_PATH, help="The .safetensors file to write.")
+def shrink(checkpoint: Path, output: Path, base: Path | None) -> None:
+    """Keep of a checkpoint what draws: the running mean of the generator, in 16 bits."""
+    from animegen.stylegan2.shrink import shrink as run
+
+    run(checkpoint, output, base=base)
+    click.echo(output)
+
+
 _TRAIN = (
     click.option("-o", "--output", "run", required=True, type=_PATH, help="Folder of the training."),
     click.option("--images", type=click.IntRange(min=1), required=True, help="Length: real pictures shown."),

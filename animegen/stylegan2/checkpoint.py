@@ -62,13 +62,19 @@ class Checkpoint:
         return {prefix: network for prefix, network in found.items() if network is not None}
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint, more: Mapping[str, Tensor] | None = None) -> None:
-    """Write networks, and ``more`` tensors of other names, as safetensors, whole or not at all.
+def save_checkpoint(
+    path: Path,
+    checkpoint: Checkpoint,
+    more: Mapping[str, Tensor] | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write networks in a ``dtype``, and ``more`` tensors of other names, as safetensors, whole or not at all.
 
     Raises OutputError where the disk refuses it.
     """
     tensors = dict(more or {}) | {
-        f"{prefix}.{name}": value.detach().to("cpu", torch.float32).contiguous()
+        f"{prefix}.{name}": value.detach().to("cpu", dtype).contiguous()
         for prefix, network in checkpoint.networks.items()
         for name, value in network.state_dict().items()
     }
