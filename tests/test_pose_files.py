@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from animegen.errors import InputError, InvalidValue, OutputError, UsageError
 from animegen.pose.clip import NOMINAL_RATE, PoseClip, join_clips
 from animegen.pose.convert import convert_pose
-from animegen.pose.files import load_poses, save_npz, save_poses
+from animegen.pose.files import PackedMask, load_poses, open_npz, save_npz, save_poses
 from animegen.pose.skeletons import BLAZEPOSE33, BLAZEPOSE75, BODY25, BODY67, COCO17, COCO_WHOLEBODY133
 from animegen.types import Expression, Mask, Pose, Skeleton
 
@@ -83,6 +83,35 @@ def test_npz_gives_back_exactly_what_was_saved(clip: PoseClip, tmp_path_factory:
         if read.mask and written.mask:
             assert same(read.mask.alpha, written.mask.alpha)
             assert same(read.mask.affine, written.mask.affine)
+
+
+@settings(max_examples=10, deadline=None)
+@given(clip=clips())
+def test_masks_packed_beforehand_make_the_same_file(clip: PoseClip, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("packed")
+    save_npz(clip, folder / "whole.npz")
+    people = [pose for poses in clip.poses for pose in poses]
+    bare = replace(clip, poses=tuple(tuple(replace(pose, mask=None) for pose in poses) for poses in clip.poses))
+    save_npz(bare, folder / "packed.npz", [PackedMask.of(pose.mask) if pose.mask else None for pose in people])
+    assert (folder / "packed.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+
+
+def test_masks_stay_packed_until_a_frame_is_asked_for(tmp_path: Path) -> None:
+    pose = random_pose(np.random.default_rng(5), BLAZEPOSE33, rich=True)
+    assert pose.mask is not None
+    clip = PoseClip((9, 9), BLAZEPOSE33, (4, 7), (Fraction(0), Fraction(1)), ((), (pose,)), ((), (0,)))
+    save_npz(clip, tmp_path / "clip.npz")
+    packed = open_npz(tmp_path / "clip.npz")
+    assert list(packed) == [4, 7]
+    assert packed[4] == ()
+    assert packed.clip.poses[1][0].mask is None
+    mask = packed[7][0].mask
+    assert mask is not None
+    assert same(mask.alpha, pose.mask.alpha)
+    damaged = replace(PackedMask.of(pose.mask), data=b"no mask")
+    save_npz(replace(clip, poses=packed.clip.poses), tmp_path / "clip.npz", [damaged])
+    with pytest.raises(InputError, match=r"clip\.npz"):
+        open_npz(tmp_path / "clip.npz")[7]
 
 
 @settings(max_examples=15, deadline=None)

@@ -27,7 +27,7 @@ from animegen.pipeline.run import QUEUE_FRAMES, Run, Segment, segments_of, unfin
 from animegen.pipeline.shots import ShotWatch, joined_shots
 from animegen.pipeline.stages import resolve
 from animegen.pose.clip import PoseClip, join_clips
-from animegen.pose.files import save_npz
+from animegen.pose.files import PackedMask, save_npz
 from animegen.protocols import PoseBackend
 from animegen.tracking import track_clip
 from animegen.types import Crop, Frame, Pose
@@ -60,18 +60,20 @@ def estimate_shots(
 
 @dataclass(slots=True)
 class _Found:
-    """What one segment yields while it runs."""
+    """What one segment yields while it runs; ``masks`` are those of all ``poses``, which hold none."""
 
     watch: ShotWatch
     frame_indices: list[int] = field(default_factory=list)
     times: list[Fraction] = field(default_factory=list)
     poses: list[tuple[Pose, ...]] = field(default_factory=list)
+    masks: list[PackedMask | None] = field(default_factory=list)
     crops: list[Crop] = field(default_factory=list)
 
     def add(self, frame: Frame, poses: Sequence[Pose], *, photograph: bool) -> None:
         self.frame_indices.append(frame.index)
         self.times.append(frame.pts)
-        self.poses.append(tuple(poses))
+        self.poses.append(tuple(replace(pose, mask=None) for pose in poses))
+        self.masks += [PackedMask.of(pose.mask) if pose.mask else None for pose in poses]
         if photograph:
             self.crops += [take_crop(frame, pose) for pose in poses]
 
@@ -108,7 +110,6 @@ def analyse_segments(run: Run, todo: Sequence[Segment], advance: Callable[[int],
                         observer.observe(frame, poses)
                     advance(1)
             writing.result()
-            # the clip has no name here: it would keep this segment's masks while the next one is worked on
             writing = writer.submit(_write, run.job, segment, found, found.clip(run.size, backend), observer)
         writing.result()
 
@@ -134,7 +135,7 @@ def _write(job: JobFolder, segment: Segment, found: _Found, clip: PoseClip, obse
     with job.artefact(job.segment("crops", segment.index)) as part:
         save_crops(part, found.crops)
     with job.artefact(job.segment("poses", segment.index)) as part:
-        save_npz(clip, part)
+        save_npz(clip, part, found.masks)
 
 
 def extract_poses(source: Path, *, pose: str = "blazepose", on_event: Listener = ignore) -> PoseClip:

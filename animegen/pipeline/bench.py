@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,8 +29,8 @@ from animegen.pipeline.cast import Cast, cast
 from animegen.pipeline.prepare import prepared
 from animegen.pipeline.render import scene_of
 from animegen.pipeline.run import Run
-from animegen.pose.files import load_npz
-from animegen.types import Frame, Pose
+from animegen.pose.files import open_npz
+from animegen.types import Frame
 from animegen.video import SegmentWriter, open_video
 from animegen.video.drawing import write_film
 
@@ -181,10 +182,7 @@ def _time_third_pass(run: Run, people: Cast, clock: _Clock) -> int:
     """Time drawing, composing and encoding; returns how many avatars were drawn in all."""
     seen = 0
     scene = scene_of(people, run.stages)
-    raw: dict[int, tuple[Pose, ...]] = {}
-    for segment in run.segments:
-        clip = load_npz(run.job.segment("poses", segment.index))
-        raw.update(zip(clip.frame_indices, clip.poses, strict=True))
+    raw = ChainMap(*(dict(open_npz(run.job.segment("poses", segment.index))) for segment in run.segments))
     with ExitStack() as stack:
         with clock.timed("encode"):
             writer = stack.enter_context(SegmentWriter(run.plan, run.job.segment("bench", 0, "")))

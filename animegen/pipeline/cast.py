@@ -20,8 +20,7 @@ from animegen.pipeline.presence import present, unseen, within
 from animegen.pipeline.run import Run
 from animegen.pipeline.shots import shots_of
 from animegen.pipeline.who import Known, who_is_who
-from animegen.pose.clip import PoseClip
-from animegen.pose.files import load_npz
+from animegen.pose.files import open_npz
 from animegen.pose.lost import LostSpan, fill_gaps
 from animegen.tracking import keep_longest, track_clip
 from animegen.types import Identity, Pose, Prepared, Track
@@ -53,10 +52,7 @@ class Person:
     def masked(self, place: int, raw: Sequence[Pose]) -> Pose:
         """The pose at a place of the track with its mask, which is among the ``raw`` poses of its frame."""
         pose, slot = self.track.poses[place], self.slots[place]
-        mask = pose.mask if slot is None else raw[slot].mask
-        if mask is not None:  # copied: a view would keep the whole segment's masks for as long as this one
-            mask = replace(mask, alpha=mask.alpha.copy())
-        return replace(pose, mask=mask)
+        return replace(pose, mask=pose.mask if slot is None else raw[slot].mask)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,18 +132,14 @@ def _bridged(run: Run, track: Track, shots: Sequence[range]) -> Track:
     return Track(track.id, tuple(index for index, _ in whole), tuple(pose for _, pose in whole))
 
 
-def _without_masks(clip: PoseClip) -> Iterator[tuple[int, list[Pose]]]:
-    for index, poses in zip(clip.frame_indices, clip.poses, strict=True):
-        yield index, [replace(pose, mask=None) for pose in poses]
-
-
 def _tracks(run: Run) -> tuple[list[Track], dict[int, dict[int, int]]]:
     """The raw tracks, and for each by frame index the position of its pose among the frame's poses."""
     slot_of: dict[int, tuple[int, int]] = {}
 
-    def frames() -> Iterator[tuple[int, list[Pose]]]:
+    def frames() -> Iterator[tuple[int, Sequence[Pose]]]:
         for segment in run.segments:
-            for index, poses in _without_masks(load_npz(run.job.segment("poses", segment.index))):
+            clip = open_npz(run.job.segment("poses", segment.index)).clip
+            for index, poses in zip(clip.frame_indices, clip.poses, strict=True):
                 slot_of.update({id(pose): (index, slot) for slot, pose in enumerate(poses)})
                 kept.extend(poses)
                 yield index, poses

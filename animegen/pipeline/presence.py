@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from animegen.composite import depth_order
 from animegen.pipeline.run import Run
-from animegen.pose.files import load_npz
+from animegen.pose.files import open_npz
 from animegen.pose.lost import GAP_SECONDS, LostSpan, doubtful, fill_gaps, presence, trusted
 from animegen.pose.sides import repair_sides
 from animegen.pose.smooth import smooth_track
@@ -140,8 +140,8 @@ def _with_masks(run: Run, track: Track, slots: Mapping[int, int]) -> Track:
     for segment in run.segments:
         here = sorted(index for index in ends if segment.start <= index < segment.stop)
         if here:
-            clip = load_npz(run.job.segment("poses", segment.index))
-            masks |= {index: clip.poses[index - segment.start][slots[index]].mask for index in here}
+            raw = open_npz(run.job.segment("poses", segment.index))
+            masks |= {index: raw[index][slots[index]].mask for index in here}
     poses = (replace(pose, mask=masks.get(index)) for index, pose in zip(track.frame_indices, track.poses, strict=True))
     return replace(track, poses=tuple(poses))
 

@@ -18,7 +18,7 @@ from animegen.pipeline.convert import find_people
 from animegen.pipeline.prepare import prepared
 from animegen.pipeline.render import scene_of
 from animegen.pipeline.run import Run
-from animegen.pose.files import load_npz
+from animegen.pose.files import open_npz
 from animegen.types import Frame, Pose, Uint8Array
 from animegen.video import open_video
 
@@ -84,7 +84,7 @@ def contact_sheet(pictures: Sequence[Frame]) -> Uint8Array:
 
 def _raw(run: Run, index: int) -> Sequence[Pose]:
     segment = next(s for s in run.segments if s.start <= index < s.stop)
-    return load_npz(run.job.segment("poses", segment.index)).poses[index - segment.start]
+    return open_npz(run.job.segment("poses", segment.index))[index]
 
 
 def _save(path: Path, image: Uint8Array) -> None:

@@ -23,7 +23,7 @@ from animegen.pipeline.flow import ahead, batched, ordered_map
 from animegen.pipeline.memory import give_back_memory, giving_back
 from animegen.pipeline.run import BATCH_FRAMES, Run, Segment, unfinished
 from animegen.pipeline.stages import Stages
-from animegen.pose.files import load_npz
+from animegen.pose.files import open_npz
 from animegen.protocols import Background, BackgroundRequest, Style
 from animegen.types import Frame, Pose, RenderRequest, Sprite, Uint8Array
 from animegen.video import SegmentWriter
@@ -216,10 +216,8 @@ def _within(person: Person, segment: Segment) -> list[tuple[object, ...]]:
 def _drawn(run: Run, scene: Scene, segments: Iterable[Segment], frames: Iterator[Frame]) -> Iterator[Drawn]:
     """The frames of consecutive segments with everyone drawn; the next segment is drawn while one is finished."""
     for segment in segments:
-        clip = load_npz(run.job.segment("poses", segment.index))
-        raw = dict(zip(clip.frame_indices, clip.poses, strict=True))
+        raw = open_npz(run.job.segment("poses", segment.index))
         yield from scene.draw(islice(frames, len(segment)), raw)
-        del clip, raw  # the masks of one segment at a time
 
 
 def _composed(run: Run, scene: Scene, drawn: Iterable[Drawn]) -> Generator[Frame | Uint8Array, None, None]:

@@ -33,7 +33,7 @@ from animegen.pipeline.pictures import crops_of
 from animegen.pipeline.prepare import prepared, request_of
 from animegen.pipeline.run import Run
 from animegen.pose.convert import to_coco17
-from animegen.pose.files import load_npz
+from animegen.pose.files import open_npz
 from animegen.protocols import PoseBackend
 from animegen.types import Crop, Float32Array, Frame, Palette, Pose, Track
 from animegen.video import VideoFile, open_video
@@ -207,11 +207,11 @@ def _hidden(run: Run, people: Sequence[Person], frames: Sequence[int]) -> dict[i
     found: dict[int, list[Pose]] = {index: [] for index in frames} if hidden else {}
     for segment in run.segments:
         here = found.keys() & range(segment.start, segment.stop)
-        raw = load_npz(run.job.segment("poses", segment.index)).poses if here else ()
+        raw = open_npz(run.job.segment("poses", segment.index)) if here else {}
         for person in hidden:
             for place, index in enumerate(person.track.frame_indices):
                 if index in here:
-                    found[index].append(person.masked(place, raw[index - segment.start]))
+                    found[index].append(person.masked(place, raw[index]))
     return found
 
 

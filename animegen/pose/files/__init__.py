@@ -13,10 +13,13 @@ from animegen.errors import InputError, OutputError, UsageError
 from animegen.jobs import artefact
 from animegen.pose.clip import PoseClip
 from animegen.pose.files.coco import load_coco, save_coco
-from animegen.pose.files.npz import load_npz, save_npz
+from animegen.pose.files.npz import PackedMask, PackedPoses, load_npz, open_npz, save_npz
 from animegen.pose.files.openpose import load_openpose, save_openpose
 
-__all__ = ["PoseFormat", "check_target", "load_npz", "load_poses", "save_npz", "save_poses"]
+__all__ = [
+    "PackedMask", "PackedPoses", "PoseFormat", "check_target", "load_npz", "load_poses", "open_npz", "save_npz",
+    "save_poses",
+]  # fmt: skip
 
 PoseFormat: TypeAlias = Literal["npz", "coco", "openpose"]
 
