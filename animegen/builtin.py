@@ -9,6 +9,7 @@ from animegen.hookspecs import hookimpl
 from animegen.protocols import (
     BackgroundSpec,
     DoctorCheck,
+    FaceBackendSpec,
     IdentityPreserverSpec,
     PoseBackendSpec,
     StyleSpec,
@@ -34,6 +35,17 @@ def animegen_pose_backends() -> Iterable[PoseBackendSpec]:
             *("blazepose-detector", "blazepose-landmark-full", "selfie-segmentation"),
             *("face-landmark", "iris-landmark", "hand-landmark-full"),
         ),
+    )
+
+
+@hookimpl
+def animegen_face_backends() -> Iterable[FaceBackendSpec]:
+    """BlazeFace and the face mesh."""
+    yield FaceBackendSpec(
+        name="facemesh",
+        summary="BlazeFace and the face mesh: five points and the outline of each face",
+        factory="animegen.pose.blazepose.faces:make_facemesh",
+        weights=("face-detector", "face-landmark", "iris-landmark"),
     )
 
 
@@ -71,8 +83,9 @@ def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:
 
 @hookimpl
 def animegen_styles() -> Iterable[StyleSpec]:
-    """The avatar generator and the jointed figure."""
+    """The avatar generator, anime faces on filmed people, and the jointed figure."""
     from animegen.avatar.options import AnimeOptions
+    from animegen.face.options import ANIME, BASE, AnimeFaceOptions
     from animegen.pose.options import SkeletonOptions
 
     yield StyleSpec(
@@ -81,6 +94,16 @@ def animegen_styles() -> Iterable[StyleSpec]:
         factory="animegen.pipeline.anime:make_style",
         options=AnimeOptions,
         weights=("avatar-anime",),
+    )
+    yield StyleSpec(
+        name="anime-face",
+        summary="people as filmed with the face of an anime generator; faces it cannot draw stay as they are",
+        factory="animegen.pipeline.anime_face:make_style",
+        options=AnimeFaceOptions,
+        weights=(BASE, ANIME),
+        clip_side=1024,
+        needs_faces=True,
+        over_source=True,
     )
     yield StyleSpec(
         name="skeleton",

@@ -47,8 +47,8 @@ class ConvertConfig:
     ``cast`` is a file that says who is in the clip and how everyone is drawn; ``style`` draws those to whom it gives no
     other. ``start`` and ``end`` are seconds of the source; ``max_people`` keeps those longest on screen; ``on_lost``
     says what is done where a pose fails: short gaps are interpolated and long ones fade, or the last pose is held, or
-    the avatar fades at once, or the source shows the person, which it never does unasked. ``settings`` are
-    ``KEY=VALUE`` options of the chosen style, pose backend or background.
+    the avatar fades at once, or the source shows the person, which it never does unasked. ``face`` is the
+    face backend of styles that need one; ``settings`` are ``KEY=VALUE`` options of the chosen plugins.
 
     ``segment_frames`` is about how many frames are worked on and stored together, ``threads`` how many one worker's
     networks use (None: as many as serve). ``engine`` says where segments are worked on: in this process, or by
@@ -58,6 +58,7 @@ class ConvertConfig:
     style: str = "anime"
     cast: Path | None = None
     pose: str = "blazepose"
+    face: str = "facemesh"
     tracker: str = "oks"
     identity: str = "appearance"
     background: str = "clean"

@@ -137,12 +137,16 @@ class Background(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PluginContext:
-    """What a factory may use: the device, threads, the checked weight files by name, and the run's seed."""
+    """What a factory may use: the device, threads, the checked weight files by name, and the run's seed.
+
+    ``faces`` makes the run's face backend, for the factory of a style whose spec asks for it.
+    """
 
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
     weights: Mapping[str, Path] = field(default_factory=dict)
     seed: int = 0
+    faces: Callable[[], FaceBackend] | None = None
 
 
 _WHEEL_SOURCE = re.compile(r"wheel:([A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+)")
@@ -202,8 +206,9 @@ class WeightSpec:
 class _Spec:
     """What every announcement says.
 
-    ``weights`` names the files that the factory needs. Where ``options`` has a text field ``weights`` and the user
-    names a file in it, the factory finds that one under their names; its contents are the factory's to check.
+    ``weights`` names the files that the factory needs. Where ``options`` has a field ``weights`` and the user names a
+    file in it, the factory finds that one under their names; where it has a mapping ``weights`` from some of the names
+    to files, each under its own. Their contents are the factory's to check.
     """
 
     name: str
@@ -235,9 +240,18 @@ class IdentityPreserverSpec(_Spec):
 
 @dataclass(frozen=True, slots=True)
 class StyleSpec(_Spec):
-    """Announces a :class:`Style`; ``needs_crop`` asks for the source around the person in every request."""
+    """Announces a :class:`Style`.
+
+    ``needs_crop`` asks for the source around the person in every request. ``clip_side`` asks ``prepare``'s pictures to
+    be of every frame of the track and of at most so many pixels a side; they are decoded anew whenever they are gone
+    through. ``needs_faces`` asks for the run's face backend. ``over_source``: people stay in the picture as
+    they were filmed, and what the style draws is laid over them.
+    """
 
     needs_crop: bool = False
+    clip_side: int = 0
+    needs_faces: bool = False
+    over_source: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ _CONVERT_OPTIONS = (
         help="Follow a cast file of `animegen cast`: who is drawn how, who is left or hidden.",
     ),
     click.option("--pose", default="blazepose", show_default=True, help="Pose backend."),
+    click.option("--face", default="facemesh", show_default=True, help="Face backend, of styles that draw faces."),
     click.option("--tracker", default="oks", show_default=True, help="Tracker."),
     click.option("--identity", default="appearance", show_default=True, help="Identity preserver."),
     click.option(

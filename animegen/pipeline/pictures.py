@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
-from animegen.identity import describe, distance, load_crops
+from animegen.identity import describe, distance, load_crops, take_crop
 from animegen.pipeline.analyse import crop_interval
 from animegen.pipeline.run import Run
 from animegen.types import Crop, Float32Array, Track
+from animegen.video import VideoFile
 
 CROPS_PER_TRACK = 48
 """Most pictures of one person from which the identity is measured, spread evenly over the clip."""
@@ -41,6 +44,41 @@ def crops_of(
         for track in tracks:
             found[track.id] += [by_frame[i][slots[track.id][i]] for i in wanted[track.id] if i in here]
     return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipCrops(Sequence[Crop]):
+    """Pictures of a person in every frame of their track, of at most ``side`` pixels, as many as it has poses.
+
+    None of them is kept: going through them decodes the clip.
+    """
+
+    video: VideoFile
+    track: Track
+    side: int
+
+    def __len__(self) -> int:
+        return len(self.track.poses)
+
+    @overload
+    def __getitem__(self, place: int) -> Crop: ...
+    @overload
+    def __getitem__(self, place: slice) -> ClipCrops: ...
+    def __getitem__(self, place: int | slice) -> Crop | ClipCrops:
+        if isinstance(place, slice):
+            track = Track(self.track.id, self.track.frame_indices[place], self.track.poses[place])
+            return ClipCrops(self.video, track, self.side)
+        index = self.track.frame_indices[place]
+        frame = next(iter(self.video.frames(index, index + 1)))
+        return take_crop(frame, self.track.poses[place], self.side)
+
+    def __iter__(self) -> Iterator[Crop]:
+        if not self.track.poses:
+            return
+        poses = dict(zip(self.track.frame_indices, self.track.poses, strict=True))
+        for frame in self.video.frames(min(poses), max(poses) + 1):
+            if frame.index in poses:
+                yield take_crop(frame, poses[frame.index], self.side)
 
 
 def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Track, Track], float | None]:

@@ -16,6 +16,7 @@ from animegen.plugins import PluginHost, Spec
 from animegen.pose.blazepose.options import BlazePoseOptions
 from animegen.protocols import (
     Background,
+    FaceBackend,
     IdentityPreserver,
     PluginContext,
     PoseBackend,
@@ -52,11 +53,17 @@ class Stages:
         return self.others.get(name, self)
 
     def _create(self, kind: str) -> Any:
-        return self.host.create(self.specs[kind], self.options.get(kind), self.context)
+        context = replace(self.context, faces=self.face_backend) if kind == "style" else self.context
+        return self.host.create(self.specs[kind], self.options.get(kind), context)
 
     def pose_backend(self) -> PoseBackend:
         """A pose backend, ready for segments."""
         backend: PoseBackend = self._create("pose")
+        return backend
+
+    def face_backend(self) -> FaceBackend:
+        """The face backend of a style that needs one."""
+        backend: FaceBackend = self._create("face")
         return backend
 
     def body_backend(self) -> PoseBackend:
@@ -87,8 +94,11 @@ class Stages:
         return background
 
     def fingerprint(self, *kinds: str) -> dict[str, Any]:
-        """Who makes the pixels: plugins of these kinds (of all), their options and weights, device and threads."""
-        chosen = {kind: spec for kind, spec in self.specs.items() if not kinds or kind in kinds}
+        """Who makes the pixels: plugins of these kinds (of all), their options and weights, device and threads.
+
+        The face backend counts as a part of the style.
+        """
+        chosen = {kind: spec for kind, spec in self.specs.items() if _asked(kind, kinds)}
         names = [name for spec in chosen.values() for name in spec.weights]
         return {
             "plugins": {kind: f"{spec.name} ({self.host.package_of(spec)})" for kind, spec in chosen.items()},
@@ -140,13 +150,13 @@ def resolve(
 
 def _resolved(config: ConvertConfig, on_event: Listener, kinds: tuple[str, ...], host: PluginHost) -> Stages:
     names, settings = _names(config, host)
-    specs = {kind: host.find(kind, name) for kind, name in names.items() if not kinds or kind in kinds}
+    specs = {kind: host.find(kind, name) for kind, name in names.items() if _asked(kind, kinds)}
     options = parse_settings(specs, settings)
     announced = known(host.specs("weights").values())
     files, hashes = {}, {}
     for kind, name in ((kind, name) for kind, spec in specs.items() for name in spec.weights):
-        if own := getattr(options[kind], "weights", None):
-            files[name] = Path(own)
+        if own := _own_file(options[kind], name):
+            files[name] = own
             hashes[name] = sha256_of(files[name])
             continue
         if name not in announced:
@@ -161,6 +171,18 @@ def _resolved(config: ConvertConfig, on_event: Listener, kinds: tuple[str, ...],
     return Stages(host, specs, options, context, hashes)
 
 
+def _asked(kind: str, kinds: Collection[str]) -> bool:
+    """Whether a kind is among those asked for, none meaning all; the face backend is where the style is."""
+    return not kinds or kind in kinds or (kind == "face" and "style" in kinds)
+
+
+def _own_file(options: Any, name: str) -> Path | None:
+    """The file that the user named in the place of the weights of that name."""
+    own = getattr(options, "weights", None)
+    named = own.get(name) if isinstance(own, Mapping) else own
+    return Path(named) if named else None
+
+
 def _names(config: ConvertConfig, host: PluginHost) -> tuple[dict[str, str], dict[str, str]]:
     """The plugin chosen of each kind, and the settings with the background's own argument among them."""
     names = {"pose": config.pose, "tracker": config.tracker, "identity": config.identity, "style": config.style}
@@ -169,6 +191,8 @@ def _names(config: ConvertConfig, host: PluginHost) -> tuple[dict[str, str], dic
     if name not in host.specs("background") and Path(config.background).is_file():
         name, colon, value = "picture", ":", config.background
     names["background"] = name
+    if host.find("style", config.style).needs_faces:
+        names["face"] = config.face
     if colon:
         settings[_BACKGROUND_VALUE] = value
     return names, settings

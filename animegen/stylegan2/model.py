@@ -43,8 +43,10 @@ class StyleGan2:
         self.sha256, self.base_sha256, self.device = sha256, base_sha256, torch.device(device)
 
     @classmethod
-    def load(cls, path: Path, device: str = "cpu") -> StyleGan2:
-        """The generator of a safetensors file. Raises WeightsError."""
+    def load(cls, path: Path, device: str = "cpu", *, threads: int | None = None) -> StyleGan2:
+        """The generator of a safetensors file; ``threads`` sets torch's for the process. Raises WeightsError."""
+        if threads is not None:
+            torch.set_num_threads(threads)
         checkpoint = load_checkpoint(path)
         base = checkpoint.notes.get(BASE, "")
         return cls(checkpoint.generator, sha256_of(path), base_sha256=base, device=device)

@@ -41,7 +41,7 @@ class Detector:
 
     def __init__(self, path: Path, threads: int) -> None:
         self._model = PictureModel(path, SIZE, ((1, _ANCHORS, 12), (1, _ANCHORS, 1)), threads)
-        self._centres = _anchor_centres()
+        self._centres = anchor_centres(SIZE, _GRIDS)
 
     def detect(
         self, image: Uint8Array, squares: Sequence[Region], min_score: float, hidden: Sequence[Silhouette] = ()
@@ -70,11 +70,14 @@ class Detector:
         return Detections(score[seen], (points * scale + corner).astype(np.float32))
 
 
-def _anchor_centres() -> Float32Array:
-    """f32 [2254, 2]: the middle of each anchor's cell in input pixels, in the order of the model's outputs."""
+def anchor_centres(side: int, grids: Sequence[tuple[int, int]]) -> Float32Array:
+    """f32 [anchors, 2]: the middle of each anchor's cell in input pixels, in the order of the model's outputs.
+
+    ``grids`` are (stride, anchors per cell) over an input of ``side`` pixels.
+    """
     centres = []
-    for stride, count in _GRIDS:
-        y, x = np.mgrid[0 : SIZE // stride, 0 : SIZE // stride]
+    for stride, count in grids:
+        y, x = np.mgrid[0 : side // stride, 0 : side // stride]
         cells = (np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5) * stride
         centres.append(np.repeat(cells, count, axis=0))
     return np.concatenate(centres).astype(np.float32)

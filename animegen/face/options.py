@@ -1,0 +1,39 @@
+"""Options of the style ``anime-face``; light, so that listing the styles imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from animegen.errors import InvalidValue
+
+BASE, ANIME = "demo-heads-base", "demo-heads-anime"
+"""The names of the pair of generators that comes with animegen."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnimeFaceOptions:
+    """Which generators draw, and how long faces are sought.
+
+    ``base`` and ``anime``: checkpoints that share a base, as safetensors; in ``base`` the latents of a face are sought,
+    ``anime`` draws them. Where none is named, the demo pair is taken. ``swap``: from this resolution on the layers are
+    those of ``anime``, below those of ``base``. ``steps`` of the search, ``likeness`` 0..1 how far its latents may go
+    from the mean face: all the way at 1.
+    """
+
+    base: Path | None = None
+    anime: Path | None = None
+    swap: int = 16
+    steps: int = 300
+    likeness: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise InvalidValue(f"steps must be at least 1, got {self.steps}")
+        if not 0 <= self.likeness <= 1:
+            raise InvalidValue(f"likeness must lie between 0 and 1, got {self.likeness}")
+
+    @property
+    def weights(self) -> dict[str, Path | None]:
+        """The files in the place of the demo pair, by its names."""
+        return {BASE: self.base, ANIME: self.anime}

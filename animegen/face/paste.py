@@ -1,0 +1,107 @@
+"""A drawn face as a layer to lay over the frame: in the colours of the face that was there, with a soft edge.
+
+Masks are uint8 [S, S] of a face's square, whatever the size of its picture.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from animegen.face.align import side_of, to_source
+from animegen.types import Face, Float32Array, Float64Array, Uint8Array
+
+MASK_SIDE = 64
+"""Side at which masks are kept: they are soft anyway."""
+
+_MIDDLE, _RADII = (0.5, 0.6), (0.26, 0.33)
+"""The ellipse that stands for a face's outline in its square, in sides of it: middle, and half its width and height."""
+_INWARD, _SOFT = 0.02, 0.03
+"""How far the edge lies inside of the outline, so that nothing else shows in it, and its softness, in sides."""
+_RIM = 0.03
+"""Part of the square's border in which nothing is drawn, in sides."""
+_GAIN = (0.5, 2.0)
+"""How far the contrast of each channel may be changed."""
+_MOST_SIDE = 512
+
+
+def face_mask(face: Face, square: Float64Array) -> Uint8Array:
+    """The outline of a face in its square: its own mask where it has one, an ellipse otherwise."""
+    if face.mask is None:
+        return usual_mask()
+    to_frame = np.vstack([to_source(square, MASK_SIDE), [0.0, 0.0, 1.0]])
+    to_mask = cv2.invertAffineTransform(face.mask.affine) @ to_frame
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(face.mask.alpha, to_mask, (MASK_SIDE, MASK_SIDE), flags=flags), np.uint8)
+
+
+def usual_mask() -> Uint8Array:
+    """The ellipse in which the face of an aligned picture lies."""
+    rows, columns = (np.mgrid[:MASK_SIDE, :MASK_SIDE] + 0.5) / MASK_SIDE
+    apart = np.hypot((columns - _MIDDLE[0]) / _RADII[0], (rows - _MIDDLE[1]) / _RADII[1])
+    return np.asarray(255 * (apart < 1), np.uint8)
+
+
+def softened(mask: Uint8Array) -> Uint8Array:
+    """The mask with a soft edge on the inside, nothing at the border of the square."""
+    side = len(mask)
+    rim = max(1, round(_RIM * side))
+    inner = np.zeros_like(mask)
+    inner[rim:-rim, rim:-rim] = mask[rim:-rim, rim:-rim]
+    reach = 2 * round((_INWARD + _SOFT) * side) + 1
+    inner = np.asarray(cv2.erode(inner, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))), np.uint8)
+    return np.asarray(cv2.GaussianBlur(inner, (0, 0), _SOFT * side / 2), np.uint8)
+
+
+def colours_of(picture: Uint8Array, mask: Uint8Array) -> Float32Array:
+    """Mean and standard deviation in CIELAB of a picture uint8 [S, S, 3] inside a mask, f32 [2, 3]."""
+    lab = _to_lab(picture).reshape(-1, 3).astype(np.float64)
+    weight = np.maximum(_sized(mask, len(picture)).astype(np.float64).ravel(), 1e-3)
+    mean = np.average(lab, axis=0, weights=weight)
+    spread = np.sqrt(np.average((lab - mean) ** 2, axis=0, weights=weight))
+    return np.stack([mean, spread]).astype(np.float32)
+
+
+def in_colours(picture: Uint8Array, own: Float32Array, wanted: Float32Array) -> Uint8Array:
+    """The picture with mean and deviation of its colours, ``own``, turned into those that are ``wanted``.
+
+    Both as :func:`colours_of` tells; contrasts change by a factor of two at most. Source: Reinhard et al. 2001, "Color
+    transfer between images", section 3, in CIELAB.
+    """
+    gain = np.clip(wanted[1] / np.maximum(own[1], np.float32(1e-3)), np.float32(_GAIN[0]), np.float32(_GAIN[1]))
+    moved = (_to_lab(picture) - own[0]) * gain + wanted[0]
+    rgb = cv2.cvtColor(moved.astype(np.float32), cv2.COLOR_Lab2RGB)
+    return np.asarray(np.rint(np.clip(rgb, 0, 1) * 255), np.uint8)
+
+
+def blended(front: Uint8Array, back: Uint8Array, mask: Uint8Array) -> Uint8Array:
+    """One picture uint8 [S, S, 3] over another where the mask is."""
+    share = _sized(mask, len(front))[..., None].astype(np.float32) / np.float32(255)
+    return np.asarray(np.rint(share * front + (1 - share) * back), np.uint8)
+
+
+def layer(
+    picture: Uint8Array, mask: Uint8Array, square: Float64Array, wanted: Float32Array, strength: float
+) -> tuple[Uint8Array, Float64Array]:
+    """What is laid over the frame: straight RGBA uint8 [S, S, 4], and the affine f64 [2, 3] that leads it there.
+
+    ``picture`` uint8 [r, r, 3] as drawn, in the square's place; ``mask`` the face's outline, softened, ``wanted`` its
+    colours as filmed, ``strength`` 0..1 its opacity. The layer is as fine as the frame, so that little is left to its
+    laying.
+    """
+    coloured = in_colours(picture, colours_of(picture, mask), wanted)
+    side = int(np.clip(np.ceil(float(side_of(square))), len(picture), max(_MOST_SIDE, len(picture))))
+    if side > len(picture):
+        coloured = np.asarray(cv2.resize(coloured, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+    alpha = np.rint(_sized(mask, side).astype(np.float32) * np.float32(strength)).astype(np.uint8)
+    return np.dstack([coloured, alpha]), to_source(square, side)
+
+
+def _to_lab(picture: Uint8Array) -> Float32Array:
+    return np.asarray(cv2.cvtColor(picture.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab), np.float32)
+
+
+def _sized(mask: Uint8Array, side: int) -> Uint8Array:
+    if len(mask) == side:
+        return mask
+    return np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -1,0 +1,232 @@
+"""``--style anime-face``: people as they were filmed, with the face that an anime generator draws of theirs.
+
+Where the stages face and stylegan2 meet: a face is followed through the clip and cut out aligned, its latents are
+sought in a generator of faces, another that shares its base draws them, and the result is laid over the frame in the
+colours and the outline of the face that was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from animegen.errors import PluginError, UsageError
+from animegen.face.align import cut_square, moved_face, moved_square, steady
+from animegen.face.course import Course, follow
+from animegen.face.options import ANIME, BASE, AnimeFaceOptions
+from animegen.face.paste import MASK_SIDE, blended, colours_of, face_mask, in_colours, layer, softened, usual_mask
+from animegen.pipeline.flow import batched
+from animegen.protocols import FaceBackend, PluginContext, Style
+from animegen.stylegan2.blend import blend_files
+from animegen.stylegan2.inversion import InversionOptions, w_statistics
+from animegen.stylegan2.model import StyleGan2, to_image, to_picture
+from animegen.stylegan2.video_inversion import VideoOptions, invert_video
+from animegen.types import (
+    Crop,
+    Face,
+    Float32Array,
+    Float64Array,
+    Identity,
+    Pose,
+    Prepared,
+    RenderRequest,
+    Sprite,
+    Track,
+    Uint8Array,
+)
+
+MOST_FRAMES = 480
+"""Frames of a person in which latents are sought at most; of longer clips so many, spread evenly, and between them the
+latents change evenly."""
+
+_LOOKED_AT = 16
+"""Heads that are handed to the face backend at once."""
+_HEAD_SIDE = 5.0
+"""Side of a head's picture over the distance of the body's outermost point of the head from the middle of all."""
+_NEAR = 0.2
+"""How far the middle of a face may lie from that of these points, in sides of the head's picture."""
+_MASK_FRAMES = 5
+"""Frames over which outlines are averaged."""
+_NO_MOVE = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+def make_style(options: AnimeFaceOptions | None, context: PluginContext) -> Style:
+    """The style with the pair of generators of the context.
+
+    Raises WeightsError where one cannot be read, UsageError where they are no pair or draw something else than faces in
+    RGB.
+    """
+    options = options or AnimeFaceOptions()
+    base = StyleGan2.load(context.weights[BASE], context.device, threads=context.threads)
+    if base.config.channels != 3 or base.config.c_dim:
+        raise UsageError(f"{context.weights[BASE]} draws no RGB, or several classes", "name a generator of faces")
+    pair = blend_files(context.weights[BASE], context.weights[ANIME], options.swap)
+    if context.faces is None:
+        raise PluginError("the style anime-face was made without a face backend")
+    return AnimeFaceStyle(base, StyleGan2(pair.generator, "", device=context.device), context.faces, options)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    """The faces of a course: ``pictures`` uint8 [N, r, r, 3] aligned, ``masks`` uint8 [N, S, S] their outlines, soft,
+    ``colours`` f32 [N, 2, 3] as :func:`colours_of` tells them."""
+
+    pictures: Uint8Array
+    masks: Uint8Array
+    colours: Float32Array
+
+
+class AnimeFaceStyle:
+    """Draws faces; implements :class:`animegen.protocols.Style`."""
+
+    def __init__(
+        self, base: StyleGan2, anime: StyleGan2, faces: Callable[[], FaceBackend], options: AnimeFaceOptions
+    ) -> None:
+        self._base, self._anime, self._faces, self._options = base, anime, faces, options
+
+    def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:  # noqa: ARG002
+        """The person's face in every frame of the pictures that shows it well enough: place, look and latents."""
+        poses = dict(zip(track.frame_indices, track.poses, strict=True))
+        frames = [crop.frame_index for crop in crops]
+        found = self._find(poses, crops)
+        course = follow(found, frames)
+        cut = self._cut_out(poses, crops, found, course)
+        return {
+            "frame_indices": np.array([frames[place] for place in course.places], np.int64),
+            "squares": course.squares,
+            "strength": course.strength,
+            "masks": cut.masks,
+            "colours": cut.colours,
+            "ws": self._latents(cut),
+        }
+
+    def render(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
+        """One sprite per request, the square of the face; nothing where no face can be drawn."""
+        return [self._sprite(request) for request in requests]
+
+    def _sprite(self, request: RenderRequest) -> Sprite:
+        prepared = request.prepared
+        places = np.flatnonzero(prepared["frame_indices"] == request.frame_index)
+        if not places.size:
+            return Sprite(np.zeros((1, 1, 4), np.uint8), _NO_MOVE.copy(), request.order)
+        masks, squares, colours, strength, ws = (
+            prepared[name][places[0]] for name in ("masks", "squares", "colours", "strength", "ws")
+        )
+        picture = to_image(self._anime.draw(ws[None])[0])
+        rgba, to_frame = layer(picture, masks, squares, colours, float(strength))
+        return Sprite.from_straight(rgba, to_frame, request.order)
+
+    def _find(self, poses: Mapping[int, Pose], crops: Sequence[Crop]) -> list[Face | None]:
+        """The person's own face in every picture, in pixels of the frame."""
+        backend, own = self._faces(), []
+        for batch in batched(crops, _LOOKED_AT):
+            heads = [_head(crop) for crop in batch]
+            shown = [crop.image[head.window] for crop, head in zip(batch, heads, strict=True) if head]
+            found = iter(backend.find(shown))
+            for crop, head in zip(batch, heads, strict=True):
+                face = head.own(next(found)) if head else None
+                own.append(face and moved_face(face, _to_frame(crop, poses[crop.frame_index])))
+        return own
+
+    def _cut_out(
+        self, poses: Mapping[int, Pose], crops: Sequence[Crop], found: Sequence[Face | None], course: Course
+    ) -> _Cut:
+        """The faces of a course, steadied; a frame in which none was found has the outline of the one before."""
+        side, count = self._base.config.resolution, len(course.places)
+        pictures = np.empty((count, side, side, 3), np.uint8)
+        masks = np.empty((count, MASK_SIDE, MASK_SIDE), np.uint8)
+        colours = np.empty((count, 2, 3), np.float32)
+        rows = {place: row for row, place in enumerate(course.places)}
+        for place, crop in enumerate(crops):
+            if (row := rows.get(place)) is None:
+                continue
+            square, face = course.squares[row], found[place]
+            to_crop = _inverted(_to_frame(crop, poses[crop.frame_index]))
+            pictures[row] = cut_square(crop.image, moved_square(square, to_crop), side)
+            masks[row] = masks[row - 1] if face is None else softened(face_mask(face, square))
+            colours[row] = colours_of(pictures[row], masks[row])
+        for part in course.stretches():
+            colours[part] = steady(colours[part])
+            masks[part] = uniform_filter1d(masks[part], _MASK_FRAMES, axis=0, mode="nearest")
+        return _Cut(pictures, masks, colours)
+
+    def _latents(self, cut: _Cut) -> Float32Array:
+        """The latents of all faces, f32 [N, num_ws, w_dim], nearer to the mean face than they were found.
+
+        What lies outside of a face is that of the mean face while they are sought, and the colours are its, so that the
+        search has only the face to explain, as the generator could draw it.
+        """
+        config, count = self._base.config, len(cut.pictures)
+        mean = np.repeat(w_statistics(self._base)[0].cpu().numpy()[None], config.num_ws, axis=0)
+        if not count:
+            return np.zeros((0, *mean.shape), np.float32)
+        usual = to_image(self._base.draw(mean[None])[0])
+        wanted = colours_of(usual, softened(usual_mask()))
+        chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_FRAMES)).round().astype(int))
+        targets = [
+            to_picture(blended(in_colours(cut.pictures[i], cut.colours[i], wanted), usual, cut.masks[i]))
+            for i in chosen
+        ]
+        search = InversionOptions(steps=self._options.steps)
+        found = invert_video(self._base, np.stack(targets), VideoOptions(search=search)).ws
+        columns = found.reshape(len(chosen), -1).T
+        ws = np.stack([np.interp(np.arange(count), chosen, column) for column in columns], axis=1)
+        near = mean + self._options.likeness * (ws.reshape(count, *mean.shape) - mean)
+        return np.asarray(near, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """Where the body's points say that the head is in a crop: the square of ``side`` pixels around (``x``, ``y``)."""
+
+    x: float
+    y: float
+    side: float
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the crop."""
+        left, top = max(0, round(self.x - self.side / 2)), max(0, round(self.y - self.side / 2))
+        return slice(top, top + round(self.side)), slice(left, left + round(self.side))
+
+    def own(self, faces: Sequence[Face]) -> Face | None:
+        """The face in the window that is the head's own, in pixels of the crop."""
+        rows, columns = self.window
+        placed = [moved_face(face, np.array([[1.0, 0.0, columns.start], [0.0, 1.0, rows.start]])) for face in faces]
+        near = [
+            (self._apart(face), place) for place, face in enumerate(placed) if self._apart(face) < _NEAR * self.side
+        ]
+        return placed[min(near)[1]] if near else None
+
+    def _apart(self, face: Face) -> float:
+        x, y = face.points.mean(axis=0).tolist()
+        return float(np.hypot(x - self.x, y - self.y))
+
+
+def _head(crop: Crop) -> _Head | None:
+    """The head of a crop's person, or None where its pose knows too little of it or it lies outside of the picture."""
+    words = {"nose", "eye", "ear", "mouth"}
+    names = crop.pose.skeleton.points
+    known = [i for i, name in enumerate(names) if words & set(name.split("_")) and crop.pose.score[i] > 0]
+    if len(known) < 2:
+        return None
+    points = crop.pose.xy[known]
+    x, y = points.mean(axis=0).tolist()
+    side = _HEAD_SIDE * float(np.hypot(*(points - [x, y]).T).max())
+    head = _Head(x, y, side)
+    return head if crop.image[head.window].size else None
+
+
+def _to_frame(crop: Crop, pose: Pose) -> Float64Array:
+    """f64 [2, 3] from a crop's pixels to the frame's, by the person's box in both."""
+    inner, outer = (box.astype(np.float64).reshape(2, 2) for box in (crop.pose.bbox, pose.bbox))
+    scale = (outer[1] - outer[0]) / np.maximum(inner[1] - inner[0], 1e-6)
+    return np.column_stack([np.diag(scale), outer[0] - scale * inner[0]])
+
+
+def _inverted(affine: Float64Array) -> Float64Array:
+    turn = np.linalg.inv(affine[:, :2])
+    return np.column_stack([turn, -turn @ affine[:, 2]])
