@@ -33,8 +33,9 @@ from animegen.types import Float32Array, Skeleton, Uint8Array
 Split: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-FRAMINGS = ("full", "half", "head", "loose")
-"""What a picture shows: the whole figure filling the canvas, half of it, head and shoulders, the figure off centre."""
+FRAMINGS = ("full", "half", "head", "loose", "face")
+"""What a picture shows: the whole figure filling the canvas, half of it, head and shoulders, the figure off centre, or
+the head alone."""
 
 DATASET_FORMAT = 1
 

@@ -12,8 +12,10 @@ class AnimeOptions:
 
     ``avatar``: names of avatars, given to the people by their time on the screen, the longest first. Everyone else gets
     the free avatar that is most like them. ``weights``: a file that `animegen train avatar` wrote, in the place of the
-    weights that come with animegen.
+    weights that come with animegen. ``heads``: one that `animegen train avatar --config anime-head` wrote, which draws
+    the heads of the same avatars, in the place of the one that comes with them.
     """
 
     avatar: tuple[str, ...] = ()
     weights: Path | None = None
+    heads: Path | None = None

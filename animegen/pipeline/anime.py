@@ -7,23 +7,25 @@ that follows the avatar through the frames, drawn as shade layers, and coloured 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from animegen.avatar.config import EXPRESSION
+from animegen.avatar.drawing import ENLARGED, Drawer, Drawing, with_head
 from animegen.avatar.generator import AvatarGenerator, load_avatar_generator
-from animegen.avatar.layers import colour_layers, firm_layers
 from animegen.avatar.options import AnimeOptions
 from animegen.colour import palette_rgb
 from animegen.errors import InvalidValue, UsageError, WeightsError
-from animegen.pose.canvas import canvases, sprite_affine
+from animegen.pose.canvas import canvases, head_canvases, sprite_affine
 from animegen.pose.lift import Lifted, lift_track
 from animegen.pose.limbs import POINTS
-from animegen.pose.retarget import Proportions, retarget
+from animegen.pose.retarget import Proportions, Retargeted, retarget
 from animegen.pose.skeletons import AVATAR35
 from animegen.protocols import PluginContext, Style
 from animegen.types import (
@@ -37,49 +39,54 @@ from animegen.types import (
     Sprite,
     Track,
     Traits,
-    Uint8Array,
 )
 
-DRAWN_TOGETHER = {"cpu": 4, "cuda": 16}
-"""Pictures drawn in one call, always as many, else filled up: how many there are decides how a device adds up, and so
-the last bit of each picture; beside whom it is drawn decides nothing."""
-
-_ENLARGED = 1.25
-"""How much larger than it is drawn a person may be shown before the next stage is taken."""
-_LEAST_STAGE = 32
 _USUAL_HEAD = 0.14
 """Head to height of people of whom it was not measured."""
 _TIPS_SHOWN = 0.1
 """Share of the frames that must show the tip of a finger for it to be drawn."""
+_LEAST_WITH_HEAD = 64
+"""Figures that are drawn smaller than this show no face to speak of: no head is drawn alone."""
 _TIPS = np.array([name.endswith("_tip") for name in AVATAR35.points])
 
 
 def make_style(options: AnimeOptions | None, context: PluginContext) -> Style:
     """The style with the weights of the context. Raises WeightsError where they cannot be used."""
-    path = context.weights["avatar-anime"]
+    options = options or AnimeOptions()
+    figures = context.weights["avatar-anime"]
+    heads = options.heads or (None if options.weights else context.weights.get("avatar-anime-head"))
+    return AnimeStyle(_generator(figures, context), None if heads is None else _generator(heads, context), options)
+
+
+def _generator(path: Path, context: PluginContext) -> AvatarGenerator:
+    """The generator of a file, with what the style has to know of its avatars."""
     generator = load_avatar_generator(path, device=context.device, threads=context.threads)
+    hint = "train it on a dataset that `animegen vrm dataset` made"
     if generator.skeleton != AVATAR35:
         raise WeightsError(
-            f"{path} is driven by the skeleton '{generator.skeleton.name}', the style anime has '{AVATAR35.name}'",
-            "train it on a dataset that `animegen vrm dataset` made",
+            f"{path} is driven by the skeleton '{generator.skeleton.name}', the style anime has '{AVATAR35.name}'", hint
         )
     try:
-        return AnimeStyle(generator, options or AnimeOptions())
+        for avatar in generator.avatars:
+            Proportions.from_dict(avatar["proportions"])
     except (InvalidValue, KeyError) as error:
-        raise WeightsError(
-            f"{path} tells too little of its avatars: {error}", "train it on a dataset that `animegen vrm dataset` made"
-        ) from error
+        raise WeightsError(f"{path} tells too little of its avatars: {error}", hint) from error
+    return generator
 
 
 class AnimeStyle:
-    """Draws avatars; implements :class:`animegen.protocols.CastingStyle`."""
+    """Draws avatars; implements :class:`animegen.protocols.CastingStyle`.
 
-    def __init__(self, generator: AvatarGenerator, options: AnimeOptions) -> None:
-        self._generator = generator
+    ``heads`` draws those of the avatars that it knows by name once more, larger than they stand in the figure.
+    """
+
+    def __init__(self, figures: AvatarGenerator, heads: AvatarGenerator | None, options: AnimeOptions) -> None:
+        self._figures, self._heads = Drawer(figures), None if heads is None else Drawer(heads)
         self._options = options
-        self._names = [str(avatar["name"]) for avatar in generator.avatars]
-        self._builds = [Proportions.from_dict(avatar["proportions"]) for avatar in generator.avatars]
-        self._traits: list[Mapping[str, Any]] = [avatar.get("traits", {}) for avatar in generator.avatars]
+        self._names = [str(avatar["name"]) for avatar in figures.avatars]
+        self._builds = [Proportions.from_dict(avatar["proportions"]) for avatar in figures.avatars]
+        self._traits: list[Mapping[str, Any]] = [avatar.get("traits", {}) for avatar in figures.avatars]
+        self._head_rows = {} if heads is None else {str(avatar["name"]): i for i, avatar in enumerate(heads.avatars)}
 
     def cast(self, identities: Sequence[Identity]) -> list[str]:
         """Who is played by whom: as asked for, else by the free avatar that is most like the person."""
@@ -101,46 +108,63 @@ class AnimeStyle:
         lowest = np.array([pose.bbox[3] for pose in track.poses], np.float64)
         crown = float(self._traits[avatar].get("crown", build.crown))
         canvas = canvases(moved, crown=crown, lowest=lowest)
-        side = canvas[:, None, 2:].astype(np.float32)
-        xy = ((moved.xyz[..., :2] - canvas[:, None, :2]) / side).astype(np.float32)
-        return {
+        xy, z = _on_canvas(moved, canvas)
+        stage = self._figures.stage_for(float(canvas[:, 2].max()))
+        prepared: dict[str, NDArray[Any]] = {
             "frame_indices": np.array(track.frame_indices, np.int64),
             "canvas": canvas,
             "xy": xy,
-            "z": moved.xyz[..., 2] / side[..., 0],
+            "z": z,
             "score": _drawn_points(person, xy),
             "expression": np.stack([_vector(pose.expression) for pose in track.poses]),
             "avatar": np.array(avatar, np.int64),
-            "stage": np.array(self._stage(canvas), np.int64),
+            "stage": np.array(stage, np.int64),
+        }
+        if self._heads is None or self._names[avatar] not in self._head_rows or stage < _LEAST_WITH_HEAD:
+            return prepared
+        head = head_canvases(moved, crown=crown)
+        head_xy, head_z = _on_canvas(moved, head)
+        return {
+            **prepared,
+            "scale": np.array(1 if stage * ENLARGED >= canvas[:, 2].max() else 2, np.int64),
+            "head_canvas": head,
+            "head_xy": head_xy,
+            "head_z": head_z,
+            "head_score": _drawn_points(person, head_xy),
+            "head_stage": np.array(self._heads.stage_for(float(head[:, 2].max())), np.int64),
         }
 
     def render(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
         """One sprite per request, the canvas of the avatar."""
-        drawings = [self._frame(request) for request in requests]
-        by_stage: dict[int, list[int]] = defaultdict(list)
-        for i, drawing in enumerate(drawings):
-            if drawing["score"].any():
-                by_stage[int(drawing["stage"])].append(i)
-        layers: dict[int, Uint8Array] = {}
-        for stage, members in by_stage.items():
-            for i, picture in zip(members, self._draw([drawings[i] for i in members], stage), strict=True):
-                layers[i] = picture
+        frames = [self._frame(request) for request in requests]
+        palettes = [palette_rgb(request.identity.palette) for request in requests]
+        shown = [i for i, frame in enumerate(frames) if frame["score"].any()]
+        pictures = self._figures.draw([_drawing(frames[i], palettes[i]) for i in shown])
+        drawn = dict(zip(shown, pictures, strict=True))
+        if self._heads is not None:
+            with_heads = [i for i in shown if "head_xy" in frames[i]]
+            heads = [self._head(frames[i], palettes[i]) for i in with_heads]
+            for i, head in zip(with_heads, self._heads.draw(heads), strict=True):
+                drawn[i] = with_head(drawn[i], head, _place(frames[i]), int(frames[i]["scale"]))
+        empty = np.zeros((1, 1, 4), np.uint8)
         return [
-            _sprite(request, drawing, layers.get(i))
-            for i, (request, drawing) in enumerate(zip(requests, drawings, strict=True))
+            Sprite(rgba, sprite_affine(frame["canvas"], len(rgba)), request.order)
+            for request, frame, rgba in (
+                (request, frames[i], drawn.get(i, empty)) for i, request in enumerate(requests)
+            )
         ]
 
-    def _draw(self, drawings: Sequence[Prepared], stage: int) -> list[Uint8Array]:
-        """The shade layers of single frames, drawn in batches of always the same size."""
-        together = DRAWN_TOGETHER[self._generator.device.type]
-        drawn: list[Uint8Array] = []
-        for start in range(0, len(drawings), together):
-            batch = drawings[start : start + together]
-            full = [*batch, *[batch[-1]] * (together - len(batch))]
-            arrays = {name: np.stack([one[name] for one in full]) for name in ("xy", "z", "score", "expression")}
-            avatar = np.stack([one["avatar"] for one in full])
-            drawn.extend(self._generator.draw(**arrays, avatar=avatar, stage=stage)[: len(batch)])
-        return drawn
+    def _head(self, frame: Prepared, palette: Float32Array) -> Drawing:
+        """What the generator of heads is asked for."""
+        return Drawing(
+            frame["head_xy"],
+            frame["head_z"],
+            frame["head_score"],
+            frame["expression"],
+            self._head_rows[self._names[int(frame["avatar"])]],
+            int(frame["head_stage"]),
+            palette,
+        )
 
     def _frame(self, request: RenderRequest) -> Prepared:
         """What was prepared, of one frame; a frame that was not is prepared alone."""
@@ -149,14 +173,7 @@ class AnimeStyle:
         if not places.size:
             track = Track(0, (request.frame_index,), (request.pose,))
             prepared, places = self.prepare(request.identity, track, ()), np.zeros(1, np.intp)
-        moving = {name: prepared[name][places[0]] for name in ("canvas", "xy", "z", "score", "expression")}
-        return {**moving, "avatar": prepared["avatar"], "stage": prepared["stage"]}
-
-    def _stage(self, canvas: Float64Array) -> int:
-        """One stage for a person and clip, large enough where the person is largest."""
-        wanted = float(canvas[:, 2].max()) / _ENLARGED
-        stages = [stage for stage in self._generator.stages if stage >= _LEAST_STAGE] or self._generator.stages[-1:]
-        return next((stage for stage in stages if stage >= wanted), stages[-1])
+        return {name: values[places[0]] if values.ndim else values for name, values in prepared.items()}
 
     def _known(self, name: str | None) -> str:
         """An avatar's name as the weights spell it, or nothing for nothing; raises UsageError for a strange one."""
@@ -205,8 +222,27 @@ def _vector(face: Expression | None) -> Float32Array:
     return np.array([getattr(shown, name) for name in EXPRESSION], np.float32)
 
 
-def _sprite(request: RenderRequest, drawing: Prepared, layers: Uint8Array | None) -> Sprite:
-    if layers is None:
-        layers = np.zeros((1, 1, 10), np.uint8)
-    rgba = colour_layers(firm_layers(layers), palette_rgb(request.identity.palette))
-    return Sprite(rgba, sprite_affine(drawing["canvas"], len(layers)), request.order)
+def _on_canvas(avatar: Retargeted, canvas: Float64Array) -> tuple[Float32Array, Float32Array]:
+    """An avatar's points in sides of a canvas that follows them: f32 [T, 35, 2], and their depth f32 [T, 35]."""
+    side = canvas[:, None, 2:].astype(np.float32)
+    xy = ((avatar.xyz[..., :2] - canvas[:, None, :2]) / side).astype(np.float32)
+    return xy, avatar.xyz[..., 2] / side[..., 0]
+
+
+def _drawing(frame: Prepared, palette: Float32Array) -> Drawing:
+    return Drawing(
+        frame["xy"],
+        frame["z"],
+        frame["score"],
+        frame["expression"],
+        int(frame["avatar"]),
+        int(frame["stage"]),
+        palette,
+    )
+
+
+def _place(frame: Prepared) -> tuple[float, float, float]:
+    """Where the head's canvas lies on the figure's: left, top and side in sides of it."""
+    figure, head = frame["canvas"], frame["head_canvas"]
+    left, top = (head[:2] - figure[:2]) / figure[2]
+    return float(left), float(top), float(head[2] / figure[2])

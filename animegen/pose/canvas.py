@@ -14,8 +14,15 @@ from animegen.types import Float64Array
 MARGIN = 0.16
 """Room around the points on each side for hair and clothes, as a share of their box."""
 
+HEAD_MARGIN = 0.2
+"""Room around a head above its crown and below its mouth, as a share of the distance between them."""
+
 _STEADY_FRAMES = 8
 """Half the window over which the square is steadied."""
+_LEAST = 1e-9
+_EYES, _MOUTH = (
+    [AVATAR35.index(name) for name in names] for names in (("left_eye", "right_eye"), ("mouth_left", "mouth_right"))
+)
 _LEGS = frozenset({"knee", "ankle", "heel", "foot"})
 _BODY = [i for i, name in enumerate(AVATAR35.points) if _LEGS.isdisjoint(name.split("_"))]
 
@@ -44,6 +51,25 @@ def canvases(avatar: Retargeted, *, crown: float, lowest: Float64Array) -> Float
         side = _roof(np.maximum(across[:, 0], bottom - low[:, 1]))
         top = bottom - side
     return np.stack([centre[:, 0] - side / 2, top, np.maximum(side, 1.0)], axis=1)
+
+
+def head_canvases(avatar: Retargeted, *, crown: float) -> Float64Array:
+    """Where an avatar's head is drawn: f64 [T, 3] as :func:`canvases`, of a side that does not depend on its turn."""
+    ends = head_ends(avatar.xyz.astype(np.float64), crown)
+    side = (1 + 2 * HEAD_MARGIN) * np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
+    return np.concatenate([ends.mean(axis=1)[:, :2] - side[:, None] / 2, np.maximum(side, 1.0)[:, None]], axis=1)
+
+
+def head_ends(points: Float64Array, crown: float) -> Float64Array:
+    """The top of a head, hair included, and the middle of its mouth, f64 [..., 2, 3], of points f64 [..., 35, 3].
+
+    ``crown`` as :func:`canvases` takes it. Both lie on the head, so their distance is the avatar's own.
+    """
+    _, shoulders, ears = np.moveaxis(middles(points), -2, 0)
+    eyes, mouth = points[..., _EYES, :].mean(axis=-2), points[..., _MOUTH, :].mean(axis=-2)
+    up = (eyes - mouth) / np.maximum(np.linalg.norm(eyes - mouth, axis=-1, keepdims=True), _LEAST)
+    neck = np.linalg.norm(ears - shoulders, axis=-1, keepdims=True)
+    return np.stack([ears + crown * neck * up, mouth], axis=-2)
 
 
 def sprite_affine(canvas: Float64Array, pixels: int) -> Float64Array:

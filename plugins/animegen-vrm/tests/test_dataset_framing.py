@@ -7,6 +7,7 @@ import pytest
 from animegen_vrm.framing import CHANCES, FRONT, FRONT_CHANCES, View, facing, frame, random_view, top_of_head
 
 from animegen.avatar.data import FRAMINGS
+from animegen.pose.canvas import head_ends
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array
 
@@ -78,6 +79,24 @@ def test_a_head_is_taken_by_zooming_in() -> None:
     _, far = frame(view("full"), points, CROWN, SIZE).project(nose)
     _, near = frame(view("head"), points, CROWN, SIZE).project(nose)
     assert near == pytest.approx(far, rel=0.02)  # the camera stands where it stood
+
+
+@pytest.mark.parametrize("yaw", [0.0, 90.0, 180.0])
+@pytest.mark.parametrize("pitch", [-10.0, 25.0])
+def test_a_face_is_as_large_however_it_is_turned(yaw: float, pitch: float) -> None:
+    points = standing()
+    ends = head_ends(points.astype(np.float64), CROWN)
+    camera = frame(view("face", yaw=yaw, pitch=pitch, margin=0.25), points, CROWN, SIZE)
+    length = float(np.linalg.norm(ends[0] - ends[1])) * camera.pixels_per_metre(ends.mean(axis=0))
+    assert length == pytest.approx(SIZE / 1.5, abs=FILL)
+    xy, _ = camera.project(ends)
+    assert xy.mean(axis=0) == pytest.approx((SIZE - 1) / 2, abs=FILL)
+    assert xy[0, 1] < xy[1, 1]
+
+
+def test_a_framing_may_be_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    assert {random_view(rng, 4).framing for _ in range(9)} == {4}
 
 
 def test_facing_follows_the_body() -> None:

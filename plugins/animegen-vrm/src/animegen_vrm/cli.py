@@ -151,6 +151,11 @@ def render(output: Path, *, quiet: bool, **options: Any) -> None:
     show_default=True,
     help="Consecutive frames in a row, for `animegen evaluate avatar --films`.",
 )
+@click.option(
+    "--framing",
+    type=click.Choice(["full", "half", "head", "loose", "face"]),
+    help="What all pictures show; default: all but faces, by chance.",
+)
 @_QUIET
 def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **options: Any) -> None:
     """Render training data: every avatar of a folder in poses of every motion of a folder and in random ones.
@@ -171,6 +176,7 @@ def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **option
         hold_out=options["hold_out"],
         tests=tests,
         film=options["film"],
+        framing=options["framing"],
     )
     with listener(quiet=quiet) as tell:
         generate(recipe, output, tests + count, options["processes"] or os.cpu_count() or 1, tell)

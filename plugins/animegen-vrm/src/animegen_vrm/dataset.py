@@ -23,6 +23,7 @@ import numpy as np
 
 from animegen.avatar.config import EXPRESSION
 from animegen.avatar.data import (
+    FRAMINGS,
     AvatarEntry,
     ClipEntry,
     DatasetWriter,
@@ -84,7 +85,8 @@ class Recipe:
     """Everything that decides the samples but their number.
 
     Samples 0 .. ``tests`` show the motions named in ``hold_out``; all further ones show the others. Every ``film``
-    samples are consecutive frames of one motion, seen by one camera, the hips held in their place.
+    samples are consecutive frames of one motion, seen by one camera, the hips held in their place. ``framing`` is what
+    all of them show; None: all but faces, by chance.
     """
 
     avatars: tuple[Path, ...]
@@ -94,6 +96,7 @@ class Recipe:
     hold_out: tuple[str, ...] = ()
     tests: int = 0
     film: int = 1
+    framing: str | None = None
 
     def __post_init__(self) -> None:
         for paths, what in ((self.avatars, "avatar"), (self.motions, "motion")):
@@ -148,7 +151,12 @@ def describe(recipe: Recipe) -> Header:
         skeleton=AVATAR35,
         avatars=tuple(_entry(read_avatar(path)) for path in recipe.avatars),
         clips=recipe.clips(),
-        made_by={"seed": recipe.seed, "tests": recipe.tests, **({"film": recipe.film} if recipe.film > 1 else {})},
+        made_by={
+            "seed": recipe.seed,
+            "tests": recipe.tests,
+            **({"film": recipe.film} if recipe.film > 1 else {}),
+            **({"framing": recipe.framing} if recipe.framing else {}),
+        },
     )
 
 
@@ -173,6 +181,7 @@ class Studio:
         self._figures = [_Figure(read_avatar(path), self._renderer) for path in recipe.avatars]
         self._motions = {path.stem: read_motion(path) for path in recipe.motions}
         self._clips = recipe.clips()
+        self._framing = None if recipe.framing is None else FRAMINGS.index(recipe.framing)
 
     def sample(self, index: int) -> Sample:
         """Make sample ``index``."""
@@ -185,7 +194,7 @@ class Studio:
         face = random_face(rng)
         posed = figure.posed(pose, face)
         points = figure.keypoints.points(posed)
-        view = random_view(rng)
+        view = random_view(rng, self._framing)
         framed = points if frame_number == 0 else figure.keypoints.points(figure.posed(first, face))
         camera = frame(view, framed, figure.crown, self._recipe.size)
         x, y, z = LIGHT + rng.normal(0.0, _LIGHT_SPREAD, 3)

@@ -8,6 +8,7 @@ from math import atan, cos, degrees, radians, sin, tan
 import numpy as np
 
 from animegen.avatar.data import FRAMINGS
+from animegen.pose.canvas import head_ends
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array, Float64Array
 from animegen_vrm.camera import Camera, look_at
@@ -15,13 +16,16 @@ from animegen_vrm.keypoints import Keypoints
 from animegen_vrm.model import Avatar, Posed
 from animegen_vrm.rig import bound_vertices, rest_matrices
 
-CHANCES = (0.50, 0.25, 0.15, 0.10)
-"""How often each of ``FRAMINGS`` is drawn."""
+CHANCES = (0.50, 0.25, 0.15, 0.10, 0.0)
+"""How often each of ``FRAMINGS`` is drawn where none is asked for: faces are for a generator of their own."""
 
 FRONT = 60.0
-FRONT_CHANCES = (0.60, 0.65, 0.80, 0.60)
+FRONT_CHANCES = (0.60, 0.65, 0.80, 0.60, 0.70)
 """People in videos mostly face the camera, the more the closer they are: how often each framing is drawn from within
 so many degrees of the front; the rest from anywhere else."""
+
+_MARGINS = {"loose": (0.15, 0.6), "face": (0.12, 0.28)}
+_USUAL_MARGINS = (0.08, 0.25)
 
 _UP = np.array([0.0, 1.0, 0.0])
 _LEVEL = 0.2
@@ -39,7 +43,8 @@ class View:
 
     Degrees: ``yaw`` from the person's front (positive: from their left), ``pitch`` from above, ``roll``, and ``fov``,
     the field of view that the whole body would fill: nearer cameras have a larger one. ``framing`` indexes FRAMINGS.
-    ``margin`` is left free on each side, in sides of the box around what is framed; ``shift`` moves the picture in the
+    ``margin`` is left free on each side, in sides of the box around what is framed (of a face, in its length from crown
+    to mouth, however it is turned); ``shift`` moves the picture in the
     same unit. ``knees``: half a figure reaches down to the knees instead of the hips.
     """
 
@@ -53,12 +58,13 @@ class View:
     knees: bool = False
 
 
-def random_view(rng: np.random.Generator) -> View:
-    """Draw a view."""
-    framing = int(rng.choice(len(FRAMINGS), p=CHANCES))
+def random_view(rng: np.random.Generator, framing: int | None = None) -> View:
+    """Draw a view, of one framing where it is given."""
+    drawn = int(rng.choice(len(FRAMINGS), p=CHANCES))
+    framing = drawn if framing is None else framing
     loose = FRAMINGS[framing] == "loose"
     yaw = rng.uniform(-FRONT, FRONT) if rng.random() < FRONT_CHANCES[framing] else rng.uniform(FRONT, 360 - FRONT)
-    margin = rng.uniform(0.15, 0.6) if loose else rng.uniform(0.08, 0.25)
+    margin = rng.uniform(*_MARGINS.get(FRAMINGS[framing], _USUAL_MARGINS))
     reach = margin if loose else 0.3 * margin
     return View(
         framing,
@@ -84,13 +90,14 @@ def frame(view: View, points: Float32Array, crown: float, size: int) -> Camera:
     radius = np.linalg.norm(whole - centre, axis=1).max()
     toward, up = _directions(view, facing(body))
     eye = centre + toward * radius / tan(radians(view.fov) / 2)
-    framed = whole[_framed(view)]
+    face = head_ends(body, crown) if FRAMINGS[view.framing] == "face" else None
+    framed = whole[_framed(view)] if face is None else face
     target, slope = centre, tan(radians(view.fov) / 2)
     camera = look_at(eye, target, up, view.fov, size)
     for _ in range(_STEPS):
         pixels, _ = camera.project(framed)
         low, high = pixels.min(axis=0), pixels.max(axis=0)
-        box = float((high - low).max())
+        box = float((high - low).max()) if face is None else _length(face) * camera.pixels_per_metre(face.mean(axis=0))
         miss = (low + high) / 2 - (size - 1) / 2 - box * np.array(view.shift)
         forward = target - eye
         right = _unit(np.cross(forward, up))
@@ -149,6 +156,10 @@ def _framed(view: View) -> list[int]:
     if FRAMINGS[view.framing] == "half":
         names += ["hip", "knee"] if view.knees else ["hip"]
     return [i for i, point in enumerate(AVATAR35.points) if point.split("_")[-1] in names] + [len(AVATAR35)]
+
+
+def _length(ends: Float64Array) -> float:
+    return float(np.linalg.norm(ends[0] - ends[1]))
 
 
 def _middle(points: Float64Array, joint: str) -> Float64Array:

@@ -1,0 +1,115 @@
+"""Coloured sprites from a generator: always in batches of one size, and heads laid over the figures they belong to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from animegen.avatar.generator import AvatarGenerator
+from animegen.avatar.layers import colour_layers, firm_layers
+from animegen.types import Float32Array, Uint8Array
+
+DRAWN_TOGETHER = {"cpu": 4, "cuda": 16}
+"""Pictures drawn in one call, always as many, else filled up: how many there are decides how a device adds up, and so
+the last bit of each picture; beside whom it is drawn decides nothing."""
+
+ENLARGED = 1.25
+"""How much larger than it is drawn a picture may be shown before the next stage is taken."""
+
+_LEAST_STAGE = 32
+_FEATHER = 0.12
+"""Over how much of its side a head fades into the figure at each border."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """A pose on a canvas, as :meth:`animegen.avatar.generator.AvatarGenerator.draw` takes it, for one picture.
+
+    ``palette`` f32 [6, 3] sRGB 0..1.
+    """
+
+    xy: Float32Array
+    z: Float32Array
+    score: Float32Array
+    expression: Float32Array
+    avatar: int
+    stage: int
+    palette: Float32Array
+
+
+class Drawer:
+    """Draws the pictures of one generator."""
+
+    def __init__(self, generator: AvatarGenerator) -> None:
+        self._generator = generator
+        self._together = DRAWN_TOGETHER[generator.device.type]
+
+    def stage_for(self, side: float) -> int:
+        """The stage for pictures that are shown with up to ``side`` pixels."""
+        stages = [stage for stage in self._generator.stages if stage >= _LEAST_STAGE] or self._generator.stages[-1:]
+        return next((stage for stage in stages if stage * ENLARGED >= side), stages[-1])
+
+    def draw(self, drawings: Sequence[Drawing]) -> list[Uint8Array]:
+        """One picture each, uint8 [stage, stage, 4] RGBA with premultiplied alpha."""
+        by_stage: dict[int, list[int]] = defaultdict(list)
+        for i, drawing in enumerate(drawings):
+            by_stage[drawing.stage].append(i)
+        pictures: dict[int, Uint8Array] = {}
+        for stage, members in by_stage.items():
+            for start in range(0, len(members), self._together):
+                batch = members[start : start + self._together]
+                layers = self._layers([drawings[i] for i in batch], stage)
+                for i, planes in zip(batch, layers, strict=False):
+                    pictures[i] = colour_layers(firm_layers(planes), drawings[i].palette)
+        return [pictures[i] for i in range(len(drawings))]
+
+    def _layers(self, batch: Sequence[Drawing], stage: int) -> Uint8Array:
+        full = [*batch, *[batch[-1]] * (self._together - len(batch))]
+        return self._generator.draw(
+            np.stack([one.xy for one in full]),
+            np.stack([one.z for one in full]),
+            np.stack([one.score for one in full]),
+            expression=np.stack([one.expression for one in full]),
+            avatar=np.array([one.avatar for one in full], np.int64),
+            stage=stage,
+        )
+
+
+def with_head(figure: Uint8Array, head: Uint8Array, place: tuple[float, float, float], scale: int) -> Uint8Array:
+    """A figure, enlarged ``scale`` times, with a head that was drawn alone laid over its own; borders fade.
+
+    ``figure`` uint8 [S, S, 4] and ``head`` uint8 [H, H, 4] RGBA with premultiplied alpha; ``place`` is where the head's
+    picture lies on the figure's: left, top and side in sides of it. Returns uint8 [scale S, scale S, 4].
+    """
+    planes = torch.from_numpy(figure).permute(2, 0, 1)[None].float()
+    if scale > 1:
+        planes = functional.interpolate(planes, scale_factor=scale, mode="bilinear", align_corners=False)
+    size = planes.shape[-1]
+    left, top, side = (value * size for value in place)
+    columns, rows = _span(left, side, size), _span(top, side, size)
+    if len(columns) and len(rows):
+        u, v = ((np.array(span) + 0.5 - begin) / side for span, begin in ((columns, left), (rows, top)))
+        grid = torch.from_numpy(np.stack(np.meshgrid(2 * u - 1, 2 * v - 1), axis=-1).astype(np.float32))[None]
+        source = torch.from_numpy(head).permute(2, 0, 1)[None].float()
+        laid = functional.grid_sample(source, grid, padding_mode="border", align_corners=False)
+        share = torch.from_numpy((_fade(v)[:, None] * _fade(u)[None]).astype(np.float32))
+        under = planes[..., rows.start : rows.stop, columns.start : columns.stop]
+        under += share * (laid - under)
+    whole: Uint8Array = planes[0].round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    return whole
+
+
+def _span(begin: float, length: float, size: int) -> range:
+    """The pixels of 0 .. ``size`` whose middles lie between ``begin`` and ``begin + length``."""
+    return range(max(0, int(np.ceil(begin - 0.5))), min(size, int(np.ceil(begin + length - 0.5))))
+
+
+def _fade(position: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """From 0 at both ends of 0..1 smoothly to 1 inside."""
+    inward = np.clip(np.minimum(position, 1 - position) / _FEATHER, 0, 1)
+    return inward * inward * (3 - 2 * inward)
