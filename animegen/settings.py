@@ -66,14 +66,37 @@ def parse_settings(specs: Mapping[str, Any], settings: Mapping[str, str]) -> dic
     return {kind: _instance(kind, spec, options[kind], values[kind]) for kind, spec in specs.items()}
 
 
-def absolute_settings(specs: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, str]:
-    """The same settings with absolute paths, so that they mean the same in every folder; raises what parsing does."""
+def absolute_settings(
+    specs: Mapping[str, Any], settings: Mapping[str, str], folder: Path | None = None
+) -> dict[str, str]:
+    """The same settings with absolute paths, so that they mean the same in every folder; raises what parsing does.
+
+    Relative paths are those of ``folder``, by default the current one.
+    """
     options, absolute = _options(specs), dict(settings)
     for key, text in settings.items():
         kind, option = _resolve(key, options)
         if option.names_files:
-            absolute[key] = _text(_value(option, f"{kind}.{option.name}", text))
+            absolute[key] = _text(_value(option, f"{kind}.{option.name}", text, folder))
     return absolute
+
+
+def settings_of(kind: str, specs: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, str]:
+    """Those of the settings that are one kind's, by ``kind.KEY``; raises UsageError as :func:`parse_settings`."""
+    options, own = _options(specs), {}
+    for key, text in settings.items():
+        owner, option = _resolve(key, options)
+        if owner == kind:
+            own[f"{kind}.{option.name}"] = text
+    return own
+
+
+def files_of(options: Any) -> dict[str, tuple[Path, ...]]:
+    """The files and folders that an option instance names, by the option's name; None has none."""
+    values = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)} if options is not None else {}
+    alike = {name: value if isinstance(value, tuple) else (value,) for name, value in values.items()}
+    found = {name: tuple(path for path in several if isinstance(path, Path)) for name, several in alike.items()}
+    return {name: paths for name, paths in found.items() if paths}
 
 
 def _options(specs: Mapping[str, Any]) -> dict[str, dict[str, Option]]:
@@ -133,9 +156,9 @@ def _text(value: Any) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-def _value(option: Option, key: str, text: str) -> Any:
+def _value(option: Option, key: str, text: str, folder: Path | None = None) -> Any:
     try:
-        return convert(option.type, text)
+        return convert(option.type, text, folder)
     except ValueError:
         raise UsageError(f"{key} must be {option.type_name}, got '{text}'") from None
 
@@ -161,34 +184,34 @@ def describe(wanted: Any) -> str:
     return " or ".join(names)
 
 
-def convert(wanted: Any, text: str) -> Any:
+def convert(wanted: Any, text: str, folder: Path | None = None) -> Any:
     """Text as a value of one of the option types. Raises ValueError when it is none.
 
     The types are str, int, float (finite), bool, Path, Literal, tuples of str or Path, and any of them with None.
-    Paths are made absolute.
+    Paths are made absolute: they are those of ``folder``, by default the current one.
     """
     alternatives = _alternatives(wanted)
     if type(None) in alternatives and text.lower() == "none":
         return None
     for one in alternatives:
         if one is not type(None):
-            return _convert_one(one, text)
+            return _convert_one(one, text, folder or Path())
     raise ValueError(text)
 
 
-def _convert_one(wanted: Any, text: str) -> Any:
+def _convert_one(wanted: Any, text: str, folder: Path) -> Any:
     if typing.get_origin(wanted) is Literal:
         choices = {str(choice): choice for choice in typing.get_args(wanted)}
         return choices[text] if text in choices else _refuse(text)
     if typing.get_origin(wanted) is tuple:
         one = typing.get_args(wanted)[0]
-        return tuple(_convert_one(one, word.strip()) for word in text.split(",") if word.strip())
+        return tuple(_convert_one(one, word.strip(), folder) for word in text.split(",") if word.strip())
     if wanted is bool:
         return text.lower() in _TRUE or (False if text.lower() in _FALSE else _refuse(text))
     if wanted is float and not math.isfinite(float(text)):
         return _refuse(text)
     if wanted is Path:
-        return Path(text).expanduser().absolute() if text else _refuse(text)
+        return (folder / Path(text).expanduser()).absolute() if text else _refuse(text)
     return wanted(text) if wanted in {str, int, float} else _refuse(text)
 
 

@@ -77,7 +77,8 @@ def test_the_same_request_goes_on_and_another_is_refused(tmp_path: Path) -> None
         assert "--restart" in caught.value.hint
         assert job.claim({"input": {"sha256": "a"}, "crf": 20}, free={"crf"}) == {"crf"}
         assert job.segment("poses", 0).exists()
-        job.claim({"input": {"sha256": "b"}}, restart=True)
+        job.clear()
+        job.claim({"input": {"sha256": "b"}})
         assert not job.segment("poses", 0).exists()
 
 

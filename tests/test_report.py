@@ -25,7 +25,7 @@ from animegen.jobs import JobFolder
 from animegen.pipeline.convert import find_people
 from animegen.pipeline.prepare import prepared
 from animegen.pipeline.report import Report, report_job, report_run
-from animegen.pipeline.report_page import write_report
+from animegen.pipeline.report_page import write_job_report
 from animegen.testing.synthetic import synthetic_frame, synthetic_identity, synthetic_pose
 from animegen.types import Frame, Uint8Array
 from animegen.video import open_video
@@ -167,9 +167,7 @@ def test_who_was_swapped_is_an_identity_switch(clip: Path) -> None:
 @pytest.fixture
 def reported(clip: Path) -> tuple[Path, Report]:
     result = animegen.convert(clip, clip.with_name("out.mp4"), ConvertConfig(**CONFIG))
-    report, pictures = report_job(result.job, samples=6)
-    write_report(report, pictures, clip.with_name("report"))
-    return result.job, report
+    return result.job, write_job_report(result.job, clip.with_name("report"), samples=6)
 
 
 def test_a_report_tells_of_everyone(reported: tuple[Path, Report]) -> None:
@@ -188,8 +186,8 @@ def test_a_report_tells_of_everyone(reported: tuple[Path, Report]) -> None:
     page = (folder / "report.html").read_text()
     assert page.count("data:image/jpeg") >= 6
     assert "http" not in page
-    again, _ = report_job(job, samples=6)
-    assert again.figures == report.figures
+    with report_job(job, samples=6) as (again, _):
+        assert again.figures == report.figures
 
 
 def test_who_is_hidden_is_hidden_in_the_report(clip: Path) -> None:
@@ -207,7 +205,7 @@ def test_who_is_hidden_is_hidden_in_the_report(clip: Path) -> None:
         cast = read_cast(job.cast)
         write_cast(job.cast, replace(cast, members=(cast.members[0], replace(cast.members[1], blur=hidden))))
         animegen.convert(clip, clip.with_name("out.mp4"), replace(config, overwrite=True))
-        write_report(*report_job(job.root, samples=2), clip.with_name("report"))
+        write_job_report(job.root, clip.with_name("report"), samples=2)
         page = clip.with_name("report").joinpath("report.html").read_text()
         assert ("mosaic" in page) == hidden
         first = page.split("<h2>")[1]
@@ -242,7 +240,7 @@ def test_the_command_writes_refuses_and_fails(clip: Path, capsys: pytest.Capture
     assert main(["report", job, "--fail-under", "beauty=1"]) == 2
     assert "there is no metric 'beauty'" in capsys.readouterr().err
     with pytest.raises(UsageError, match="not a job folder"):
-        report_job(output)
+        write_job_report(output, folder)
     output.unlink()
     with pytest.raises(InputError, match="does not exist"):
-        report_job(Path(job))
+        write_job_report(Path(job), folder)

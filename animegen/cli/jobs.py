@@ -99,18 +99,32 @@ def resume(places: tuple[Path, ...], *, overwrite: bool, keep: bool, as_json: bo
 @command.command()
 @click.argument("places", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="Also jobs that are not finished.")
-def clean(places: tuple[Path, ...], *, everything: bool) -> None:
-    """Remove job folders that are named, and of those in a folder the finished ones. Outputs stay."""
+def clean(places: tuple[Path, ...], *, everything: bool) -> int:
+    """Remove job folders that are named, and of those in a folder the finished ones.
+
+    Outputs stay, and so does what is yours: a cast that was edited moves beside its output.
+    """
+    from animegen.cli import console
+    from animegen.errors import JobError
     from animegen.jobs import in_words
     from animegen.pipeline.jobs import clean, find_jobs, report
 
-    freed = 0
+    freed, code = 0, 0
     for folder in find_jobs(places):
-        state = report(folder).state
-        if state == "finished" or everything or folder in places:
-            freed += clean(folder)
-            click.echo(folder)
+        if report(folder).state != "finished" and not everything and folder not in places:
+            continue
+        try:
+            size, kept = clean(folder)
+        except JobError as error:
+            console.fail(f"{folder}: {error}", error.hint)
+            code = error.exit_code
+            continue
+        freed += size
+        click.echo(folder)
+        for path in kept:
+            console.warn(f"{path} is yours and is kept")
     click.echo(f"{in_words(freed)} freed", err=True)
+    return code
 
 
 def _one(folder: Path) -> Path:

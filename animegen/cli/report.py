@@ -41,15 +41,14 @@ def command(
     """
     from animegen.cli import console
     from animegen.cli.progress import listener
-    from animegen.pipeline.report import report_folder, report_job
-    from animegen.pipeline.report_page import check_report_folder, write_report
+    from animegen.pipeline.report import report_folder
+    from animegen.pipeline.report_page import check_report_folder, write_job_report
 
     wanted = parsed_limits(limits)
     folder = folder or report_folder(job)
     check_report_folder(folder, overwrite=overwrite)
     with listener(quiet=quiet) as tell:
-        report, pictures = report_job(job, samples=samples, on_event=tell)
-    write_report(report, pictures, folder)
+        report = write_job_report(job, folder, samples=samples, on_event=tell)
     if as_json:
         console.print_json(report.figures)
     else:

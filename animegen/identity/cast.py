@@ -27,7 +27,7 @@ _TOLD = ("first_frame", "last_frame", "seconds", "pictures")
 """What the file says of a person for the reader alone."""
 _FIELDS = (
     "key", "name", *_TOLD, "tracks", "style", "seed", "avatar", "skip", "blur", "same_as", "split_at",
-    "colours", "traits",
+    "options", "colours", "traits",
 )  # fmt: skip
 _TABLES = ("person", "recognition", "clip", "style")
 _HEADER = """\
@@ -36,6 +36,8 @@ _HEADER = """\
 #   name = "Anna"          a name of your own, told beside the key
 #   style, avatar, seed    how the person is drawn; see `animegen styles`. Who has the style of the whole file, which
 #                          stands at the top, is drawn as --style says
+#   options                of the person's style, under [person.options]: what --set would say, such as thickness = 2.
+#                          Paths are those from this file's folder on
 #   colours, traits        ["#rrggbb", confidence] and [value, confidence]; a bare "#rrggbb" is what you say it is, and
 #                          confidence 0 was not seen but drawn from the seed. A line that you remove is measured anew.
 #                          hair_length and sleeves: 0 none .. 1 long; skirt: 0 trousers .. 1 skirt
@@ -46,6 +48,7 @@ _HEADER = """\
 #                          key (style, same_as ...) or leave it out, then that person is measured
 """
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _KEY = re.compile(r"\w[\w.@-]*")
 
 
@@ -75,6 +78,8 @@ def _person(member: Member) -> str:
     lines += [f"same_as = {_text(member.same_as)}"] if member.same_as else []
     if member.split_at:
         lines.append(f"split_at = [{', '.join(f'{float(time):g}' for time in member.split_at)}]")
+    if member.options:
+        lines += ["[person.options]", *(f"{_name(k)} = {_text(v)}" for k, v in sorted(member.options.items()))]
     if member.colours:
         colours = {part: member.colours[part] for part in PARTS if part in member.colours}
         lines += ["[person.colours]", *(f'{part} = ["{_hex(c)}", {c.confidence:.3f}]' for part, c in colours.items())]
@@ -99,6 +104,10 @@ def _packed(embedding: Float32Array) -> str:
 
 def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _name(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _text(key)
 
 
 def _hex(colour: PartColour) -> str:
@@ -223,6 +232,7 @@ def _member(file: _Reader, number: int, values: Any, embeddings: Mapping[str, Fl
         blur=entry.get("blur", bool, False, "true or false"),
         same_as=entry.get("same_as", str, "", "the key of another person of this file"),
         split_at=_times(entry),
+        options=dict(_options(entry)),
         colours=dict(_colours(entry)),
         traits=dict(_traits(entry)),
         embedding=embeddings.get(key),
@@ -274,6 +284,16 @@ def _times(entry: _Entry) -> tuple[Fraction, ...]:
     if not rise:
         raise entry.wrong("split_at", found, hint)
     return tuple(Fraction(str(time)) for time in found)
+
+
+def _options(entry: _Entry) -> Iterator[tuple[str, str]]:
+    """The options of a person's style as texts, as ``--set`` would have them."""
+    hint = "options of the person's style, such as thickness = 2; see `animegen styles`"
+    for name, value in entry.get("options", Mapping, {}, hint).items():
+        several = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, str | int | float) for one in several):
+            raise entry.wrong(f"options.{name}", value, "a text, a number, true or false, or several in brackets")
+        yield name, ",".join(str(one).lower() if isinstance(one, bool) else str(one) for one in several)
 
 
 def _colours(entry: _Entry) -> Iterator[tuple[Any, PartColour]]:

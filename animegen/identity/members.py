@@ -12,6 +12,9 @@ from animegen.types import PARTS, Float32Array, Identity, Palette, Part, PartCol
 Treatment: TypeAlias = Literal["draw", "skip", "blur"]
 """What becomes of a person: replaced by an avatar, left as in the source, or covered by a mosaic."""
 
+Drawing: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+"""How people are drawn: the name of a style, and options of it by name as texts, in the order of the names."""
+
 TRAITS = tuple(trait.name for trait in fields(Traits))
 """The names of a person's traits."""
 
@@ -34,14 +37,15 @@ class Member:
 
     ``tracks`` numbers, from 1, the tracks of the cast's clip that are this person, ``same_as`` is the key of the person
     whom this one is; ``split_at`` are times of the source, in seconds and
-    rising, from each of which on somebody else was taken for this person: see :func:`split_keys`. ``embedding`` is
-    what the identity preserver recognises the person by.
+    rising, from each of which on somebody else was taken for this person: see :func:`split_keys`. ``options`` are
+    those of the person's style, as texts; ``embedding`` is what the identity preserver recognises the person by.
     """
 
     key: str
     name: str = ""
     style: str = ""
     avatar: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     skip: bool = False
     blur: bool = False
@@ -57,6 +61,10 @@ class Member:
     def treatment(self) -> Treatment:
         """What becomes of the person."""
         return "skip" if self.skip else "blur" if self.blur else "draw"
+
+    def drawing(self, style: str) -> Drawing:
+        """How the person is drawn, where ``style`` draws those who were given no other."""
+        return self.style or style, tuple(sorted(self.options.items()))
 
     def identity(self, measured: Identity | None = None) -> Identity:
         """The person as this entry says, and as ``measured`` where it says nothing."""
@@ -101,19 +109,19 @@ class CastFile:
     preserver: str = ""
 
     def styled(self, style: str) -> CastFile:
-        """The same cast with ``style`` for all who were given no other; their avatars are then to be chosen anew."""
+        """The same cast with ``style`` for all who were given no other; avatars and options of another are left out."""
         if style == self.style:
             return self
         members = (
-            replace(member, style=style, avatar="") if member.style in ("", self.style) else member
+            replace(member, style=style, avatar="", options={}) if member.style in ("", self.style) else member
             for member in self.members
         )
         return replace(self, members=tuple(members), style=style)
 
     @property
-    def styles(self) -> set[str]:
-        """The styles that somebody is drawn in."""
-        return {member.style for member in self.members if member.style and member.treatment == "draw"}
+    def drawings(self) -> dict[Drawing, str]:
+        """All the ways in which somebody is drawn, each with the key of one who is."""
+        return {member.drawing(self.style): member.key for member in self.members if member.treatment == "draw"}
 
     def member(self, key: str) -> Member | None:
         """The entry with a key, or None."""

@@ -5,7 +5,6 @@ Layout::
     out.mp4.job/
       job.toml            the fingerprint: everything that changes a pixel
       poses/00000.npz     poses and masks of one segment
-      shots/00000.npz     where the segment is cut
       crops/00000.npz     pictures of the people, a few a second
       shots/00000.npz     where a segment cuts to another shot
       scene/00000.npz     samples of the background of one segment, and how the camera moved
@@ -26,6 +25,7 @@ import shutil
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +36,14 @@ from animegen.jobs.lines import append_line, mend_lines, read_lines
 from animegen.jobs.lock import Holder, holder, locked
 
 JOB_FORMAT = 2
+
+_OWN = frozenset(
+    (
+        "job.toml", "poses", "shots", "crops", "scene", "plates", "cast.toml", "prepared", "video", "seals.jsonl",
+        "result.json", "log.jsonl", "lock",
+    )
+)  # fmt: skip
+"""What a job makes in its folder; whatever else lies there is the user's."""
 
 State = Literal["whole", "damaged", "absent"]
 """Of an artefact: as it was finished; other than it was finished; never finished."""
@@ -77,8 +85,9 @@ class JobFolder:
         try:
             with locked(self._lock):
                 self.forget()
-                for part in list(self.root.rglob("*.part")):
-                    _remove(part)
+                for part in [path for own in self._own() for path in (own, *own.rglob("*.part"))]:
+                    if part.suffix == ".part":
+                        _remove(part)
                 for lines in (self.log, self._seals):
                     mend_lines(lines)
                 yield
@@ -91,15 +100,13 @@ class JobFolder:
         """Who works on this job at the moment, None where nobody does."""
         return holder(self._lock)
 
-    def claim(self, fingerprint: Mapping[str, Any], *, free: Collection[str] = (), restart: bool = False) -> set[str]:
+    def claim(self, fingerprint: Mapping[str, Any], *, free: Collection[str] = (), record: bool = True) -> set[str]:
         """Make this folder the job of ``fingerprint`` (nested mappings of plain values), while it is held.
 
         A folder of the same fingerprint is taken on with all that is finished in it; fields of the sections ``free``
-        may differ and are brought up to date. Returns the names of those that differed. Raises JobError naming the
-        other fields that differ, unless ``restart`` throws that job away.
+        may differ and are brought up to date, unless ``record`` is False. Returns the names of those that differed.
+        Raises JobError naming the other fields that differ.
         """
-        if restart:
-            self.clear()
         wanted = flatten({"format": JOB_FORMAT, **fingerprint})
         found = self.fingerprint() if self._manifest.exists() else wanted
         differing = {key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)}
@@ -110,7 +117,7 @@ class JobFolder:
                 f"{self.root} belongs to another request: {fields}",
                 "choose another output with -o, or throw that job away with --restart",
             )
-        if differing or not self._manifest.exists():
+        if not self._manifest.exists() or (differing and record):
             write_text(self._manifest, "".join(f"{_toml(k)} = {_toml(v)}\n" for k, v in sorted(wanted.items())))
         return differing
 
@@ -227,13 +234,35 @@ class JobFolder:
                 _remove(path)
         self.forget()
 
-    def clear(self) -> None:
-        """Remove everything, while the folder is held; what makes it a job goes last, whenever this is killed."""
-        for path in list(self.root.iterdir()):
+    def clear(self) -> list[Path]:
+        """Remove all that the job made, while the folder is held: last what makes it a job, whenever this is killed.
+
+        Returns what is the user's and is therefore kept: a cast that was edited, which is set aside, and files that the
+        job did not make, which stay where they are.
+        """
+        edited = self.set_cast_aside()
+        for path in self._own():
             if path not in (self._lock, self._manifest):
                 _remove(path)
         _remove(self._manifest)
         self.forget()
+        return [*edited, *sorted(path for path in self.root.iterdir() if path != self._lock)]
+
+    def set_cast_aside(self) -> list[Path]:
+        """Remove the cast file. One that was edited since it was written moves beside the folder: returns its place."""
+        if self.state(self.cast) != "damaged":
+            self.discard(self.cast)
+            return []
+        places = (self.output.with_name(f"{self.output.name}.cast{number}.toml") for number in chain([""], count(2)))
+        place = next(place for place in places if not place.exists())
+        with writing(place):
+            self.cast.replace(place)
+        self.forget()
+        return [place]
+
+    def _own(self) -> list[Path]:
+        """What stands in the folder of all that a job makes, whole or not."""
+        return [path for path in self.root.iterdir() if path.name.removesuffix(".part") in _OWN]
 
     def forget(self) -> None:
         """Believe nothing any longer that was read of the folder: others wrote into it."""

@@ -21,6 +21,9 @@ from animegen.protocols import PluginContext, VideoSinkSpec, VideoSourceSpec
 from animegen.video import open_video
 from animegen.video.drawing import write_film
 
+_FILM = ".film.mov"
+"""What the name of the film that is handed to a sink has after the output's."""
+
 
 def source_spec(host: PluginHost, location: str) -> VideoSourceSpec | None:
     """The plugin source that opens ``NAME:...`` or a file of this suffix, or None: FFmpeg reads it."""
@@ -40,22 +43,30 @@ def sink_spec(host: PluginHost, output: Path | None) -> VideoSinkSpec | None:
     return None
 
 
+def location(host: PluginHost, source: Path) -> str:
+    """What is opened, so that it means the same in every folder: ``NAME:...`` of a plugin source, or a whole path."""
+    spec = source_spec(host, str(source))
+    is_name = spec is not None and str(source).startswith(f"{spec.name}:")
+    return str(source if is_name else source.resolve())
+
+
 @contextmanager
 def filmed_source(host: PluginHost, source: Path, output: Path | None) -> Iterator[Path]:
     """The source as a file that FFmpeg reads: itself, or a lossless film of a plugin's frames beside the output.
 
-    The film bears a digest of the source's name. It is removed when the conversion succeeds, and serves again when a
-    stopped one goes on.
+    The film bears a digest of the source's name. It is removed when what is done with it succeeds, and serves again
+    when a stopped run goes on.
     """
     spec = source_spec(host, str(source))
     if spec is None:
         yield source
         return
+    origin = location(host, source)
     if output is None:
         raise UsageError(f"{source} is read by the plugin source '{spec.name}'", "name the output with -o")
-    film = output.with_name(f"{output.name}.{digest(str(source))}.source.mp4")
+    film = output.with_name(f"{output.name}.{digest(origin)}.source.mp4")
     if not film.exists():
-        frames = iter(host.create(spec, None, PluginContext())(str(source)))
+        frames = iter(host.create(spec, None, PluginContext())(origin))
         first = list(islice(frames, 2))
         if not first:
             raise InputError(f"the plugin source '{spec.name}' gave no frame for {source}", "check the name")
@@ -70,6 +81,12 @@ def filmed_source(host: PluginHost, source: Path, output: Path | None) -> Iterat
     film.unlink()
 
 
+def asked_output(host: PluginHost, written: Path) -> Path:
+    """The output of which ``written`` is the one that FFmpeg writes: itself, or the one that a plugin's sink makes."""
+    asked = written.with_name(written.name.removesuffix(_FILM))
+    return asked if asked != written and sink_spec(host, asked) is not None else written
+
+
 @contextmanager
 def sunk_output(
     host: PluginHost, output: Path | None, config: ConvertConfig
@@ -81,7 +98,7 @@ def sunk_output(
         return
     if output.exists() and not config.overwrite:
         raise OutputError(f"{output} exists already", "choose another name with -o, or add --overwrite")
-    film = output.with_name(f"{output.name}.film.mov")
+    film = output.with_name(output.name + _FILM)
     # ProRes keeps ten bits of every channel: what comes out again differs by less than a level of eight bits
     yield film, replace(config, overwrite=True, encode=replace(config.encode, codec="prores"))
     part = output.with_name(f"{output.name}.part")

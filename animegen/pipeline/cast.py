@@ -12,11 +12,11 @@ from pathlib import Path
 
 from animegen.composite import PlateSet, build_plates
 from animegen.events import PoseLost, Warned
-from animegen.identity import Treatment
+from animegen.identity import Drawing, Treatment
 from animegen.jobs import artefact_folder, digest_of, load_arrays, reading, save_arrays
 from animegen.pipeline.memory import give_back_memory
-from animegen.pipeline.pictures import appearance
-from animegen.pipeline.presence import present, unseen, within
+from animegen.pipeline.pictures import ClipCrops, appearance
+from animegen.pipeline.presence import Present, present, unseen, within
 from animegen.pipeline.run import Run
 from animegen.pipeline.shots import shots_of
 from animegen.pipeline.who import Known, who_is_who
@@ -33,7 +33,8 @@ HIDE_SECONDS = 3
 class Person:
     """One person of the clip: identity, whole track, and for each of its poses how it is drawn.
 
-    ``treatment`` says whether an avatar is drawn at all, or the source left or hidden under a mosaic instead.
+    ``treatment`` says whether an avatar is drawn at all, or the source left or hidden under a mosaic instead;
+    ``drawing`` in what style and with what options.
     ``order`` is the depth order, ``opacity`` 0..1 that of the avatar, ``shown`` whether the source shows the person,
     ``slots`` the position of the raw pose among its frame's poses, or None where there was none; such a pose brings its
     mask itself. ``lost`` are the frames in which the pose failed.
@@ -41,6 +42,7 @@ class Person:
 
     identity: Identity
     treatment: Treatment
+    drawing: Drawing
     prepared: Prepared
     track: Track
     order: tuple[float, ...]
@@ -105,16 +107,23 @@ def _people(run: Run, known: Sequence[Known]) -> tuple[Person, ...]:
         Person(
             identity=who.identity,
             treatment=who.member.treatment,
+            drawing=who.drawing,
             prepared=ready,
             track=person.track,
             order=person.order,
             opacity=person.opacity,
-            shown=person.shown,
+            shown=_shown(run, who, person),
             slots=_places(person.track, who.slots),
             lost=spans,
         )
         for who, ready, person, spans in zip(known, prepared, seen, lost, strict=True)
     )
+
+
+def _shown(run: Run, who: Known, seen: Present) -> tuple[bool, ...]:
+    """Where the source shows a person: in every frame if the style draws over it."""
+    over_source = run.stages.of(who.drawing).specs["style"].over_source
+    return (True,) * len(seen.shown) if over_source else seen.shown
 
 
 def _as_treated(span: LostSpan, treatment: Treatment) -> LostSpan:
@@ -167,11 +176,13 @@ def _prepare(run: Run, people: Sequence[Known], tracks: Sequence[Track]) -> list
         if person.member.treatment != "draw":
             prepared.append({})
             continue
-        stages = run.stages.of_style(person.identity.style)
+        stages = run.stages.of(person.drawing)
         made_from = digest_of(stages.fingerprint("style"), person.identity, track)
         path = run.job.prepared(person.identity.key, made_from)
         if not run.stands(path):
-            arrays = stages.style().prepare(person.identity, track, person.crops)
+            side = stages.specs["style"].clip_side
+            crops = ClipCrops(run.video, track, side) if side else person.crops
+            arrays = stages.style().prepare(person.identity, track, crops)
             with run.job.artefact(path) as part:
                 save_arrays(part, arrays, deflated=arrays.keys())
         prepared.append(_load_arrays(path))

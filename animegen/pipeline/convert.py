@@ -11,11 +11,11 @@ from animegen.config import ConvertConfig
 from animegen.errors import UsageError
 from animegen.events import Finished, Listener, ignore
 from animegen.jobs import JobFolder
-from animegen.pipeline.adapters import filmed_source, sunk_output
+from animegen.pipeline.adapters import asked_output, filmed_source, location, sunk_output
 from animegen.pipeline.analyse import analyse
 from animegen.pipeline.cast import Cast, cast
 from animegen.pipeline.memory import share_one_heap
-from animegen.pipeline.prepare import Result, finished, prepared, request_of, tell_finished
+from animegen.pipeline.prepare import Result, finished, prepared, request_of, tell_finished, tell_kept
 from animegen.pipeline.render import render
 from animegen.pipeline.run import Run
 from animegen.plugins import PluginHost
@@ -41,10 +41,10 @@ def finish(run: Run, people: Cast) -> Result:
     return result
 
 
-def _tidy(run: Run) -> None:
-    """Leave of a finished job what was asked for."""
+def _tidy(run: Run, on_event: Listener) -> None:
+    """Leave of a finished job what was asked for; of one that is discarded not even the log is written to any more."""
     if run.config.discard_job:
-        run.job.clear()
+        tell_kept(run.job.clear(), on_event)
     elif not run.config.keep:
         run.job.drop("video", "scene")
 
@@ -53,7 +53,6 @@ def _whole(run: Run) -> Result:
     """All three passes, as far as they are not done."""
     result = finished(run) or finish(run, find_people(run))
     run.on_event(Finished(str(run.plan.output)))
-    _tidy(run)
     return result
 
 
@@ -73,14 +72,16 @@ def convert(
     where it stopped. Raises AnimegenError; a broken file is never left under the output's name.
     """
     share_one_heap()
-    config, host = config or ConvertConfig(), PluginHost.load()
+    config, on_event, host = config or ConvertConfig(), on_event or ignore, PluginHost.load()
+    origin = location(host, source)
     with (
         sunk_output(host, output, config) as (target, wanted),
-        filmed_source(host, Path(source), target) as film,
+        filmed_source(host, source, target) as film,
         open_video(film, salvage=config.salvage) as video,
-        prepared(video, target, wanted, on_event or ignore, cancel, host=host, folder=folder) as run,
+        prepared(video, target, wanted, on_event, cancel, host=host, folder=folder, origin=origin) as run,
     ):
         result = _whole(run)
+        _tidy(run, on_event)
     return replace(result, output=output or result.output)
 
 
@@ -115,5 +116,5 @@ def render_job(
         raise UsageError(f"{folder} is not a job folder", "name the folder OUTPUT.job that `animegen analyse` made")
     job = JobFolder(folder)
     config = replace(request_of(job), overwrite=overwrite, keep=keep)
-    source = Path(job.section("source")["path"])
-    return convert(source, folder.with_suffix(""), config, on_event, cancel)
+    source, output = Path(job.section("source")["path"]), asked_output(PluginHost.load(), job.output)
+    return convert(source, output, config, on_event, cancel)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from animegen.composite import PlateSet
 from animegen.config import ConvertConfig
 from animegen.errors import AnimegenError, JobError, UsageError
 from animegen.events import ignore
+from animegen.identity import Drawing
 from animegen.jobs import JobFolder
 from animegen.measure.cores import usable_cores
 from animegen.pipeline.analyse import analyse_segments
@@ -43,7 +44,7 @@ class Errand:
     config: ConvertConfig
     plan: OutputPlan
     job: Path
-    styles: tuple[str, ...]
+    drawings: Mapping[Drawing, str]
     segments: tuple[Segment, ...]
 
     @classmethod
@@ -51,7 +52,7 @@ class Errand:
         """The errand of a run; what this machine chose for itself holds for the workers too."""
         context = run.stages.context
         config = replace(run.config, threads=context.threads, device=context.device)
-        return cls(run.video.path, config, run.plan, run.job.root, tuple(run.stages.others), run.segments)
+        return cls(run.video.path, config, run.plan, run.job.root, run.known.drawings, run.segments)
 
 
 class Worker:
@@ -63,7 +64,7 @@ class Worker:
     def __init__(self, errand: Errand, cast: Cast | None, *, plates: bool) -> None:
         self._run = Run(
             video=open_video(errand.source, salvage=errand.config.salvage),
-            stages=resolve(errand.config, ignore, styles=errand.styles),
+            stages=resolve(errand.config, ignore, drawings=errand.drawings),
             config=errand.config,
             plan=errand.plan,
             job=JobFolder(errand.job),

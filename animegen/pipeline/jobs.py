@@ -83,13 +83,16 @@ def report(folder: Path) -> JobReport:
     )
 
 
-def clean(folder: Path) -> int:
-    """Remove a job folder and return how many bytes that freed. Raises JobError where a run works on it."""
+def clean(folder: Path) -> tuple[int, list[Path]]:
+    """Remove a job and return how many bytes that freed, and what was kept because it is the user's.
+
+    Raises JobError where a run works on it.
+    """
     job = JobFolder(folder)
     size = size_of(folder)
     with job.held():
-        job.clear()
-    return size
+        kept = job.clear()
+    return size - sum(size_of(path) for path in kept), kept
 
 
 def _is_finished(job: JobFolder) -> bool:

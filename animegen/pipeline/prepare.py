@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from animegen.identity import CastFile
 from animegen.jobs import JobFolder, append_line, check_space, digest_of, read_lines, size_of, write_text
 from animegen.pipeline.engine import engine_of
 from animegen.pipeline.run import BATCH_FRAMES, Run, segments_of
-from animegen.pipeline.stages import Stages, located, resolve
+from animegen.pipeline.stages import Stages, located, located_cast, resolve
 from animegen.pipeline.who import known_cast
 from animegen.plugins import PluginHost
 from animegen.video import OutputPlan, VideoFile, plan_output, refuse_taken
@@ -25,12 +25,11 @@ from animegen.video import OutputPlan, VideoFile, plan_output, refuse_taken
 CASTING = ("tracker", "identity", "seed", "max_people")
 """Fields of a request on which the keys and the looks of people depend."""
 
-TRACKED_BY = ("rendering.plugins.tracker", "rendering.options.tracker")
-"""Fields of a job's fingerprint on which tracks depend, and with them plates: these leave out where people are."""
+TRACKED_BY = ("rendering.plugins.tracker", "rendering.options.tracker", "rendering.files.tracker.")
+"""Beginnings of the fields of a job's fingerprint on which tracks depend, and with them plates, which leave people out."""
 
-FREE = ("source", "request", "casting", "rendering")
+FREE = ("source", "request", "casting", "rendering", "others")
 """Sections of a job's fingerprint that may change: the analysis is kept, and what differs is made anew."""
-
 
 LEAST_FRAME_BYTES = 3000
 """What the artefacts of a frame with one person take at least; somebody close to the camera takes ten times that."""
@@ -62,37 +61,41 @@ def prepared(
     *,
     host: PluginHost | None = None,
     folder: Path | None = None,
+    origin: str | None = None,
+    record: bool = True,
 ) -> Iterator[Run]:
     """Check everything that can be refused, and hold and claim the job folder while the run lasts.
 
-    Without ``output`` it stands in ``folder``, or beside the source.
+    Without ``output`` it stands in ``folder``, or beside the source. ``origin`` is what the user named where the video
+    is a film of it. Unless ``record``, the job's own note of what it was asked for is left as it is.
     """
     host = host or PluginHost.load()
     config = located(config, host)
     start, stop = video.timeline.index_range(config.start, config.end)
     plan = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=True, folder=folder)
     job = JobFolder.beside(plan.output)
+    config = _without_own_cast(config, job)
     recast = _casts_anew(job, config)
     known = CastFile(style=config.style) if recast else known_cast(config, job)
-    stages = resolve(config, on_event, host=host, styles=known.styles)
-    fingerprint = _fingerprint(video, config, plan, stages, (start, stop))
-    if not config.overwrite and (config.restart or _told(job, _made_from(fingerprint, job, config)) is None):
+    known = located_cast(known, _followed(config, job).parent, host)
+    stages = resolve(config, on_event, host=host, drawings=known.drawings)
+    fingerprint = _fingerprint(video, config, plan, stages, origin)
+    if not config.overwrite and (config.restart or _told(job, fingerprint, config) is None):
         refuse_taken(plan.output)
     check_space(plan.output, _least_bytes(video, plan) - size_of(job.root))
-    if video.info.colour.is_hdr:
-        on_event(Warned(f"{video.path.name} is HDR ({video.info.colour.transfer}): it is tone-mapped to BT.709"))
-    for warning in plan.warnings:
-        on_event(Warned(warning))
+    _warn(video, plan, on_event)
 
     def check() -> None:
         if cancel is not None and cancel.is_set():
             raise Cancelled("stopped; what is finished is kept", "run the same command again to go on")
 
     with job.held(), engine_of(config, stages.context.threads) as engine:
-        differing = job.claim(fingerprint, free=FREE, restart=config.restart)
-        if recast or ("source.cast" in differing and _from_elsewhere(config, job)):
-            job.discard(job.cast)  # whoever goes on with this job must not follow the cast of an earlier request
-        if not differing.isdisjoint(TRACKED_BY):
+        if config.restart:
+            tell_kept(job.clear(), on_event)
+        differing = job.claim(fingerprint, free=FREE, record=record)
+        if recast or (config.cast is not None and not _is_finished(job, fingerprint, config)):
+            tell_kept(job.set_cast_aside(), on_event)  # the next run goes on with the cast of this request
+        if any(field.startswith(TRACKED_BY) for field in differing):
             job.discard(job.plates)
         yield Run(
             video=video,
@@ -111,18 +114,26 @@ def prepared(
 
 def finished(run: Run) -> Result | None:
     """What an earlier run made for the same request, where all of it stands as it was made."""
-    told = _told(run.job, _made_from(run.fingerprint, run.job, run.config))
-    if told is None or not all(run.job.state(run.job.root / name) == "whole" for name in told["outputs"]):
+    told = _told(run.job, run.fingerprint, run.config)
+    if told is None or not _is_finished(run.job, run.fingerprint, run.config):
         return None
     return Result(run.plan.output, told["frames"], tuple(told["people"]), run.job.root)
 
 
+def _is_finished(job: JobFolder, fingerprint: Mapping[str, Any], config: ConvertConfig) -> bool:
+    told = _told(job, fingerprint, config)
+    return told is not None and all(job.state(job.root / name) == "whole" for name in told["outputs"])
+
+
 def tell_finished(run: Run, result: Result, outputs: Mapping[Path, Path]) -> None:
-    """Seal the finished files, given by the names they are about to take, and note what they were made from."""
+    """Seal the finished files, given by the names they are about to take, and note what they were made from.
+
+    That is told by the cast that was asked for and by the job's own, which the next run may follow.
+    """
     for final, content in outputs.items():
         run.job.seal(final, content)
     told = {
-        "made_from": _made_from(run.fingerprint, run.job, run.config),
+        "made_from": [_made_from(run.fingerprint, cast) for cast in (_followed(run.config, run.job), run.job.cast)],
         "outputs": [run.job.name(final) for final in outputs],
         "frames": result.frames,
         "people": list(result.people),
@@ -130,22 +141,46 @@ def tell_finished(run: Run, result: Result, outputs: Mapping[Path, Path]) -> Non
     write_text(run.job.result, json.dumps(told) + "\n")
 
 
-def _made_from(fingerprint: Mapping[str, Any], job: JobFolder, config: ConvertConfig) -> str:
-    """A short name of everything on which an output's bytes depend: the request, and the cast that it follows."""
-    cast = config.cast or job.cast
-    return digest_of(fingerprint, cast.read_bytes() if cast.exists() else None)
+def tell_kept(kept: Sequence[Path], on_event: Listener) -> None:
+    """Say what of a job was not removed, because it is the user's."""
+    for path in kept:
+        on_event(Warned(f"{path} is yours and is kept"))
 
 
-def _told(job: JobFolder, made_from: str) -> dict[str, Any] | None:
+def _made_from(fingerprint: Mapping[str, Any], cast: Path) -> str:
+    """A short name of everything on which an output's bytes depend: the request, and what the cast says.
+
+    Where source and cast lie is no part of it.
+    """
+    asked = {**fingerprint["request"], "cast": None}
+    return digest_of({**fingerprint, "request": asked, "source": None}, cast.read_bytes() if cast.exists() else None)
+
+
+def _told(job: JobFolder, fingerprint: Mapping[str, Any], config: ConvertConfig) -> dict[str, Any] | None:
     """What a job notes about its finished output, where that was made from this."""
     told = next(read_lines(job.result), None)
-    return told if isinstance(told, dict) and told.get("made_from") == made_from else None
+    if not isinstance(told, dict) or _made_from(fingerprint, _followed(config, job)) not in told.get("made_from", ()):
+        return None
+    return told
+
+
+def _followed(config: ConvertConfig, job: JobFolder) -> Path:
+    """The cast file that a run follows, if it is there."""
+    return config.cast or job.cast
 
 
 def _least_bytes(video: VideoFile, plan: OutputPlan) -> int:
     """What a job takes on disk at least: the film is hardly smaller than its source, and stands twice while joined."""
     film = video.path.stat().st_size * plan.frame_count // len(video.timeline)
     return 2 * film + LEAST_FRAME_BYTES * plan.frame_count
+
+
+def _warn(video: VideoFile, plan: OutputPlan, on_event: Listener) -> None:
+    """Tell what of the source the output will not have."""
+    if video.info.colour.is_hdr:
+        on_event(Warned(f"{video.path.name} is HDR ({video.info.colour.transfer}): it is tone-mapped to BT.709"))
+    for warning in plan.warnings:
+        on_event(Warned(warning))
 
 
 def _casts_anew(job: JobFolder, config: ConvertConfig) -> bool:
@@ -156,9 +191,10 @@ def _casts_anew(job: JobFolder, config: ConvertConfig) -> bool:
     return job.section("casting") != wanted and job.state(job.cast) == "whole"
 
 
-def _from_elsewhere(config: ConvertConfig, job: JobFolder) -> bool:
-    """Whether a run follows a cast file that is not the job's own."""
-    return config.cast is not None and not (job.cast.exists() and config.cast.samefile(job.cast))
+def _without_own_cast(config: ConvertConfig, job: JobFolder) -> ConvertConfig:
+    """The request without the job's own cast: that one is followed unasked, and is not written anew."""
+    own = config.cast is not None and config.cast.exists() and job.cast.exists() and config.cast.samefile(job.cast)
+    return replace(config, cast=None) if own and not config.restart else config
 
 
 def _casting(config: ConvertConfig) -> dict[str, Any]:
@@ -166,13 +202,21 @@ def _casting(config: ConvertConfig) -> dict[str, Any]:
 
 
 def _fingerprint(
-    video: VideoFile, config: ConvertConfig, plan: OutputPlan, stages: Stages, frames: tuple[int, int]
+    video: VideoFile,
+    config: ConvertConfig,
+    plan: OutputPlan,
+    stages: Stages,
+    origin: str | None,
 ) -> dict[str, Any]:
     from animegen import __version__
 
     return {
         "animegen": __version__,
-        "input": {"sha256": video.fingerprint, "frames": list(frames), "salvage": config.salvage},
+        "input": {
+            "sha256": video.fingerprint,
+            "frames": [plan.start, plan.stop],
+            "salvage": config.salvage,
+        },
         "analysis": {**stages.fingerprint("pose"), "segment_frames": config.segment_frames},
         "casting": _casting(config),
         "rendering": {
@@ -181,11 +225,9 @@ def _fingerprint(
             "batch_frames": BATCH_FRAMES,
             "output": plan.fingerprint(),
         },
+        "others": digest_of([stages.fingerprint("style") for stages in stages.others.values()]),
         "request": config.to_plain(),
-        "source": {
-            "path": str(video.path.resolve()),
-            "cast": None if config.cast is None else digest_of(config.cast.read_bytes()),
-        },
+        "source": {"path": origin or str(video.path.resolve())},
     }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from animegen.composite import compose, compose_alpha, cut_out, faded, one_thread_per_call, pixelated
 from animegen.errors import PluginError
-from animegen.identity import Treatment, take_crop
+from animegen.identity import Drawing, Treatment, take_crop
 from animegen.jobs import digest_of
 from animegen.measure.cores import usable_cores
 from animegen.pipeline.cast import Cast, Person
@@ -43,12 +43,13 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """A person in a frame: what the style is asked for, how opaque its answer is, and whether the source shows.
+    """A person in a frame: what which style is asked for, how opaque its answer is, and whether the source shows.
 
     Who is to be hidden is neither drawn nor shown, but covered.
     """
 
     request: RenderRequest
+    drawing: Drawing
     treatment: Treatment
     opacity: float
     shown: bool
@@ -58,7 +59,7 @@ class Scene:
     """Everything that turns a source frame into an output picture."""
 
     def __init__(
-        self, cast: Cast, styles: Mapping[str, Style], background: Background, needs_crop: Collection[str]
+        self, cast: Cast, styles: Mapping[Drawing, Style], background: Background, needs_crop: Collection[Drawing]
     ) -> None:
         self._styles = styles
         self._background = background
@@ -73,26 +74,27 @@ class Scene:
         """The frames with everyone drawn, in order. ``raw`` has the poses with masks by frame index."""
         for batch in batched(frames, BATCH_FRAMES):
             parts = [self._parts(frame, raw.get(frame.index, ())) for frame in batch]
-            drawn = iter(self._sprites([part.request for people in parts for part in people if part.opacity > 0.0]))
+            drawn = iter(self._sprites([part for people in parts for part in people if part.opacity > 0.0]))
             for frame, people in zip(batch, parts, strict=True):
                 layers = [sprite for part in people for sprite in _layers(frame, part, people, drawn)]
-                removed = tuple(part.request.pose for part in people if part.treatment != "skip")
+                removed = tuple(part.request.pose for part in people if not part.shown)
                 yield Drawn(frame, removed, tuple(layers))
 
-    def _sprites(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
-        """What the styles draw for the requests, each in that of its person."""
+    def _sprites(self, parts: Sequence[_Part]) -> list[Sprite]:
+        """What the styles draw for the people, each in that of the person."""
         found: dict[int, Sprite] = {}
-        for name, style in self._styles.items():
-            places = [i for i, request in enumerate(requests) if request.identity.style == name]
-            sprites = style.render([requests[i] for i in places]) if places else []
-            if len(sprites) != len(places):
-                frames = f"{requests[places[0]].frame_index} to {requests[places[-1]].frame_index}"
+        for drawing, style in self._styles.items():
+            places = [i for i, part in enumerate(parts) if part.drawing == drawing]
+            requests = [parts[i].request for i in places]
+            sprites = style.render(requests) if requests else []
+            if len(sprites) != len(requests):
+                frames = f"{requests[0].frame_index} to {requests[-1].frame_index}"
                 raise PluginError(
-                    f"the style {name} drew {len(sprites)} of {len(places)} people in frames {frames}",
+                    f"the style {drawing[0]} drew {len(sprites)} of {len(requests)} people in frames {frames}",
                     "a style returns one sprite per request; animegen.testing.check_style tells",
                 )
             found.update(zip(places, sprites, strict=True))
-        return [found[i] for i in range(len(requests))]
+        return [found[i] for i in range(len(parts))]
 
     def _parts(self, frame: Frame, raw: Sequence[Pose]) -> list[_Part]:
         parts = []
@@ -106,12 +108,12 @@ class Scene:
                 time=frame.pts,
                 size_px=float(pose.bbox[3] - pose.bbox[1]),
                 order=person.order[place],
-                frame_crop=take_crop(frame, pose) if person.identity.style in self._needs_crop else None,
+                frame_crop=take_crop(frame, pose) if person.drawing in self._needs_crop else None,
             )
             drawn = person.treatment == "draw"
             opacity = person.opacity[place] if drawn else 0.0
             shown = person.shown[place] if drawn else person.treatment == "skip"
-            parts.append(_Part(request, person.treatment, opacity, shown))
+            parts.append(_Part(request, person.drawing, person.treatment, opacity, shown))
         return _covered(parts)
 
     def compose(self, drawn: Drawn) -> Frame:
@@ -151,10 +153,10 @@ def _layers(frame: Frame, part: _Part, people: Sequence[_Part], drawn: Iterator[
 
 def scene_of(cast: Cast, stages: Stages) -> Scene:
     """The scene of a cast with the styles and the background of a run."""
-    names = {person.identity.style for person in cast.people if person.treatment == "draw"}
-    own = {name: stages.of_style(name) for name in sorted(names)}
-    needs_crop = {name for name, stage in own.items() if stage.specs["style"].needs_crop}
-    styles = {name: stage.style() for name, stage in own.items()}
+    drawings = {person.drawing for person in cast.people if person.treatment == "draw"}
+    own = {drawing: stages.of(drawing) for drawing in sorted(drawings)}
+    needs_crop = {drawing for drawing, stage in own.items() if stage.specs["style"].needs_crop}
+    styles = {drawing: stage.style() for drawing, stage in own.items()}
     return Scene(cast, styles, stages.background(), needs_crop)
 
 
@@ -193,7 +195,7 @@ def segment_files(run: Run, cast: Cast) -> list[Path]:
     So a person whose entry in the cast changes costs the segments that show them, and no other.
     """
     looks = [
-        digest_of(run.stages.of_style(p.identity.style).fingerprint("style"), p.identity, p.treatment, p.prepared)
+        digest_of(run.stages.of(p.drawing).fingerprint("style"), p.identity, p.treatment, p.prepared)
         for p in cast.people
     ]
     names, rendering = [], run.fingerprint["rendering"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from animegen.composite import one_thread_per_call, person_matte
-from animegen.errors import InputError, UsageError
+from animegen.errors import InputError, JobError, UsageError
 from animegen.events import Listener, ignore
 from animegen.identity import describe, distance, take_crop
 from animegen.identity.options import PaletteOptions
@@ -26,12 +27,14 @@ from animegen.identity.palette import PalettePreserver
 from animegen.jobs import JobFolder
 from animegen.measure.fidelity import PoseError, colour_errors, flicker, pose_error, switches
 from animegen.measure.pictures import summary
+from animegen.pipeline.adapters import filmed_source
 from animegen.pipeline.analyse import estimate
 from animegen.pipeline.cast import Person
 from animegen.pipeline.convert import find_people
 from animegen.pipeline.pictures import crops_of
-from animegen.pipeline.prepare import prepared, request_of
+from animegen.pipeline.prepare import finished, prepared, request_of
 from animegen.pipeline.run import Run
+from animegen.plugins import PluginHost
 from animegen.pose.convert import to_coco17
 from animegen.pose.files import open_npz
 from animegen.protocols import PoseBackend
@@ -127,23 +130,33 @@ def report_folder(job: Path) -> Path:
     return output.with_name(f"{output.stem}-report")
 
 
-def report_job(folder: Path, *, samples: int = SAMPLES, on_event: Listener | None = None) -> tuple[Report, Pictures]:
-    """Measure the finished conversion of a job folder; returns the report and where its frames are.
+@contextmanager
+def report_job(
+    folder: Path, *, samples: int = SAMPLES, on_event: Listener | None = None
+) -> Iterator[tuple[Report, Pictures]]:
+    """Measure the finished conversion of a job folder; yields the report and where its frames are meanwhile.
 
-    Raises UsageError where the folder is no job's, InputError where its output is missing.
+    Raises UsageError where the folder is no job's, InputError where its output is missing, and JobError where that was
+    made from another cast or request than the job's is by now.
     """
     if folder.suffix != ".job":
         raise UsageError(f"{folder} is not a job folder", "name the folder OUTPUT.job that `animegen convert` made")
-    job, output = JobFolder(folder), folder.with_suffix("")
+    job, output, host = JobFolder(folder), folder.with_suffix(""), PluginHost.load()
     config = replace(request_of(job), overwrite=True)
     source = Path(job.section("source")["path"])
     if not output.exists():
         raise InputError(f"{output} does not exist", f"`animegen render {folder}` makes it")
     with (
-        open_video(source, salvage=config.salvage) as video,
-        prepared(video, output, config, on_event or ignore, None) as run,
+        filmed_source(host, source, output) as film,
+        open_video(film, salvage=config.salvage) as video,
+        prepared(video, output, config, on_event or ignore, None, host=host, record=False) as run,
     ):
-        return report_run(run, find_people(run).people, samples=samples)
+        if finished(run) is None:
+            raise JobError(
+                f"{output} is not what its job makes: the cast, the request or the file was changed since",
+                f"`animegen render --overwrite {folder}` makes it anew",
+            )
+        yield report_run(run, find_people(run).people, samples=samples)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from PIL import Image
 from animegen.colour import lab_to_rgb
 from animegen.composite import compose, pixelated
 from animegen.errors import OutputError
-from animegen.events import Listener
+from animegen.events import Listener, ignore
 from animegen.jobs import write_text
 from animegen.pipeline.page import image_tag, number, page, plain, table
-from animegen.pipeline.report import LIMITS, SCORE, Look, Pictures, Report, report_folder, report_job
+from animegen.pipeline.report import LIMITS, SAMPLES, SCORE, Look, Pictures, Report, report_folder, report_job
 from animegen.pose.draw import draw_pose
 from animegen.types import PARTS, Frame, Palette, PartColour, Pose, Uint8Array
 from animegen.video import VideoFile, open_video
@@ -49,11 +49,18 @@ def write_report(report: Report, pictures: Pictures, folder: Path) -> None:
     write_text(folder / JSON_NAME, json.dumps(plain(report.figures), indent=1, ensure_ascii=False) + "\n")
 
 
+def write_job_report(job: Path, folder: Path, *, samples: int = SAMPLES, on_event: Listener = ignore) -> Report:
+    """Measure the finished conversion of a job and write its report into a folder; raises what measuring does."""
+    with report_job(job, samples=samples, on_event=on_event) as (report, pictures):
+        write_report(report, pictures, folder)
+    return report
+
+
 def report_results(jobs: Sequence[Path], on_event: Listener) -> list[Path]:
     """Measure finished jobs and write each one's report where :func:`report_folder` says; returns the folders."""
     folders = []
     for job in jobs:
-        write_report(*report_job(job, on_event=on_event), report_folder(job))
+        write_job_report(job, report_folder(job), on_event=on_event)
         folders.append(report_folder(job))
     return folders
 

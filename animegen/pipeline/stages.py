@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from animegen.config import ConvertConfig
 from animegen.errors import UsageError, WeightsError
 from animegen.events import Listener, Warned
+from animegen.identity import CastFile, Drawing, Member
+from animegen.jobs.digests import sum_of
 from animegen.measure.cores import usable_cores
 from animegen.plugins import PluginHost, Spec
 from animegen.pose.blazepose.options import BlazePoseOptions
@@ -23,7 +27,7 @@ from animegen.protocols import (
     Style,
     Tracker,
 )
-from animegen.settings import absolute_settings, parse_settings
+from animegen.settings import absolute_settings, files_of, parse_settings, settings_of
 from animegen.weights import fetch, sha256_of
 from animegen.weights.manifest import known
 
@@ -38,7 +42,8 @@ _BACKGROUND_VALUE = "background.value"
 class Stages:
     """The plugins of one run: announced specs, checked options, fetched weights. Heavy code loads when made.
 
-    ``others`` has, by name, the styles of those people whom the cast file gives another style than the run's.
+    ``file_sums`` has by kind and option the SHA-256 of the files that options name. ``others`` has the stages of those
+    people whom the cast file gives another style than the run's, or options of their own.
     """
 
     host: PluginHost
@@ -46,11 +51,12 @@ class Stages:
     options: Mapping[str, Any]
     context: PluginContext
     weight_hashes: Mapping[str, str]
-    others: Mapping[str, Stages] = field(default_factory=dict)
+    file_sums: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    others: Mapping[Drawing, Stages] = field(default_factory=dict)
 
-    def of_style(self, name: str) -> Stages:
-        """The stages with the style of that name, which is the run's or one of ``others``."""
-        return self.others.get(name, self)
+    def of(self, drawing: Drawing) -> Stages:
+        """The stages that draw so: those of the run, or one of ``others``."""
+        return self.others.get(drawing, self)
 
     def _create(self, kind: str) -> Any:
         context = replace(self.context, faces=self.face_backend) if kind == "style" else self.context
@@ -103,6 +109,7 @@ class Stages:
         return {
             "plugins": {kind: f"{spec.name} ({self.host.package_of(spec)})" for kind, spec in chosen.items()},
             "options": {kind: repr(self.options[kind]) for kind in chosen if self.options.get(kind) is not None},
+            "files": {kind: self.file_sums[kind] for kind in chosen if kind in self.file_sums},
             "weights": {name: self.weight_hashes[name] for name in names},
             "device": self.context.device,
             "threads": self.context.threads,
@@ -128,24 +135,60 @@ def resolve(
     *,
     kinds: tuple[str, ...] = (),
     host: PluginHost | None = None,
-    styles: Collection[str] = (),
+    drawings: Mapping[Drawing, str] = MappingProxyType({}),
 ) -> Stages:
     """Find, check and fetch everything a request needs.
 
     ``kinds`` limits it to some of pose, tracker, identity, style and background; ``host`` are the plugins where they
-    are loaded already; ``styles`` are further styles, whose options are the defaults. A file that the user names in an
+    are loaded already; ``drawings`` are the ways in which people are drawn, each with the key of one who is: options
+    stand in the place of those of the run's style, or of another style's defaults. A file that the user names in an
     option ``weights`` of a plugin stands in the place of its weights. Raises PluginError, UsageError or WeightsError
     before any work is done.
     """
     host = host or PluginHost.load()
     for failure in host.failures:
         on_event(Warned(str(failure)))
-    bare = replace(config, settings={}, background="clean")
-    others = {
-        name: _resolved(replace(bare, style=name), on_event, ("style",), host)
-        for name in sorted(set(styles) - {config.style})
-    }
-    return replace(_resolved(config, on_event, kinds, host), others=others)
+    own = _resolved(config, on_event, kinds, host)
+    said = {config.style: settings_of("style", own.specs, _names(config, host)[1])}
+    others = {}
+    for (name, options), key in drawings.items():
+        if name != config.style or options:
+            settings = {**said.get(name, {}), **_as_settings(options)}
+            alone = replace(config, style=name, settings=settings, background="clean")
+            with _asked_by(key):
+                others[name, options] = _resolved(alone, on_event, ("style",), host)
+    return replace(own, others=others)
+
+
+def _as_settings(options: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {f"style.{name}": value for name, value in options}
+
+
+def located_cast(cast: CastFile, folder: Path, host: PluginHost) -> CastFile:
+    """The same cast with absolute paths in the options of those who are drawn: relative ones are those of ``folder``.
+
+    Raises PluginError or UsageError, with the person's key, where a style or an option does not exist.
+    """
+    return replace(cast, members=tuple(_located_member(member, cast.style, folder, host) for member in cast.members))
+
+
+def _located_member(member: Member, style: str, folder: Path, host: PluginHost) -> Member:
+    if member.treatment != "draw" or not member.options:
+        return member
+    name, options = member.drawing(style)
+    spec = {"style": host.find("style", name)}
+    with _asked_by(member.key):
+        settings = settings_of("style", spec, absolute_settings(spec, _as_settings(options), folder))
+    return replace(member, options={key.removeprefix("style."): value for key, value in settings.items()})
+
+
+@contextmanager
+def _asked_by(key: str) -> Iterator[None]:
+    """Tell whose entry in the cast a refused option stands in."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{key} of the cast: {error}", error.hint) from error
 
 
 def _resolved(config: ConvertConfig, on_event: Listener, kinds: tuple[str, ...], host: PluginHost) -> Stages:
@@ -166,9 +209,16 @@ def _resolved(config: ConvertConfig, on_event: Listener, kinds: tuple[str, ...],
             )
         files[name] = fetch(name, on_event=on_event, specs=announced.values())
         hashes[name] = announced[name].sha256
+    sums = {kind: _sums(value) for kind, value in options.items()}
     threads = config.threads or min(THREADS, usable_cores())
     context = PluginContext(chosen_device(config.device), threads, files, config.seed)
-    return Stages(host, specs, options, context, hashes)
+    return Stages(host, specs, options, context, hashes, {kind: own for kind, own in sums.items() if own})
+
+
+def _sums(options: Any) -> dict[str, list[str]]:
+    """SHA-256 of the files that options name: what is in them changes the pixels too. Weights have theirs already."""
+    named = {name: paths for name, paths in files_of(options).items() if name != "weights"}
+    return {name: [sum_of(path) for path in paths if path.exists()] for name, paths in named.items()}
 
 
 def _asked(kind: str, kinds: Collection[str]) -> bool:

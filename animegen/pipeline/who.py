@@ -12,6 +12,7 @@ from animegen.errors import UsageError
 from animegen.events import Warned
 from animegen.identity import (
     CastFile,
+    Drawing,
     Member,
     Seen,
     free_keys,
@@ -26,6 +27,9 @@ from animegen.pipeline.pictures import crops_of
 from animegen.pipeline.run import Run
 from animegen.protocols import CastingStyle, IdentityPreserver, Style
 from animegen.types import PARTS, Crop, Identity, Pose, Track
+
+_SAID = ("name", "options", "skip", "blur", "same_as", "split_at")
+"""Fields of an entry that nobody can measure: they stay as they were written."""
 
 _PART_IDS = 10**6
 
@@ -47,6 +51,11 @@ class Known:
     slots: Slots
     crops: tuple[Crop, ...]
     origin: Origin
+
+    @property
+    def drawing(self) -> Drawing:
+        """In what style the person is drawn, and with what options."""
+        return self.member.drawing(self.identity.style)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,8 +130,7 @@ def cast_of(run: Run, known: Sequence[Known]) -> CastFile:
         there = Seen(indices[0], indices[-1], float(len(indices) / rate))
         whole = Member.measured(person.identity, there, own_tracks)
         if member is not None:
-            own = {field: getattr(member, field) for field in ("name", "skip", "blur", "same_as", "split_at")}
-            whole = replace(whole, **own)
+            whole = replace(whole, **{name: getattr(member, name) for name in _SAID})
         members.append(whole)
     return CastFile(tuple(members), clip_name(run), run.config.style, run.stages.specs["identity"].name)
 
@@ -265,11 +273,11 @@ def chosen_avatars(style: Style, people: Sequence[Identity], tracks: Sequence[Tr
 def _with_avatars(run: Run, people: Sequence[Known]) -> list[Known]:
     """The same people with the avatars that their styles give those who are drawn."""
     chosen = [person.identity for person in people]
-    for name in sorted({identity.style for identity in chosen}):
-        drawn = [i for i, p in enumerate(people) if p.identity.style == name and p.member.treatment == "draw"]
-        if drawn:
-            style = run.stages.of_style(name).style()
-            avatars = chosen_avatars(style, [chosen[i] for i in drawn], [people[i].track for i in drawn])
-            for i, identity in zip(drawn, avatars, strict=True):
-                chosen[i] = identity
+    drawn = [i for i, person in enumerate(people) if person.member.treatment == "draw"]
+    for drawing in sorted({people[i].drawing for i in drawn}):
+        alike = [i for i in drawn if people[i].drawing == drawing]
+        style = run.stages.of(drawing).style()
+        avatars = chosen_avatars(style, [chosen[i] for i in alike], [people[i].track for i in alike])
+        for i, identity in zip(alike, avatars, strict=True):
+            chosen[i] = identity
     return [replace(person, identity=identity) for person, identity in zip(people, chosen, strict=True)]
