@@ -8,10 +8,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from animegen_insightface.options import DETECTOR, EMBEDDER
 from stand_ins import write_detector, write_embedder
 
 from animegen.protocols import PluginContext
-from animegen_insightface.options import DETECTOR, EMBEDDER
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def paint_face(image: Uint8Array, middle: tuple[float, float], radius: float, wh
 
 
 def write_detector(path: Path) -> Path:
-    """An ONNX file as SCRFD's: [1, 3, H, W] in; scores, boxes and points of two anchors at each place of three grids."""
+    """An ONNX file as SCRFD's: [1, 3, H, W] in; scores, boxes and points of two anchors a place, on three grids."""
     nodes, constants, outputs = [], [], []
     for step in _GRIDS:
         shift = (step / 4 - 0.5) / step  # half steps are averaged, so their middles lie off the grid
@@ -57,17 +57,19 @@ def write_detector(path: Path) -> Path:
             _constant(f"box_{step}", box[None]),
             _constant(f"five_{step}", (_POINTS + shift).reshape(1, 10)),
         ]
-        reach = [_REACH] * 4
+        half, reach = [step // 2] * 2, [_REACH] * 4
         nodes += [
-            helper.make_node("AveragePool", ["input.1"], [f"a_{step}"], kernel_shape=[step // 2] * 2, strides=[step // 2] * 2),
-            helper.make_node("Conv", [f"a_{step}", f"bells_{step}", f"unsure_{step}"], [f"b_{step}"], strides=[2, 2], pads=reach),
+            helper.make_node("AveragePool", ["input.1"], [f"a_{step}"], kernel_shape=half, strides=half),
+            helper.make_node(
+                "Conv", [f"a_{step}", f"bells_{step}", f"unsure_{step}"], [f"b_{step}"], strides=[2, 2], pads=reach
+            ),
             helper.make_node("Sigmoid", [f"b_{step}"], [f"c_{step}"]),
             helper.make_node("Transpose", [f"c_{step}"], [f"d_{step}"], perm=[0, 2, 3, 1]),
             helper.make_node("Reshape", [f"d_{step}", f"rows_{step}"], [f"score_{step}"]),
             helper.make_node("Mul", [f"score_{step}", f"nothing_{step}"], [f"e_{step}"]),
             helper.make_node("Add", [f"e_{step}", f"box_{step}"], [f"box_out_{step}"]),
             helper.make_node("Add", [f"e_{step}", f"five_{step}"], [f"five_out_{step}"]),
-        ]  # fmt: skip
+        ]
     for name, width in (("score", 1), ("box_out", 4), ("five_out", 10)):
         outputs += [helper.make_tensor_value_info(f"{name}_{s}", TensorProto.FLOAT, [None, width]) for s in _GRIDS]
     given = helper.make_tensor_value_info("input.1", TensorProto.FLOAT, [1, 3, None, None])

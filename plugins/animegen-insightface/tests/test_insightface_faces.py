@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from animegen_insightface.faces import make_backend
+from animegen_insightface.models import check_insightface, fitted
+from animegen_insightface.options import DETECTOR, EMBEDDER, FaceOptions, IdentityOptions
 from stand_ins import Who, paint_face
 
 from animegen.errors import InvalidValue, WeightsError
 from animegen.protocols import PluginContext
 from animegen.testing import check_face_backend
 from animegen.types import Uint8Array
-from animegen_insightface.faces import make_backend
-from animegen_insightface.models import check_insightface, fitted
-from animegen_insightface.options import DETECTOR, EMBEDDER, FaceOptions, IdentityOptions
 
 NEAR = 8.0
 """Pixels by which a stand-in's face may be off: half a step of the grid that finds it."""
