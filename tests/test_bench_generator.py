@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 import torch
 from click.testing import CliRunner
 
 from animegen.cli import cli
+from animegen.errors import UsageError
 from animegen.stylegan2.bench import BenchedGenerator, difference
 
 ROUNDED = 0.05
@@ -27,14 +29,39 @@ class Generator(Ours):
         self.synthesis.forward = lambda ws, noise_mode, force_fp32: draw(ws, noise_mode)
 """
 
+MODEL = """
+import op
+from torch import nn
+from animegen.stylegan2.config import GeneratorConfig
+from animegen.stylegan2.rosinality import read_generator, write_generator
+from animegen.stylegan2.synthesis import Generator as Ours
+
+class Generator(nn.Module):
+    def __init__(self, size, style_dim, n_mlp, channel_multiplier):
+        super().__init__()
+        self.ours = Ours(GeneratorConfig(size, channel_base=16384 * channel_multiplier, mapping_layers=n_mlp))
+
+    def state_dict(self):
+        return write_generator(self.ours.config, self.ours.state_dict())
+
+    def load_state_dict(self, weights):
+        self.ours.load_state_dict(read_generator(weights, self.ours.mapping.w_avg)[1])
+
+    def forward(self, styles, input_is_latent, randomize_noise):
+        assert input_is_latent and not randomize_noise
+        return self.ours.synthesis(styles[0]), None
+"""
+EXTENSION = """
+from torch.utils.cpp_extension import load
+fused = load("fused", sources=["no such file.cpp", "no such file.cu"])
+"""
+
 
 @pytest.fixture
-def checkout(tmp_path, monkeypatch):
+def checkout(tmp_path):
     """A folder that looks like an official checkout."""
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "networks.py").write_text(NETWORKS)
-    for name in ("training", "training.networks"):
-        monkeypatch.delitem(__import__("sys").modules, name, raising=False)
     return tmp_path
 
 
@@ -51,6 +78,24 @@ def test_prepared_weights_and_peers_draw_the_same(native_ops, checkout):
     official = generator.peer("stylegan2-ada-pytorch", checkout)()
     assert difference(generator.draw(half=False)(), official) < EXACT
     assert 0 < difference(generator.draw(half=True)(), official) < ROUNDED
+
+
+def test_rosinality_and_another_peer_with_modules_of_the_same_names(native_ops, checkout):
+    (checkout / "model.py").write_text(MODEL)
+    (checkout / "op").mkdir()
+    (checkout / "op" / "__init__.py").write_text(EXTENSION)
+    other = checkout / "other" / "training"
+    other.mkdir(parents=True)
+    plain = NETWORKS.replace("synthesis_kwargs):", "**synthesis_kwargs):")
+    (other / "networks_stylegan2.py").write_text(plain)
+    generator = BenchedGenerator(8, 16384, batch=1, device="cpu", threads=1)
+    ours = generator.draw(half=False)()
+    places = {"rosinality": checkout, "stylegan2-ada-pytorch": checkout, "stylegan3": checkout / "other"}
+    for name, folder in places.items():
+        assert difference(generator.peer(name, folder)(), ours) < EXACT
+    assert not {"op", "model", "training"} & set(sys.modules)
+    with pytest.raises(UsageError, match="rosinality has no network of channel base 64"):
+        BenchedGenerator(8, 64, batch=1, device="cpu", threads=1).peer("rosinality", checkout)
 
 
 def test_the_command_tells_every_variant(native_ops, checkout):

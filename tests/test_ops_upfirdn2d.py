@@ -30,6 +30,8 @@ RESAMPLINGS = [
     {"down": 2, "padding": 1},
     {"up": (3, 1), "down": (2, 3), "padding": (-1, 4, 3, -1)},
     {"up": 5, "padding": (4, 4), "flip_filter": True},
+    {"up": 3, "down": 2, "padding": (2, 3, 1, 4)},
+    {"up": (4, 2), "down": (6, 5), "padding": 3},
 ]
 STYLES = {"act": "lrelu", "act_gain": 1.3, "clamp": 1.0}
 
@@ -74,7 +76,12 @@ def test_native_is_the_reference(layout, filter_name, options):
 def test_any_size(size):
     x, fir = random(*size), FILTERS["binomial"]
     for given in (x, x.contiguous(memory_format=torch.channels_last)):
-        for options in ({"padding": 2}, {"up": 2, "padding": (2, 1, 2, 1)}, {"down": 2, "padding": 2}):
+        for options in (
+            {"padding": 2},
+            {"up": 2, "padding": (2, 1, 2, 1)},
+            {"down": 2, "padding": 2},
+            {"up": 3, "down": 5, "padding": 2},
+        ):
             close(upfirdn2d(given, fir, **options), upfirdn2d_reference(x.double(), fir, **options))
 
 

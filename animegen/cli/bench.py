@@ -136,7 +136,7 @@ def ops(*, device: str, threads: int, rounds: int, compiled: bool, as_json: bool
 @click.option("--compile/--no-compile", "compiled", default=False, help="Compare with torch.compile, which takes long.")
 @click.option(
     "--peer", "peers", metavar="NAME=PATH", multiple=True,
-    help="Compare with a checkout of stylegan2-ada-pytorch or stylegan3; its code is run. May be repeated.",
+    help="Compare with a checkout of stylegan2-ada-pytorch, stylegan3 or rosinality; its code is run. May be repeated.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def generator(
@@ -150,7 +150,7 @@ def generator(
     peers: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """A StyleGAN2 generator of random weights, ours and official ones', with the same pictures: time and difference."""
+    """A StyleGAN2 generator of random weights, ours and others', with the same pictures: time and difference."""
     from animegen.cli import console
     from animegen.pipeline.bench_generator import bench_generator
 

@@ -39,6 +39,30 @@ template <class T, class A> static void weighted_sum(A *out, const T *const *row
     }
 }
 
+// Every `stride`-th number of a row of n, from the first, from the second and so on: the next `length` places of `phases`.
+template <class A> AG_INLINE void split_by(A *__restrict phases, const A *row, int64_t n, int64_t stride, int64_t length) {
+    for (int64_t phase = 0; phase < stride; phase++) {
+        A *__restrict const to = phases + phase * length;
+        for (int64_t i = 0; i < (n - phase + stride - 1) / stride; i++) to[i] = row[i * stride + phase];
+    }
+}
+
+template <class A> static void split(A *phases, const A *row, int64_t n, int64_t stride, int64_t length) {
+    if (stride == 2) {
+        split_by(phases, row, n, 2, length);  // a loop of its own: constant strides become vectors
+    } else {
+        split_by(phases, row, n, stride, length);
+    }
+}
+
+static inline int32_t common_factor(int32_t a, int32_t b) {
+    while (b) {
+        const int32_t rest = a % b;
+        a = b, b = rest;
+    }
+    return a;
+}
+
 template <class T, class A> struct FilteredRow {
     const Fir &fir;
     int64_t inner;    // numbers side by side in a pixel
@@ -46,13 +70,13 @@ template <class T, class A> struct FilteredRow {
 
     FilteredRow(const Fir &f, int64_t numbers) : fir(f), inner(numbers) {
         const int64_t pixels = BLOCK / inner;
-        columns = least(pixels, (pixels - fir.across.taps - 1) * fir.across.up / fir.across.down);
+        columns = least(pixels, (pixels - fir.across.taps - fir.across.down - 1) * fir.across.up / fir.across.down);
     }
 
     static bool fits(const Fir &fir, int64_t inner) {
         if (fir.across.up > fir.across.taps || fir.down.up > fir.down.taps) return false;
         if (fir.across.taps > MOST_TAPS || fir.down.taps > MOST_TAPS || fir.across.down > MOST_TAPS) return false;
-        return (fir.across.taps + 1 + fir.across.down) * inner <= BLOCK;
+        return (fir.across.taps + 1 + 2 * fir.across.down) * inner <= BLOCK;
     }
 
     // `count` outputs, at most `columns`, of row y from column x on. `buffer` and `result` hold BLOCK numbers each.
@@ -65,12 +89,12 @@ template <class T, class A> struct FilteredRow {
             gather(result, plane, row_stride, y, -1, first, width);
         } else if (fir.separable) {
             gather(buffer, plane, row_stride, y, -1, first, width);
-            across(result, buffer, 0, x, count, first, true);
+            across(result, buffer, width, 0, x, count, first, true);
         } else {
             fir.down.first(y, ky);
             for (bool fresh = true; ky < fir.down.taps; ky += fir.down.up, fresh = false) {
                 gather(buffer, plane, row_stride, y, ky, first, width);
-                across(result, buffer, ky, x, count, first, fresh);
+                across(result, buffer, width, ky, x, count, first, fresh);
             }
         }
     }
@@ -96,31 +120,39 @@ template <class T, class A> struct FilteredRow {
         for (int64_t j = (before + seen) * inner; j < width * inner; j++) sums[j] = A(0);
     }
 
-    // Columns of the buffer, whose first is `first`, summed into `count` outputs from column x on. Outputs that the same
-    // taps make lie `up` apart.
-    void across(A *result, const A *buffer, int32_t ky, int64_t x, int64_t count, int64_t first, bool fresh) const {
-        const bool dense = fir.across.down == 1 && (fir.across.up == 1 || inner == 1);
-        const int64_t runs = dense ? least<int64_t>(fir.across.up, count) : count;
-        for (int64_t run = 0; run < runs; run++) {
+    // Columns of the buffer, `width` from `first` on, summed into `count` outputs from column x on. Outputs that the same
+    // taps make lie `every` apart, and their columns `stride`; these are brought side by side where pixels are single
+    // numbers (the polyphase form).
+    void across(A *result, const A *buffer, int64_t width, int32_t ky, int64_t x, int64_t count, int64_t first, bool fresh) const {
+        const int32_t common = common_factor(fir.across.up, fir.across.down);
+        const int64_t every = fir.across.up / common, stride = fir.across.down / common, length = (width + stride - 1) / stride;
+        const bool apart = inner == 1 && stride > 1;
+        alignas(64) A phases[BLOCK], sums[BLOCK];
+        if (apart) split(phases, buffer, width, stride, length);
+        for (int64_t run = 0; run < least(every, count); run++) {
             const A *columns_at[MOST_TAPS];
             A weights[MOST_TAPS];
             int taken = 0;
             int32_t kx;
-            int64_t column = fir.across.first(static_cast<int32_t>(x + run), kx);
+            int64_t column = fir.across.first(static_cast<int32_t>(x + run), kx) - first;
             for (; kx < fir.across.taps; kx += fir.across.up, column++) {
-                columns_at[taken] = buffer + (column - first) * inner;
+                columns_at[taken] = apart ? phases + column % stride * length + column / stride : buffer + column * inner;
                 weights[taken++] = A(fir.separable ? fir.tap(fir.across, kx) : fir.tap(ky, kx));
             }
-            if (!dense || runs == 1) {
-                weighted_sum(result + run * inner, columns_at, weights, taken, dense ? count * inner : inner, fresh);
-                continue;
-            }
-            alignas(64) A phase[BLOCK];
-            const int64_t outputs = (count - run + fir.across.up - 1) / fir.across.up;
-            weighted_sum(phase, columns_at, weights, taken, outputs, true);
-            for (int64_t i = 0; i < outputs; i++) {
-                A &to = result[run + i * fir.across.up];
-                to = fresh ? phase[i] : to + phase[i];
+            const int64_t outputs = (count - run + every - 1) / every;
+            if (every == 1 && (apart || stride == 1)) {
+                weighted_sum(result, columns_at, weights, taken, outputs * inner, fresh);
+            } else if (inner == 1) {
+                weighted_sum(sums, columns_at, weights, taken, outputs, true);
+                for (int64_t i = 0; i < outputs; i++) {
+                    A &to = result[run + i * every];
+                    to = fresh ? sums[i] : to + sums[i];
+                }
+            } else {
+                for (int64_t i = 0; i < outputs; i++) {
+                    weighted_sum(result + (run + i * every) * inner, columns_at, weights, taken, inner, fresh);
+                    for (int k = 0; k < taken; k++) columns_at[k] += stride * inner;
+                }
             }
         }
     }
