@@ -166,7 +166,13 @@ def _compute_gradient(
 ) -> Tensor:
     act, alpha, gain, clamp = constants
     options = _GRADIENT.pack(alpha, gain, clamp, act)
+    dy, ddx = (None if given is None else _laid_out_as(given, x) for given in (dy, ddx))
     return launch("bias_act_gradient", torch.empty_like(x), (x, dy, ddx, noise, bias), options)
+
+
+def _laid_out_as(given: Tensor, x: Tensor) -> Tensor:
+    """The same numbers in the layout of ``x``, in which they are met side by side."""
+    return given if given.stride() == x.stride() else torch.empty_like(x).copy_(given)
 
 
 def _compute_second_gradient(ddx: Tensor, dy: Tensor, x: Tensor, *rest: Any) -> Tensor:
@@ -183,19 +189,19 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: A
     ctx.constants = inputs[len(tensors) :]
 
 
-def _summed(du: Tensor | None, bias: Tensor | None, noise: Tensor | None) -> tuple[Tensor | None, ...]:
-    """Of the gradient of u those of x, bias and noise, which were broadcast."""
+def _summed(du: Tensor | None, wanted: Sequence[bool], noise: Tensor | None) -> tuple[Tensor | None, ...]:
+    """Of the gradient of u those of x, bias and noise, which were broadcast, where they are ``wanted``."""
     if du is None:
         return None, None, None
-    d_bias = None if bias is None else du.sum(dim=(0, 2, 3))
-    d_noise = None if noise is None else du.sum(dim=1, keepdim=True).sum_to_size(noise.shape)
+    d_bias = du.sum(dim=(0, 2, 3)) if wanted[1] else None
+    d_noise = du.sum(dim=1, keepdim=True).sum_to_size(noise.shape) if noise is not None and wanted[2] else None
     return du, d_bias, d_noise
 
 
 def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     x, bias, noise = ctx.saved_tensors
     du = _bias_act_gradient(dy, x, bias, noise, *ctx.constants)
-    return *_summed(du, bias, noise), None, None, None, None
+    return *_summed(du, ctx.needs_input_grad, noise), None, None, None, None
 
 
 def _backward_of_gradient(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
@@ -204,7 +210,7 @@ def _backward_of_gradient(ctx: Any, ddx: Tensor) -> tuple[Tensor | None, ...]:
     du = None
     if list(ACTIVATIONS)[ctx.constants[0]] not in _STRAIGHT:
         du = _bias_act_second_gradient(ddx, dy, x, bias, noise, *ctx.constants)
-    return d_dy, *_summed(du, bias, noise), None, None, None, None
+    return d_dy, *_summed(du, ctx.needs_input_grad[1:], noise), None, None, None, None
 
 
 _CONSTANTS = "Tensor? bias, Tensor? noise, int act, float alpha, float gain, float clamp"

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from animegen.errors import InvalidValue
 from animegen.ops.checks import computing, shaped
+from animegen.ops.registration import differentiates
 from animegen.ops.upfirdn2d import fir_bias_act, taps_of, upfirdn2d
 
 _EPSILON = 1e-8
@@ -106,8 +107,9 @@ def modulated_conv2d(
             kernel, styles = _scaled(kernel.to(wide), styles)
         energy = weight.energy if isinstance(weight, PreparedWeight) else energy_of(kernel.to(wide))
         demodulation = torch.rsqrt(styles.square() @ energy.T + _EPSILON)
-    # The scales of the only example of a batch can as well go into the weights, where these are fewer.
-    if len(x) == 1 and kernel.numel() < x.numel():
+    # The scales of the only example of a batch can as well go into the weights, where these are fewer. Gradients of the
+    # scales alone are cheaper without those of the weights, which cost another convolution.
+    if len(x) == 1 and kernel.numel() < x.numel() and (differentiates(kernel) or not differentiates(styles)):
         modulated, kernel = x, kernel * styles[0, :, None, None]
     else:
         modulated = x * styles.to(x.dtype)[:, :, None, None]

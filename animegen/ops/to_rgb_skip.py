@@ -58,7 +58,12 @@ def to_rgb_skip_reference(
     """:func:`to_rgb_skip` in PyTorch."""
     dtype = computing(x.dtype)
     modulated = weight[None, :, :, 0, 0].to(dtype) * styles[:, None, :].to(dtype)
-    y = (modulated @ x.flatten(2).to(dtype)).view(len(x), len(weight), *x.shape[2:])
+    pixels = x.flatten(2).to(dtype)
+    if pixels.stride(1) == 1:  # channels side by side: so is then the gradient
+        y = (pixels.mT @ modulated.mT).mT
+    else:
+        y = modulated @ pixels
+    y = y.view(len(x), len(weight), *x.shape[2:])
     if bias is not None:
         y = y + bias.to(dtype)[:, None, None]
     if clamp is not None:

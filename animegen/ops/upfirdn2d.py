@@ -98,7 +98,8 @@ def fir_bias_act(
         if not differentiates(x, demodulation, noise, bias, modulation):
             resampling = (fir, ups, downs, pads, flip_filter, gain)
             return _fir_bias_act(x, *resampling, demodulation, noise, bias, modulation, *numbers)
-        u = upfirdn2d(x, fir, up=ups, down=downs, padding=pads, flip_filter=flip_filter, gain=gain)
+        same = fir is None and ups == downs == (1, 1) and pads == (0, 0, 0, 0) and gain == 1
+        u = x if same else _upfirdn2d(x, fir, ups, downs, pads, flip_filter, gain)
         if demodulation is not None:
             u = u * demodulation.to(u.dtype)[:, :, None, None]
         y = bias_act(u, bias, noise=noise, act=act, alpha=alpha, gain=act_gain, clamp=clamp)

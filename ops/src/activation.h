@@ -31,8 +31,14 @@ template <class A> struct Activation {
 
     // linear, relu and lrelu: two straight lines that meet at 0. relu(-inf) is 0, which no product gives.
     AG_METHOD bool straight() const { return act == AG_LINEAR || act == AG_RELU || act == AG_LRELU; }
-    AG_METHOD A straight_value(A u) const {
-        return limited((u < A(0) ? (act == AG_RELU ? A(0) : act == AG_LRELU ? u * alpha : u) : u) * gain);
+    AG_METHOD A straight_value(A u) const { return limited(straight_before_clamp(u)); }
+
+    // `left`: the slope of the line below 0, `level`: what counts as the slope at 0.
+    AG_METHOD A left() const { return act == AG_RELU ? A(0) : act == AG_LRELU ? alpha * gain : gain; }
+    AG_METHOD A level() const { return act == AG_RELU ? A(0) : gain; }
+    AG_METHOD A straight_slope(A u, A left, A level) const {
+        const A slope = u < A(0) ? left : u > A(0) ? gain : level;
+        return limits(u * slope) ? A(0) : slope;
     }
 
     AG_METHOD A bent(A u) const {
@@ -50,13 +56,11 @@ template <class A> struct Activation {
     AG_METHOD A value(A u) const { return straight() ? straight_value(u) : limited(bent(u) * gain); }
 
     AG_METHOD A slope(A u) const {
+        if (straight()) return straight_slope(u, left(), level());
         if (limits(value_before_clamp(u))) return A(0);
         const A scale = A(1.0507009873554804934193349852946), rise = A(1.6732632423543772848170429916717);
         const A t = act == AG_TANH ? hyperbolic_tangent(u) : sigmoid(u);
         switch (act) {
-        case AG_LINEAR: return gain;
-        case AG_RELU: return u > A(0) ? gain : A(0);
-        case AG_LRELU: return u < A(0) ? alpha * gain : gain;
         case AG_TANH: return gain * (A(1) - t * t);
         case AG_SIGMOID: return gain * t * (A(1) - t);
         case AG_ELU: return u > A(0) ? gain : gain * exponential(u);
@@ -81,10 +85,10 @@ template <class A> struct Activation {
     }
 
   private:
-    AG_METHOD A value_before_clamp(A u) const {
-        if (!straight()) return bent(u) * gain;
+    AG_METHOD A straight_before_clamp(A u) const {
         return (u < A(0) ? (act == AG_RELU ? A(0) : act == AG_LRELU ? u * alpha : u) : u) * gain;
     }
+    AG_METHOD A value_before_clamp(A u) const { return straight() ? straight_before_clamp(u) : bent(u) * gain; }
 };
 
 template <class A> inline Activation<A> activation_of(const ag_activation &given) {

@@ -38,10 +38,72 @@ template <class T, class A> struct Gradient {
     }
 };
 
+#if !defined(__CUDACC__)
+// The faster form, on the CPU: runs of numbers that lie side by side in every tensor, the channels of a pixel or the
+// pixels of a row.
+template <class T, class A> struct Runs {
+    static constexpr int64_t MOST = 4096;  // numbers in a run
+
+    const Gradient<T, A> &g;
+    int64_t channels, height, width;
+    bool inside;  // the channels of a pixel
+
+    Runs(const Gradient<T, A> &gradient, const int64_t *size)
+        : g(gradient), channels(size[1]), height(size[2]), width(size[3]), inside(size[1] > 1 && dense(1)) {}
+
+    bool dense(int d) const {
+        return g.out.stride[d] == 1 && g.x.stride[d] == 1 && g.dy.stride[d] == 1 && (!g.ddx.data || g.ddx.stride[d] == 1);
+    }
+    bool fit() const { return (inside || dense(3)) && (inside ? channels : width) <= MOST; }
+    int64_t rows(int64_t batch) const { return batch * height * (inside ? 1 : channels); }
+
+    // Numbers of the sum x + added + shift.
+    template <bool STRAIGHT> void run(T *__restrict out, const T *x, const T *dy, const T *ddx, const A *added, A shift, int64_t n) const {
+        const Activation<A> activation = g.activation;
+        const A left = activation.left(), level = activation.level();
+        if (ddx) {
+            for (int64_t j = 0; j < n; j++) {
+                const A u = A(load(x + j)) + added[j] + shift;
+                store(out + j, A(load(dy + j)) * A(load(ddx + j)) * activation.curvature(u));
+            }
+            return;
+        }
+        for (int64_t j = 0; j < n; j++) {
+            const A u = A(load(x + j)) + added[j] + shift;
+            store(out + j, A(load(dy + j)) * (STRAIGHT ? activation.straight_slope(u, left, level) : activation.slope(u)));
+        }
+    }
+
+    template <bool STRAIGHT> void row(int64_t index) const {
+        alignas(64) A added[MOST];
+        const int64_t y = index % height, plane = inside ? 0 : index / height % channels;
+        const int64_t n = index / height / (inside ? 1 : channels);
+        for (int64_t j = 0; j < (inside ? channels : width); j++) {
+            added[j] = inside ? (g.bias ? A(load(g.bias + j * g.bias_stride)) : A(0))
+                              : (g.noise.data ? A(load(g.noise.at(n, 0, y, j))) : A(0));
+        }
+        for (int64_t x = 0; x < (inside ? width : 1); x++) {
+            const T *const shift = inside ? (g.noise.data ? g.noise.at(n, 0, y, x) : nullptr)
+                                          : (g.bias ? g.bias + plane * g.bias_stride : nullptr);
+            run<STRAIGHT>(g.out.at(n, plane, y, x), g.x.at(n, plane, y, x), g.dy.at(n, plane, y, x),
+                          g.ddx.data ? g.ddx.at(n, plane, y, x) : nullptr, added, shift ? A(load(shift)) : A(0),
+                          inside ? channels : width);
+        }
+    }
+};
+#endif
+
 template <class T, class A> int32_t compute(const ag_tensor *t, const ag_activation &activation, const ag_place &place) {
     Gradient<T, A> g{grid<T>(t[0]), grid<const T>(t[1]), grid<const T>(t[2]), grid<const T>(t[3]), grid<const T>(t[4]),
                      data<const T>(t[5]), t[5].stride[0], activation_of<A>(activation)};
     const int64_t batch = t[1].size[0], channels = t[1].size[1], height = t[1].size[2], width = t[1].size[3];
+#if !defined(__CUDACC__)
+    const Runs<T, A> runs(g, t[1].size);
+    if (runs.fit()) {
+        if (g.activation.straight()) return each_row(place, runs.rows(batch), [&](int64_t row) { runs.template row<true>(row); });
+        return each_row(place, runs.rows(batch), [&](int64_t row) { runs.template row<false>(row); });
+    }
+#endif
     if (t[0].stride[1] < t[0].stride[3]) {
         return each(place, batch * height, width * channels, AG_LAMBDA(int64_t row, int64_t column) {
             g.one(row / height, column % channels, row % height, column / channels);
