@@ -41,6 +41,18 @@ def blazepose_weights() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def face_weights() -> dict[str, Path]:
+    """The model files of the face backend facemesh by name."""
+    from animegen.errors import WeightsError
+    from animegen.weights import fetch
+
+    try:
+        return {name: fetch(name) for name in ("face-detector", "face-landmark", "iris-landmark")}
+    except WeightsError as error:
+        pytest.skip(f"the weights of facemesh cannot be had here: {error}")
+
+
+@pytest.fixture(scope="session")
 def ops_folder() -> Path:
     """A folder with the native CPU library: the one that is named for the tests, or built from this checkout."""
     from animegen.ops import build, library
