@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from animegen.avatar.config import AvatarConfig
 from animegen.cli import cli
 from animegen.measure.ops_bench import Case, Line, measured
+from animegen.measure.ops_blocks import BLOCKS, block_cases
 from animegen.measure.ops_pictures import picture_cases
 from animegen.measure.ops_report import OpsBench
+from animegen.measure.ops_tensors import tensor_cases
+from animegen.pose.skeletons import BLAZEPOSE33
+
+ROUNDED = 2**-7
+"""bfloat16: inputs and results are rounded, relative to the largest result; gradients of gradients twice."""
+EXACT = 1e-5
+"""float32 sums of thousands of products in another order."""
 
 
 def test_variants_take_turns_on_fresh_inputs_of_their_own():
@@ -45,6 +54,37 @@ def test_every_picture_case_is_exact_enough(native_ops):
         if line.variant in {"native", "reference"}:
             assert line.error is not None
             assert line.error <= worst[line.op], line
+
+
+def test_every_tensor_case_is_exact_enough(native_ops, monkeypatch):
+    small = {"cpu": (1, 8, 16, 16)}
+    monkeypatch.setattr("animegen.measure.ops_tensors._SHAPES", small)
+    lines = measured(tensor_cases("cpu", compiled=False), 1)
+    assert {"upfirdn2d down float32", "upfirdn2d down, gradient bfloat16"} <= {line.op for line in lines}
+    for line in lines:
+        if line.variant == "torch.compile":
+            assert line.median is None
+        else:
+            assert line.error is not None
+            assert line.error <= (ROUNDED if line.op.endswith("bfloat16") else EXACT), line
+
+
+def test_the_blocks_are_those_of_the_avatar_generator(native_ops):
+    channels = AvatarConfig(BLAZEPOSE33, avatars=1, largest_stage=512).channels
+    assert tuple((side, channels[side], channels[2 * side]) for side in sorted(channels)[:-1]) == BLOCKS
+    lines = measured((case for case in block_cases(compiled=False) if "upsampling 4 " in case.op), 1)
+    assert [line.op for line in lines[::3]] == ["upsampling 4 float32", "upsampling 4 bfloat16"]
+    for line in lines:
+        if line.variant != "torch.compile":
+            assert line.error is not None
+            assert line.error <= (ROUNDED if line.op.endswith("bfloat16") else EXACT), line
+
+
+def test_ops_are_chosen_by_name(native_ops, monkeypatch):
+    monkeypatch.setattr("animegen.measure.ops_report.copy_gbytes", lambda device: 1.0)
+    monkeypatch.setattr("animegen.measure.ops_report.gemm_gflops", lambda device: {"fp32": 1.0})
+    arguments = ["bench", "ops", "--only", "upsampling 8 bf", "--no-compile", "--rounds", "1", "--json"]
+    assert CliRunner().invoke(cli, arguments, catch_exceptions=False).stdout.count('"op"') == 3
 
 
 def test_the_command_prints_ratios_to_the_native_op(monkeypatch):

@@ -110,14 +110,20 @@ def avatar(
 @click.option(
     "--compile/--no-compile", "compiled", default=True, help="Compare with torch.compile, which takes a while."
 )
+@click.option("--only", default="", metavar="TEXT", help="Ops whose names hold this, such as down or upsampling.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def ops(*, device: str, threads: int, rounds: int, compiled: bool, as_json: bool) -> None:
+def ops(*, device: str, threads: int, rounds: int, compiled: bool, only: str, as_json: bool) -> None:
     """The native ops beside their references, torch.compile, swscale and OpenCV: time, bandwidth, error."""
     from animegen.cli import console
     from animegen.measure.ops_report import bench_ops
 
     result = bench_ops(
-        device, threads=threads, rounds=rounds, compiled=compiled, tell=lambda text: click.echo(text, err=True)
+        device,
+        threads=threads,
+        rounds=rounds,
+        compiled=compiled,
+        only=only,
+        tell=lambda text: click.echo(text, err=True),
     )
     if as_json:
         from dataclasses import asdict
@@ -324,17 +330,17 @@ def _print_ops(result: OpsBench) -> None:
     gemm = ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in result.gemm_gflops.items())
     click.echo(f"{result.device}; ops: {result.library}")
     click.echo(f"copy {result.copy_gbytes:.1f} GB/s; GEMM {gemm}")
-    click.echo(f"{'':<40}{'ms':>9}{'least..most':>18}{'GB/s':>8}{'of copy':>9}{'error':>10}{'times':>7}")
+    click.echo(f"{'':<50}{'ms':>9}{'least..most':>18}{'GB/s':>8}{'of copy':>9}{'error':>10}{'times':>7}")
     native: dict[str, float] = {}
     for line in result.lines:
         if line.median is None or line.gbytes is None:
-            click.echo(f"{line.op:<24}{line.variant:<16}  not measured")
+            click.echo(f"{line.op:<34}{line.variant:<16}  not measured")
             continue
         if line.variant == "native":
             native[line.op] = line.median
         ratio = f"{line.median / native[line.op]:.2f}" if line.op in native else "-"
         spread = f"{line.least:.3f}..{line.most:.3f}"
         click.echo(
-            f"{line.op:<24}{line.variant:<16}{line.median:>9.3f}{spread:>18}{line.gbytes:>8.2f}"
+            f"{line.op:<34}{line.variant:<16}{line.median:>9.3f}{spread:>18}{line.gbytes:>8.2f}"
             f"{line.gbytes / result.copy_gbytes:>9.0%}{line.error:>10.2g}{ratio:>7}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 import cv2
 import torch
@@ -12,6 +13,7 @@ import torch
 from animegen.errors import UsageError
 from animegen.measure.gemm import FLOPS, device_name, has_cuda, matrix_product
 from animegen.measure.ops_bench import Line, measured
+from animegen.measure.ops_blocks import block_cases
 from animegen.measure.ops_pictures import picture_cases
 from animegen.measure.ops_tensors import tensor_cases
 from animegen.measure.timing import timed_in_turns
@@ -32,8 +34,10 @@ class OpsBench:
     lines: list[Line]
 
 
-def bench_ops(device: str, *, threads: int, rounds: int, compiled: bool, tell: Callable[[str], None]) -> OpsBench:
-    """Measure every op on ``device`` (``cpu`` or ``cuda``), on the CPU in ``threads`` threads.
+def bench_ops(
+    device: str, *, threads: int, rounds: int, compiled: bool, only: str = "", tell: Callable[[str], None]
+) -> OpsBench:
+    """Measure the ops whose names hold ``only`` on ``device`` (``cpu`` or ``cuda``), on the CPU in ``threads`` threads.
 
     Pictures are measured on the CPU only, in one thread. Raises UsageError where there is no GPU.
     """
@@ -48,10 +52,12 @@ def bench_ops(device: str, *, threads: int, rounds: int, compiled: bool, tell: C
         lines = []
         if device == "cpu":
             tell("pictures")
-            lines += measured(picture_cases(), rounds)
+            lines += measured((case for case in picture_cases() if only in case.op), rounds)
         tell("tensors")
         clock = time.perf_counter if device == "cuda" else time.process_time
-        lines += measured(tensor_cases(device, compiled=compiled), rounds, clock)
+        blocks = block_cases(compiled=compiled) if device == "cpu" else ()
+        tensors = chain(tensor_cases(device, compiled=compiled), blocks)
+        lines += measured((case for case in tensors if only in case.op), rounds, clock)
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from animegen.measure.ops_bench import Case
 from animegen.ops.bias_act import bias_act, bias_act_reference
-from animegen.ops.nearest_conv2d import nearest_conv2d, nearest_conv2d_reference
 from animegen.ops.pose_maps import limb_maps, limb_maps_reference
 from animegen.ops.tensors import native_for
 from animegen.ops.to_rgb_skip import to_rgb_skip, to_rgb_skip_reference
@@ -32,7 +31,10 @@ _DTYPES: Mapping[str, tuple[torch.dtype, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class _Op:
-    """An op, its reference, and what they are given: tensors by shape, of the case's dtype or (``wide``) float32."""
+    """An op, its reference, and what they are given: tensors by shape, of the case's dtype or (``wide``) float32.
+
+    ``gradient``: not the op is measured, but the op and the gradient of half the square of its result in ``x``.
+    """
 
     name: str
     native: Operation
@@ -40,6 +42,7 @@ class _Op:
     tensors: Mapping[str, Shape]
     wide: Mapping[str, Shape] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    gradient: bool = False
 
 
 def tensor_cases(device: str, *, compiled: bool) -> Iterator[Case]:
@@ -60,14 +63,14 @@ def _ops(device: str, shape: Shape) -> Iterator[_Op]:
     down: dict[str, Any] = {"fir": fir, "down": 2, "padding": 1}
     yield _Op("upfirdn2d up", upfirdn2d, upfirdn2d_reference, half, options=up)
     yield _Op("upfirdn2d down", upfirdn2d, upfirdn2d_reference, {"x": shape}, options=down)
+    yield _Op("upfirdn2d up, gradient", upfirdn2d, upfirdn2d_reference, half, options=up, gradient=True)
+    yield _Op("upfirdn2d down, gradient", upfirdn2d, upfirdn2d_reference, {"x": shape}, options=down, gradient=True)
     factors = {"demodulation": shape[:2], "modulation": shape[:2]}
     same: dict[str, Any] = {"fir": fir, "padding": (2, 1, 2, 1), "gain": 4.0, **act}
     yield _Op("fir_bias_act", fir_bias_act, fir_bias_act_reference, layer, factors, same)
     rgb = {"x": shape, "weight": (3, channels, 1, 1), "styles": shape[:2], "bias": (3,)}
     skip = {"skip": (batch, 3, height // 2, width // 2)}
     yield _Op("to_rgb_skip", to_rgb_skip, to_rgb_skip_reference, rgb, skip, {"fir": fir})
-    block = {**half, "weight": (channels, channels, 3, 3)}
-    yield _Op("nearest_conv2d", nearest_conv2d, nearest_conv2d_reference, block)
     pose = {"xy": (batch, 17, 2), "score": (batch, 17), "z": (batch, 17)}
     edges = torch.tensor([(i, i + 1) for i in range(16)], device=device)
     limbs: dict[str, Any] = {"edges": edges, "side": height, "sigma": 0.02}
@@ -85,8 +88,8 @@ def _case(op: _Op, device: str, dtype: torch.dtype, *, compiled: bool) -> Case:
 
     def waiting(operation: Operation) -> Callable[[dict[str, Tensor]], Tensor]:
         def run(tensors: dict[str, Tensor]) -> Tensor:
-            with torch.inference_mode():
-                result = operation(**tensors, **op.options)
+            with torch.inference_mode(not op.gradient):
+                result = _gradient(operation, tensors, op) if op.gradient else operation(**tensors, **op.options)
             if device == "cuda":
                 torch.cuda.synchronize()
             return result
@@ -94,16 +97,23 @@ def _case(op: _Op, device: str, dtype: torch.dtype, *, compiled: bool) -> Case:
         return run
 
     def error(tensors: dict[str, Tensor], result: Tensor) -> float:
-        exact = op.reference(**{name: tensor.double() for name, tensor in tensors.items()}, **op.options)
+        exact = waiting(op.reference)({name: tensor.double() for name, tensor in tensors.items()})
         return float((result.double() - exact).abs().max() / exact.abs().max())
 
     sample = make(np.random.default_rng(0))
     native = native_for(next(iter(sample.values()))) is not None
-    moved = [*sample.values(), waiting(op.reference)(sample)]
+    moved = sum(tensor.nbytes for tensor in (*sample.values(), op.reference(**sample, **op.options)))
     variants = {
         "native": waiting(op.native) if native else None,
         "reference": waiting(op.reference),
         "torch.compile": waiting(torch.compile(op.reference, fullgraph=True)) if compiled else None,
     }
     name = f"{op.name} {str(dtype).removeprefix('torch.')}"
-    return Case(name, sum(tensor.nbytes for tensor in moved), make, variants, error)
+    return Case(name, 2 * moved if op.gradient else moved, make, variants, error)
+
+
+def _gradient(operation: Operation, tensors: Mapping[str, Tensor], op: _Op) -> Tensor:
+    x = tensors["x"].detach().requires_grad_()
+    y = operation(**{**tensors, "x": x}, **op.options)
+    (dx,) = torch.autograd.grad(y, x, y.detach())
+    return dx
