@@ -79,6 +79,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
     avatar=NAMES,
     seed=st.integers(0, 2**63 - 1),
     treatment=st.sampled_from(["draw", "skip", "blur"]),
+    options=st.dictionaries(NAMES, NAMES, max_size=2),
     times=st.lists(st.integers(1, 99999), max_size=3, unique=True).map(sorted),
 )
 def test_whatever_a_user_writes_comes_back(
@@ -89,6 +90,7 @@ def test_whatever_a_user_writes_comes_back(
     avatar: str,
     seed: int,
     treatment: str,
+    options: dict[str, str],
     times: list[int],
 ) -> None:
     member = Member(
@@ -97,6 +99,7 @@ def test_whatever_a_user_writes_comes_back(
         style=style,
         avatar=avatar,
         seed=seed,
+        options=options,
         skip=treatment == "skip",
         blur=treatment == "blur",
         split_at=tuple(Fraction(time, 10) for time in times),
@@ -104,7 +107,7 @@ def test_whatever_a_user_writes_comes_back(
     path = tmp_path_factory.mktemp("cast") / "cast.toml"
     write(path, CastFile((member, Member("person-2", same_as="person-1"))))
     first, second = read_cast(path).members
-    for field in ("name", "style", "avatar", "seed", "treatment", "split_at"):
+    for field in ("name", "style", "avatar", "seed", "treatment", "options", "split_at"):
         assert getattr(first, field) == getattr(member, field)
     assert second.same_as == "person-1"
 
@@ -167,7 +170,9 @@ def test_new_keys_are_those_not_taken() -> None:
         ('name = ""', 'same_as = "person-1"', 1, True, "person-1.same_as = 'person-1'", "person-1 is person-1"),
         ('name = ""', "split_at = 3", 1, True, "person-1.split_at = 3", "rising"),
         ('name = ""', "split_at = [3, 2]", 1, True, "person-1.split_at = [3, 2]", "rising"),
-        ("[[person]]", "[[person", 1, False, "line 18", "correct the line"),
+        ('name = ""', "options = 2", 1, True, "person-1.options = 2", "thickness = 2"),
+        ("[person.colours]", "options.x = {}\n[person.colours]", 1, True, "person-1.options.x = {}", "a number"),
+        ("[[person]]", "[[person", 1, False, "line 20", "correct the line"),
         ("[[person]]", "persons = 1\n[[person]]", 1, True, "persons = 1", "did you mean person?"),
         ("[recognition.embeddings]", '[recognition.embeddings]\nx = "?"', 1, True, "embeddings.x", "put the line back"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 import animegen
 from animegen.config import ConvertConfig
 from animegen.errors import Cancelled, UsageError
+from animegen.pipeline.convert import render_job
+from animegen.pipeline.report_page import write_job_report
 from animegen.types import Frame
 from animegen.video import open_video
 from animegen.video.drawing import write_film
@@ -39,7 +42,7 @@ def make_sink(options, context):
     return write
 
 def frames(location):
-    for i in range(int(location.removeprefix("ramp:"))):
+    for i in range(int(location.removeprefix("ramp:").removesuffix(".ramp").split("/")[-1])):
         yield Frame(i, Fraction(i, 10), np.full((48, 64, 3), 60 + 20 * i, np.uint8))
 
 def write(path, frames):
@@ -78,6 +81,31 @@ def test_the_film_of_a_stopped_run_serves_no_other_source(
     with pytest.raises(Cancelled):
         animegen.convert(Path("ramp:4"), output, config, cancel=stop)
     assert animegen.convert(Path("ramp:6"), output, config).frames == 6
+
+
+def test_a_job_of_a_plugin_source_is_reported_and_resumed(
+    blazepose_weights: dict[str, Path], install: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del blazepose_weights
+    install("ramp-plugin", "1.0", {"ramp": "ramp_plugin"}, {"ramp_plugin": PLUGIN})
+    (tmp_path / "films").mkdir()
+    monkeypatch.chdir(tmp_path / "films")
+    Path("4.ramp").touch()
+    config, stop = ConvertConfig(style="skeleton"), threading.Event()
+    result = animegen.convert(Path("4.ramp"), Path("out.mp4"), config)
+    result = replace(result, job=result.job.absolute())
+    stop.set()
+    with pytest.raises(Cancelled):
+        animegen.convert(Path("ramp:4"), Path("out.rgb"), config, cancel=stop)
+    monkeypatch.chdir(tmp_path)
+    assert write_job_report(result.job, tmp_path / "report").figures["frames"] == 4
+    assert render_job(result.job).frames == 4
+    sunk = render_job(tmp_path / "films" / "out.rgb.film.mov.job")
+    assert sunk.output == tmp_path / "films" / "out.rgb"
+    assert sunk.output.stat().st_size == 4 * 48 * 64 * 3
+    assert {path.name for path in sunk.output.parent.iterdir()} == {
+        "4.ramp", "out.mp4", "out.mp4.job", "out.rgb", "out.rgb.film.mov.job"
+    }  # fmt: skip
 
 
 def test_a_lossless_film_keeps_every_sample_and_time(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ CASTING = ("tracker", "identity", "seed", "max_people")
 """Fields of a request on which the keys and the looks of people depend."""
 
 TRACKED_BY = ("rendering.plugins.tracker", "rendering.options.tracker", "rendering.files.tracker.")
-"""Beginnings of the fields of a job's fingerprint on which tracks depend, and with them plates, which leave people out."""
+"""How fields of a job's fingerprint begin on which tracks depend, and with them plates: these leave people out."""
 
 FREE = ("source", "request", "casting", "rendering", "others")
 """Sections of a job's fingerprint that may change: the analysis is kept, and what differs is made anew."""
