@@ -23,7 +23,7 @@ from animegen.stylegan2.model import StyleGan2
 from animegen.stylegan2.pictures import PictureFolder
 from animegen.stylegan2.recipes import Recipe, recipe
 from animegen.stylegan2.synthesis import Generator
-from animegen.stylegan2.training import Trainer, Transfer, train
+from animegen.stylegan2.training import Trainer, Transfer, fresh, train
 
 SIDE = 16
 QUICK = Recipe(4, 0.002, 1.0, 1000, r1_every=2, path_every=2, ada_images=500)
@@ -187,6 +187,12 @@ def test_recipes():
     assert recipe("auto", 256).gamma == pytest.approx(0.0002 * 256**2 / 16)
     with pytest.raises(UsageError, match="paper128"):
         recipe("paper128", 128)
+
+
+def test_narrow_networks_may_be_wider_where_that_is_cheap():
+    config = fresh("auto", 64, width=1 / 16, most=64).generator.config
+    assert [config.width(side) for side in config.resolutions] == [64, 64, 64, 32, 16]
+    assert fresh("auto", 64, width=1 / 16).discriminator.config.width(4) == 32
 
 
 def test_commands(data, tmp_path, capsys):

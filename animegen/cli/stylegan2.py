@@ -316,10 +316,19 @@ def _train(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--channels", type=click.Choice(["1", "3", "4"]), default="3", show_default=True, help="4: RGBA.")
 @click.option("--classes", type=click.IntRange(min=0), default=0, help="Number of DATA's subfolders that are classes.")
 @click.option("--width", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Share of the channels; 1.")
+@click.option("--most", type=click.IntRange(min=1), help="Channels of the small blocks; default: their share, too.")
 @_train
 @_DEVICE
 def train(
-    data: Path, *, config: str, resolution: int, channels: str, classes: int, width: float, **values: Any
+    data: Path,
+    *,
+    config: str,
+    resolution: int,
+    channels: str,
+    classes: int,
+    width: float,
+    most: int | None,
+    **values: Any,
 ) -> None:
     """Train a generator on the pictures below DATA; the same command goes on with one that was stopped.
 
@@ -328,7 +337,8 @@ def train(
     from animegen.stylegan2.recipes import recipe
     from animegen.stylegan2.training import fresh
 
-    networks = fresh(config, resolution, channels=int(channels), c_dim=classes, width=width, seed=values["seed"])
+    shape = {"channels": int(channels), "c_dim": classes, "width": width, "most": most}
+    networks = fresh(config, resolution, **shape, seed=values["seed"])
     _run_training(networks, data, recipe(config, resolution), **values)
 
 

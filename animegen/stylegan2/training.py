@@ -305,14 +305,22 @@ class Trainer:
 
 
 def fresh(
-    config: str, resolution: int, *, channels: int = 3, c_dim: int = 0, width: float = 1.0, seed: int = 0
+    config: str,
+    resolution: int,
+    *,
+    channels: int = 3,
+    c_dim: int = 0,
+    width: float = 1.0,
+    most: int | None = None,
+    seed: int = 0,
 ) -> Checkpoint:
     """New networks of a published configuration, with the share ``width`` of its channels, drawn by a seed.
 
-    Raises UsageError and InvalidValue for a configuration that is none.
+    ``most`` is how many channels the small blocks have, by default that share, too. Raises UsageError and InvalidValue
+    for a configuration that is none.
     """
     generator, discriminator = published(config, resolution, channels=channels, c_dim=c_dim)
-    base, most = int(generator.channel_base * width), max(1, int(generator.channel_max * width))
+    base, most = int(generator.channel_base * width), most or max(1, int(generator.channel_max * width))
     generator = replace(generator, channel_base=base, channel_max=most)
     discriminator = replace(discriminator, channel_base=base, channel_max=most)
     with torch.random.fork_rng(devices=[]):
