@@ -28,7 +28,7 @@ ROUNDING = 1e-3
 """Pixels: points are kept in 32 bits."""
 AS_IT_WAS = 8
 """Grey levels by which a photograph may change where it is laid over itself: it is sampled twice."""
-LEFT_OF_A_JUMP = 2.0
+LEFT_OF_A_JUMP = 2.5
 """Pixels, of the 60 by which one frame is wrong."""
 COLOUR = 1.5
 """Units of CIELAB: rounded to 8 bits, and clipped where sRGB ends."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -43,7 +44,7 @@ class Course:
 
     def stretches(self) -> Iterator[slice]:
         """The parts of N that belong together."""
-        for start, stop in zip(self.starts, (*self.starts[1:], len(self.places)), strict=True):
+        for start, stop in pairwise((*self.starts, len(self.places))):
             yield slice(start, stop)
 
 

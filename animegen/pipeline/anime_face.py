@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -107,6 +108,12 @@ class AnimeFaceStyle:
         """One sprite per request, the square of the face; nothing where no face can be drawn."""
         return [self._sprite(request) for request in requests]
 
+    @cached_property
+    def _mean(self) -> Float32Array:
+        """The latents of the mean face, f32 [num_ws, w_dim]."""
+        mean: Float32Array = w_statistics(self._base)[0].cpu().numpy()
+        return np.repeat(mean[None], self._base.config.num_ws, axis=0)
+
     def _sprite(self, request: RenderRequest) -> Sprite:
         prepared = request.prepared
         places = np.flatnonzero(prepared["frame_indices"] == request.frame_index)
@@ -159,8 +166,7 @@ class AnimeFaceStyle:
         What lies outside of a face is that of the mean face while they are sought, and the colours are its, so that the
         search has only the face to explain, as the generator could draw it.
         """
-        config, count = self._base.config, len(cut.pictures)
-        mean = np.repeat(w_statistics(self._base)[0].cpu().numpy()[None], config.num_ws, axis=0)
+        mean, count = self._mean, len(cut.pictures)
         if not count:
             return np.zeros((0, *mean.shape), np.float32)
         usual = to_image(self._base.draw(mean[None])[0])
