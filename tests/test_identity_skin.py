@@ -56,10 +56,10 @@ def test_fair_skin_in_the_shade_is_not_dark_skin_in_the_sun() -> None:
 def painted(parts: dict[str, Lab]) -> View:
     """A view whose named parts have even colours."""
     view = view_of(synthetic_crop(synthetic_pose(), synthetic_identity()))
-    lab = np.zeros_like(view.lab)
+    colours = {name: np.zeros_like(pixels) for name, pixels in view.colours.items()}
     for name, colour in parts.items():
-        lab[view.parts[name]] = colour
-    return replace(view, lab=lab)
+        colours[name][:] = colour
+    return replace(view, colours=colours)
 
 
 def test_limbs_vote_where_they_are_bare() -> None:

@@ -87,6 +87,7 @@ def build_table(
     previous: tuple[Window, Layout, Plate] | None = None
     for number, window in enumerate(windows(paths, size, unseen)):
         layout, plate = _window_plate(window, size)
+        window.pictures.clear()  # megabytes, of which the next window needs nothing
         step = _step(previous[0], previous[1], window, layout, size) if previous else None
         if previous is not None and step is not None:
             plate = _carry(previous[2], plate, np.asarray(np.linalg.inv(step)))

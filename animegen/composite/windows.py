@@ -75,11 +75,11 @@ def windows(paths: Iterable[Path], size: tuple[int, int], unseen: Mapping[int, S
     ``unseen`` has by frame index the poses of people who were not found.
     """
     window: Window | None = None
-    last: Observation | None = None
+    end: tuple[Uint8Array, Float64Array] | None = None
     for path in paths:
         observation = Observation.load(path)
         for sample in range(len(observation.pictures)):
-            link = observation.link[sample] if sample else _link_segments(last, observation)
+            link = observation.link[sample] if sample else _link_segments(end, observation)
             linked = window is not None and bool(np.isfinite(link).all())
             back = np.linalg.inv(link) if linked else np.eye(3)
             to_first = window.samples[-1] @ back if window is not None and linked else np.eye(3)
@@ -89,7 +89,7 @@ def windows(paths: Iterable[Path], size: tuple[int, int], unseen: Mapping[int, S
                     yield window
                 window, to_first = Window(back if linked else None), np.eye(3)
             window.add(observation, sample, to_first, unseen)
-        last = observation
+        end = observation.tail, observation.to_sample[-1]
     if window is not None:
         yield window
 
@@ -128,13 +128,16 @@ def map_points(homography: Float64Array, points: NDArray[np.float64]) -> NDArray
     return np.asarray(cv2.perspectiveTransform(points.reshape(-1, 1, 2), homography), np.float64).reshape(-1, 2)
 
 
-def _link_segments(last: Observation | None, following: Observation) -> Float64Array:
-    """Homography from a segment's last sample to the next segment's first, by way of the frame between them."""
-    if last is None:
+def _link_segments(end: tuple[Uint8Array, Float64Array] | None, following: Observation) -> Float64Array:
+    """Homography from a segment's last sample to the next segment's first, by way of the frame between them.
+
+    ``end`` is the small picture of the last frame and the homography from it to that sample.
+    """
+    if end is None:
         return CUT
     first = View(small_grey(decode(following.pictures[0])), following.people[0])
-    step = Aligner(first, following.size).align(last.tail)
-    return CUT if step is None else np.asarray(step.homography @ np.linalg.inv(last.to_sample[-1]))
+    step = Aligner(first, following.size).align(end[0])
+    return CUT if step is None else np.asarray(step.homography @ np.linalg.inv(end[1]))
 
 
 def _align_to_middle(window: Window, size: tuple[int, int]) -> tuple[Float64Array, list[float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ _LEAST_HEAD = 10.0
 """Height of a head in pixels under which hair and face cannot be told apart."""
 _LEAST_HEAD_FOR_EYES = 60.0
 _PIXELS_PER_CROP = 400
+GAP = (0.6, 0.7, 0.8)
+"""Heights at which it is told whether the gap between the legs is open, from the hips to the knees."""
 _HAIRLINE = 0.22
 """How far the hair above a brow reaches down from the crown, in heights of the head."""
 _LEAST_TOP, _HIGHEST_HAIR = 0.48, 0.8
@@ -26,37 +28,39 @@ _LEAST_TOP, _HIGHEST_HAIR = 0.48, 0.8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """One crop taken apart: CIELAB f32 [h, w, 3], the silhouette and the parts as bool [h, w].
+    """What one crop shows: the body, and by part the colours f32 [n, 3] in CIELAB, a few hundred, evenly spread.
 
     A part that cannot be there is absent. Beside the six parts there are ``upper_arm``, ``forearm`` and ``shin`` for
     bare skin and sleeves, ``beside`` (beside the neck) and ``back`` (below the shoulders) for the hair's
-    length, and ``before``: the forearms and hands with some room, which may hide what lies behind them.
+    length, and ``gap``: those of the places between the thighs that lie inside the silhouette.
     """
 
-    lab: Float32Array
     body: Body
-    silhouette: Region
-    parts: Mapping[str, Region]
+    colours: Mapping[str, Float32Array]
 
     def pixels(self, name: str) -> Float32Array:
-        """Colours [n, 3] of a part, thinned evenly to a few hundred; empty where the part is absent."""
-        region = self.parts.get(name)
-        if region is None:
-            return np.empty((0, 3), np.float32)
-        found = self.lab[region]
-        return found[:: max(1, len(found) // _PIXELS_PER_CROP)]
+        """Colours [n, 3] of a part; empty where the part is absent."""
+        return self.colours.get(name, np.empty((0, 3), np.float32))
 
 
 def view_of(crop: Crop) -> View:
-    """The parts of the person in a crop, each inside the silhouette."""
+    """The colours of the parts of the person in a crop, each inside the silhouette."""
     body, silhouette = Body(crop), inside(crop)
     parts: dict[str, Region] = {}
     head = body.head
     if head is not None and head.height >= _LEAST_HEAD:
         parts |= _head_parts(body, head, silhouette)
-    arms = _arms(body)
-    parts |= arms | _torso(body, arms) | _legs(body, arms)
-    return View(rgb_to_lab(crop.image), body, silhouette, {name: part & silhouette for name, part in parts.items()})
+    arms, before = _arms(body)
+    parts |= arms | _torso(body, arms, before) | _legs(body, before)
+    lab = rgb_to_lab(crop.image)
+    colours = {name: _thinned(lab[part & silhouette]) for name, part in parts.items()}
+    rows, columns = np.array([(y, x) for x, y in _gap(body) if silhouette[y, x]], np.intp).reshape(-1, 2).T
+    return View(body, colours | {"gap": lab[rows, columns]})
+
+
+def _thinned(pixels: Float32Array) -> Float32Array:
+    """A few hundred of the pixels, as arrays of their own: what they were taken from need not be kept."""
+    return pixels[:: max(1, len(pixels) // _PIXELS_PER_CROP)].copy()
 
 
 def _head_parts(body: Body, head: Head, silhouette: Region) -> dict[str, Region]:
@@ -87,22 +91,24 @@ def _top(up: Float64Array) -> float:
     return max(_LEAST_TOP, float(np.quantile(above, 0.95))) if len(above) else _LEAST_TOP
 
 
-def _arms(body: Body) -> dict[str, Region]:
+def _arms(body: Body) -> tuple[dict[str, Region], Region]:
+    """Both arms by part; and forearms and hands with some room, which may hide what lies behind them."""
     torso = body.torso
+    before = np.zeros(body.shape, np.bool_)
     if torso is None:
-        return {}
-    parts = {name: np.zeros(body.shape, np.bool_) for name in ("upper_arm", "forearm", "before")}
+        return {}, before
+    parts = {name: np.zeros(body.shape, np.bool_) for name in ("upper_arm", "forearm")}
     for side in ("left", "right"):
         shoulder, elbow, wrist = (body.point(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
         if shoulder is not None and elbow is not None:
             parts["upper_arm"] |= capsule(body.shape, between(shoulder, elbow, 0.3, 0.8), 0.05 * torso)
         if elbow is not None and wrist is not None:
             parts["forearm"] |= capsule(body.shape, between(elbow, wrist, 0.25, 0.85), 0.045 * torso)
-            parts["before"] |= capsule(body.shape, between(elbow, wrist, 0.1, 1.45), 0.14 * torso)
-    return parts
+            before |= capsule(body.shape, between(elbow, wrist, 0.1, 1.45), 0.14 * torso)
+    return parts, before
 
 
-def _torso(body: Body, arms: dict[str, Region]) -> dict[str, Region]:
+def _torso(body: Body, arms: Mapping[str, Region], before: Region) -> dict[str, Region]:
     """Trunk and upper arms without the forearms and hands that are held before them."""
     shoulders, hips, torso = body.pair("shoulder"), body.middle("hip"), body.torso
     if shoulders is None or torso is None:
@@ -118,10 +124,10 @@ def _torso(body: Body, arms: dict[str, Region]) -> dict[str, Region]:
     trunk = polygon(body.shape, corners)
     a, b = between(top, bottom, 0.05, 0.45)
     back = polygon(body.shape, np.array([a - half, a + half, b + half, b - half]))
-    return {"upper": (trunk | arms["upper_arm"]) & ~arms["before"], "back": back & ~arms["before"]}
+    return {"upper": (trunk | arms["upper_arm"]) & ~before, "back": back & ~before}
 
 
-def _legs(body: Body, arms: dict[str, Region]) -> dict[str, Region]:
+def _legs(body: Body, before: Region) -> dict[str, Region]:
     parts: dict[str, Region] = {}
 
     def add(name: str, region: Region) -> None:
@@ -139,6 +145,18 @@ def _legs(body: Body, arms: dict[str, Region]) -> dict[str, Region]:
             if toe is not None:
                 back = heel if heel is not None else ankle
                 add("shoes", capsule(body.shape, between(back, toe, 0.1, 0.95), 0.07 * length))
-    if "lower" in parts and arms:
-        parts["lower"] = parts["lower"] & ~arms["before"]
+    if "lower" in parts:
+        parts["lower"] = parts["lower"] & ~before
     return parts
+
+
+def _gap(body: Body) -> Iterator[tuple[int, int]]:
+    """The pixels (x, y) halfway between the thighs at the heights of :data:`GAP`, where they are in the crop."""
+    hips, knees = body.middle("hip"), body.middle("knee")
+    if hips is None or knees is None:
+        return
+    height, width = body.shape
+    for share in GAP:
+        x, y = (round(float(value)) for value in hips + share * (knees - hips))
+        if 0 <= y < height and 0 <= x < width:
+            yield x, y

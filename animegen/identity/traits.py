@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from animegen.identity.colours import Lab, apart, near
-from animegen.identity.regions import View
-from animegen.types import Float64Array, Palette, Trait, Traits
+from animegen.identity.regions import GAP, View
+from animegen.types import Palette, Trait, Traits
 
 _SAME = 18.0
 _DISTINCT = 12.0
@@ -85,17 +85,7 @@ def _skirt(view: View, palette: Palette) -> float | None:
     thigh = 0.5 * float(np.linalg.norm(hips[0] - knees[0]) + np.linalg.norm(hips[1] - knees[1]))
     if float(np.linalg.norm(knees[0] - knees[1])) < 0.45 * thigh:
         return None
-    top, bottom = 0.5 * (hips[0] + hips[1]), 0.5 * (knees[0] + knees[1])
-    middles = [top + share * (bottom - top) for share in (0.6, 0.7, 0.8)]
-    return float(np.mean([_cloth_at(view, place, palette.lower.lab) for place in middles]))
-
-
-def _cloth_at(view: View, place: Float64Array, colour: Lab) -> bool:
-    column, row = (round(float(value)) for value in place)
-    height, width = view.silhouette.shape
-    if not (0 <= row < height and 0 <= column < width) or not view.silhouette[row, column]:
-        return False
-    return bool(near(view.lab[row, column], colour, _SAME))
+    return float(near(view.pixels("gap"), palette.lower.lab, _SAME).sum() / len(GAP))
 
 
 def _head_to_height(view: View) -> float | None:
