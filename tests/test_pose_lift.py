@@ -23,6 +23,8 @@ DEPTH_ERROR = 0.05
 """Mean error of depth in heights: a limb at full length tells its own only roughly."""
 LENGTH_ERROR = 0.12
 ANGLE_ERROR = np.radians(6)
+CROUCH_ERROR = 0.15
+"""Of the size of somebody of whom, for two thirds of a second, two limbs at most are seen at their full length."""
 
 
 def turned(degrees):
@@ -92,6 +94,17 @@ def test_someone_who_comes_nearer_keeps_their_lengths():
     growth = np.linspace(1.0, 2.0, 120)
     found = lifted(truth * growth[:, None, None])
     assert np.allclose(found.lengths.height / growth, HEIGHT, rtol=LENGTH_ERROR)
+
+
+def test_who_crouches_and_stands_up_stays_as_large():
+    upright, crouched = figure(140, turns=0), figure(140, turns=0)
+    for limb in LIMBS:
+        way = upright[:, limb.child] - upright[:, limb.parent]
+        short = 1.0 if limb.part in ("upper_arm", "forearm", "neck") else 0.6  # the others point at the camera
+        crouched[:, limb.child] = crouched[:, limb.parent] + short * way
+    crouched[:, FACE] += crouched[:, HEAD, None] - upright[:, HEAD, None]
+    truth = np.concatenate([upright[:60], crouched[60:80], upright[80:]])
+    assert np.allclose(lifted(truth, depth=False).lengths.height, HEIGHT, rtol=CROUCH_ERROR)
 
 
 def test_legs_that_are_never_seen_have_the_usual_length():

@@ -10,9 +10,10 @@ import pytest
 
 from animegen.errors import InvalidValue
 from animegen.pose.head import FACE, HUMAN_FACE
+from animegen.pose.lengths import HUMAN_HEAD
 from animegen.pose.lift import lift_track
 from animegen.pose.limbs import LIMBS, USUAL_LENGTHS
-from animegen.pose.retarget import HUMAN_HEAD, Proportions, normalise_motion, retarget, retarget_track
+from animegen.pose.retarget import Proportions, normalise_motion, retarget, retarget_track
 from animegen.pose.skeletons import AVATAR35, COCO17
 from animegen.pose.smooth import smooth_track
 from animegen.testing import synthetic_pose, synthetic_track

@@ -22,6 +22,11 @@ SIZING_PARTS = ("trunk", "shoulder", "upper_arm", "forearm", "thigh", "shin")
 SIZING = np.array([limb.part in SIZING_PARTS for limb in LIMBS])
 """bool [L] the limbs of these parts."""
 
+_TALL_PARTS = ("trunk", "thigh", "shin")
+"""Parts that make a body tall, with the head."""
+HUMAN_HEAD = 0.13
+"""A usual head's height in standing heights (Drillis and Contini 1966)."""
+
 _PLAUSIBLE = (0.75, 1.35)
 """A limb's measured length against its usual one: what lies beyond was not seen unforeshortened, or is mistaken."""
 _FULL_LENGTH = 95
@@ -32,8 +37,8 @@ _LONGEST_LIMBS = 0.75
 """Quantile of the limbs of a frame by which the person's size is told: the others are foreshortened."""
 _ABOVE = 0.85
 """Weight of what lies above the steadied size: limbs look shorter than they are, hardly ever longer."""
-_HEIGHT_FRAMES = 24.0
-"""Half the window over which the size of a person is steadied."""
+_HEIGHT_FRAMES = 36.0
+"""Half the window over which the size of a person is steadied: who crouches and stands up stays as large."""
 _LEAST_OF_TOLD = 0.25
 _ROUNDS = 4
 _LEAST = 1e-6
@@ -77,11 +82,16 @@ def measure_lengths(xy: Float64Array, known: Float64Array, time: Float64Array) -
         height = _envelope(telling / lengths, weight, time)
         parts = {part: part_length(part, seen, sure, height) for part in SIZING_PARTS}
         face = _full_length(extent / height, face_sure, _FACE_EXTENT) / _FACE_EXTENT
-        # Lengths and size are told up to one factor: all in all a body is as long as usual.
-        usual = sum(parts.values()) / sum(USUAL_LENGTHS[part] for part in SIZING_PARTS)
+        # Lengths and size are told up to one factor: what makes a body tall is all in all as long as usual. Arms look
+        # too long where somebody crouches, all of whose other limbs are foreshortened, and make nobody taller.
+        usual = _tallness(parts, face) / _tallness(USUAL_LENGTHS, 1.0)
         parts, face, height = {part: length / usual for part, length in parts.items()}, face / usual, height * usual
     parts = {part: parts.get(part) or part_length(part, seen, sure, height) for part in USUAL_LENGTHS}
     return BodyLengths(MappingProxyType(parts), face, height)
+
+
+def _tallness(parts: Mapping[str, float], face: float) -> float:
+    return sum(parts[part] for part in _TALL_PARTS) + HUMAN_HEAD * face
 
 
 def part_length(part: str, seen: Float64Array, sure: Float64Array, height: Float64Array) -> float:

@@ -17,14 +17,12 @@ import numpy as np
 from animegen.errors import InvalidValue
 from animegen.pose.convert import to_avatar35
 from animegen.pose.head import FACE, FACE_POINTS, HUMAN_FACE
+from animegen.pose.lengths import HUMAN_HEAD
 from animegen.pose.lift import Lifted, lift_track
 from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, POINTS, USUAL_LENGTHS
 from animegen.pose.regression import local_mean
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array, Float64Array, Pose, Track
-
-HUMAN_HEAD = 0.13
-"""A usual head's height in standing heights (Drillis and Contini 1966)."""
 
 _FEET = [AVATAR35.index(f"{side}_{name}") for side in ("left", "right") for name in ("ankle", "heel", "foot_index")]
 _LEGS_SHOWN = 0.3
