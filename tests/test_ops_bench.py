@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -13,6 +16,7 @@ from animegen.measure.ops_blocks import BLOCKS, block_cases
 from animegen.measure.ops_pictures import picture_cases
 from animegen.measure.ops_report import OpsBench
 from animegen.measure.ops_tensors import tensor_cases
+from animegen.ops.build import Built, library_name
 from animegen.pose.skeletons import BLAZEPOSE33
 
 ROUNDED = 2**-7
@@ -101,6 +105,21 @@ def test_the_command_prints_ratios_to_the_native_op(monkeypatch):
     assert native.split()[-5:] == ["1.500..2.500", "10.00", "50%", "1e-07", "1.00"]
     assert reference.split()[-1] == "2.50"
     assert "not measured" in missing
+
+
+def test_builds_and_starts_are_told(ops_folder, monkeypatch):
+    def built(sources, folder, kind, architectures=()):
+        shutil.copy(ops_folder / library_name("cpu"), folder)
+        return Built(folder / library_name(kind), "0 bytes spill stores\n12 bytes spill stores\n")
+
+    monkeypatch.setattr("animegen.measure.ops_start._STARTS", 1)
+    monkeypatch.setattr("animegen.measure.ops_start.build", built)
+    monkeypatch.setattr("animegen.measure.ops_start.cuda_compiler", lambda: "nvcc")
+    monkeypatch.setattr("animegen.measure.ops_start.cuda_architectures", lambda wanted: (wanted,))
+    told = CliRunner().invoke(cli, ["bench", "build"], catch_exceptions=False).output
+    assert re.search(r"cold build, cpu: \d+\.\d s", told)
+    assert re.search(r"cold build, cuda 90: .* 1 kernels spill", told)
+    assert re.search(r"a start: \d+\.\d core-ms beyond PyTorch's, of which \d+\.\d for the library", told)
 
 
 def test_without_a_gpu_the_command_says_so():

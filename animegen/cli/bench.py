@@ -11,6 +11,7 @@ from animegen.cli.options import SETTINGS_OPTION
 
 if TYPE_CHECKING:
     from animegen.measure.ops_report import OpsBench
+    from animegen.measure.ops_start import BuildBench
     from animegen.pipeline.bench import ConvertBench
     from animegen.pipeline.bench_avatar import AvatarBench
     from animegen.pipeline.bench_generator import GeneratorBench
@@ -131,6 +132,23 @@ def ops(*, device: str, threads: int, rounds: int, compiled: bool, only: str, as
         console.print_json(asdict(result))
     else:
         _print_ops(result)
+
+
+@command.command()
+@click.option("--cuda-arch", default="90", show_default=True, metavar="TARGETS", help="GPUs to compile for, or none.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def build(*, cuda_arch: str, as_json: bool) -> None:
+    """Cold builds of the native ops in a folder of their own, and what they add to a start after that."""
+    from animegen.cli import console
+    from animegen.measure.ops_start import bench_build
+
+    result = bench_build(cuda_arch, lambda text: click.echo(text, err=True))
+    if as_json:
+        from dataclasses import asdict
+
+        console.print_json(asdict(result))
+    else:
+        _print_build(result)
 
 
 @command.command()
@@ -324,6 +342,20 @@ def _print_avatar(result: AvatarBench) -> None:
         )
     share = "not measured (--log)" if result.network_share is None else f"{result.network_share:.1%}"
     click.echo(f"training loop's time in the networks: {share}")
+
+
+def _print_build(result: BuildBench) -> None:
+    for built in result.builds:
+        spills = f", {built.spills or 'no'} kernels spill" if built.kind == "cuda" else ""
+        name = " ".join((built.kind, *built.targets))
+        click.echo(f"cold build, {name}: {built.seconds:.1f} s, {built.core_seconds:.1f} core-s{spills}")
+    if len(result.builds) == 1:
+        click.echo("cold build, cuda: not measured")
+    click.echo(f"a build with nothing to do: {1e3 * result.again_seconds:.0f} ms")
+    click.echo(
+        f"a start: {result.import_ms + result.open_ms:.1f} core-ms beyond PyTorch's, "
+        f"of which {result.open_ms:.1f} for the library"
+    )
 
 
 def _print_ops(result: OpsBench) -> None:
