@@ -253,6 +253,15 @@ def test_an_edited_cast_gives_way_to_another_but_is_not_lost(made: JobFolder, cl
         assert 'name = "Clara"' in made.cast.read_text(encoding="utf-8")
 
 
+def test_who_people_are_is_found_anew_where_it_is_found_otherwise(made: JobFolder, clip: Path) -> None:
+    otherwise, before = {"identity.max_distance": "0.2"}, made.cast.stat().st_mtime_ns
+    animegen.convert(clip, made.output, replace(CONFIG, settings=otherwise, overwrite=True))
+    assert made.cast.stat().st_mtime_ns != before
+    _edit(made, "Anna")
+    animegen.convert(clip, made.output, replace(CONFIG, overwrite=True))
+    assert 'name = "Anna"' in made.cast.read_text(encoding="utf-8"), "what a user wrote stays"
+
+
 def test_the_jobs_own_cast_may_be_named(made: JobFolder, clip: Path) -> None:
     _edit(made, "Anna")
     text = made.cast.read_bytes()

@@ -26,7 +26,7 @@ from animegen.pipeline.cast import Cast
 from animegen.pipeline.engine import LocalEngine
 from animegen.pipeline.render import render_segments, scene_of
 from animegen.pipeline.run import Engine, Run, Segment
-from animegen.pipeline.stages import resolve
+from animegen.pipeline.stages import resolve, with_drawings
 from animegen.video import OutputPlan, open_video
 
 RETRIES = 3
@@ -64,7 +64,7 @@ class Worker:
     def __init__(self, errand: Errand, cast: Cast | None, *, plates: bool) -> None:
         self._run = Run(
             video=open_video(errand.source, salvage=errand.config.salvage),
-            stages=resolve(errand.config, ignore, drawings=errand.drawings),
+            stages=with_drawings(resolve(errand.config, ignore), errand.config, ignore, errand.drawings),
             config=errand.config,
             plan=errand.plan,
             job=JobFolder(errand.job),

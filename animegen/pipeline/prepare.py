@@ -14,16 +14,13 @@ from animegen.config import ConvertConfig
 from animegen.errors import Cancelled
 from animegen.events import Event, Listener, Progress, Warned, as_dict, ignore
 from animegen.identity import CastFile
-from animegen.jobs import JobFolder, append_line, check_space, digest_of, read_lines, size_of, write_text
+from animegen.jobs import JobFolder, append_line, check_space, digest_of, flatten, read_lines, size_of, write_text
 from animegen.pipeline.engine import engine_of
 from animegen.pipeline.run import BATCH_FRAMES, Run, segments_of
-from animegen.pipeline.stages import Stages, located, located_cast, resolve
+from animegen.pipeline.stages import Stages, located, located_cast, resolve, with_drawings
 from animegen.pipeline.who import known_cast
 from animegen.plugins import PluginHost
 from animegen.video import OutputPlan, VideoFile, plan_output, refuse_taken
-
-CASTING = ("tracker", "identity", "seed", "max_people")
-"""Fields of a request on which the keys and the looks of people depend."""
 
 TRACKED_BY = ("rendering.plugins.tracker", "rendering.options.tracker", "rendering.files.tracker.")
 """How fields of a job's fingerprint begin on which tracks depend, and with them plates: these leave people out."""
@@ -75,10 +72,11 @@ def prepared(
     plan = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=True, folder=folder)
     job = JobFolder.beside(plan.output)
     config = _without_own_cast(config, job)
-    recast = _casts_anew(job, config)
+    stages = resolve(config, on_event, host=host)
+    recast = _casts_anew(job, config, stages)
     known = CastFile(style=config.style) if recast else known_cast(config, job)
     known = located_cast(known, _followed(config, job).parent, host)
-    stages = resolve(config, on_event, host=host, drawings=known.drawings)
+    stages = with_drawings(stages, config, on_event, known.drawings)
     fingerprint = _fingerprint(video, config, plan, stages, origin)
     if not config.overwrite and (config.restart or _told(job, fingerprint, config) is None):
         refuse_taken(plan.output)
@@ -183,12 +181,12 @@ def _warn(video: VideoFile, plan: OutputPlan, on_event: Listener) -> None:
         on_event(Warned(warning))
 
 
-def _casts_anew(job: JobFolder, config: ConvertConfig) -> bool:
+def _casts_anew(job: JobFolder, config: ConvertConfig, stages: Stages) -> bool:
     """Whether the job's cast was measured for another request, and nobody edited it since."""
     if config.cast is not None or config.restart or not job.cast.exists():
         return False
-    wanted = {name: value for name, value in _casting(config).items() if value is not None}
-    return job.section("casting") != wanted and job.state(job.cast) == "whole"
+    found = {field: value for field, value in job.fingerprint().items() if field.startswith("casting.")}
+    return found != flatten({"casting": _casting(config, stages)}) and job.state(job.cast) == "whole"
 
 
 def _without_own_cast(config: ConvertConfig, job: JobFolder) -> ConvertConfig:
@@ -197,8 +195,9 @@ def _without_own_cast(config: ConvertConfig, job: JobFolder) -> ConvertConfig:
     return replace(config, cast=None) if own and not config.restart else config
 
 
-def _casting(config: ConvertConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in CASTING}
+def _casting(config: ConvertConfig, stages: Stages) -> dict[str, Any]:
+    """Everything on which the keys and the looks of people depend."""
+    return {**stages.fingerprint("tracker", "identity"), "seed": config.seed, "max_people": config.max_people}
 
 
 def _fingerprint(
@@ -218,7 +217,7 @@ def _fingerprint(
             "salvage": config.salvage,
         },
         "analysis": {**stages.fingerprint("pose"), "segment_frames": config.segment_frames},
-        "casting": _casting(config),
+        "casting": _casting(config, stages),
         "rendering": {
             **stages.fingerprint("tracker", "style", "background"),
             "seed": config.seed,

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 from animegen.config import ConvertConfig
@@ -135,22 +134,27 @@ def resolve(
     *,
     kinds: tuple[str, ...] = (),
     host: PluginHost | None = None,
-    drawings: Mapping[Drawing, str] = MappingProxyType({}),
 ) -> Stages:
     """Find, check and fetch everything a request needs.
 
     ``kinds`` limits it to some of pose, tracker, identity, style and background; ``host`` are the plugins where they
-    are loaded already; ``drawings`` are the ways in which people are drawn, each with the key of one who is: options
-    stand in the place of those of the run's style, or of another style's defaults. A file that the user names in an
-    option ``weights`` of a plugin stands in the place of its weights. Raises PluginError, UsageError or WeightsError
-    before any work is done.
+    are loaded already. A file that the user names in an option ``weights`` of a plugin stands in the place of its
+    weights. Raises PluginError, UsageError or WeightsError before any work is done.
     """
     host = host or PluginHost.load()
     for failure in host.failures:
         on_event(Warned(str(failure)))
-    own = _resolved(config, on_event, kinds, host)
+    return _resolved(config, on_event, kinds, host)
+
+
+def with_drawings(own: Stages, config: ConvertConfig, on_event: Listener, drawings: Mapping[Drawing, str]) -> Stages:
+    """The stages of a request with those of all ways in which people are drawn, each with the key of one who is.
+
+    Options stand in the place of those of the run's style, or of another style's defaults. Raises what
+    :func:`resolve` does, and tells whose options are refused.
+    """
+    host, others = own.host, {}
     said = {config.style: settings_of("style", own.specs, _names(config, host)[1])}
-    others = {}
     for (name, options), key in drawings.items():
         if name != config.style or options:
             settings = {**said.get(name, {}), **_as_settings(options)}
