@@ -8,10 +8,11 @@ import torch
 from figures import pose
 from torch.nn import functional
 
+from animegen.avatar.blocks import UpConv, _NormModulateActivate
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.config import EXPRESSION, AvatarConfig
 from animegen.avatar.discriminator import Discriminator
-from animegen.avatar.network import Generator, UpConv, _NormModulateActivate
+from animegen.avatar.network import Generator
 from animegen.avatar.recipes import RECIPES
 from animegen.errors import InvalidValue
 from animegen.pose.skeletons import AVATAR35

@@ -14,7 +14,7 @@ from torch.nn import functional
 from animegen.avatar.batches import Batch
 from animegen.avatar.checkpoint import load_generator, save_generator
 from animegen.avatar.conditioning import PoseBatch
-from animegen.avatar.config import AvatarConfig
+from animegen.avatar.config import CHANNELS, AvatarConfig
 from animegen.avatar.discriminator import Discriminator, coloured
 from animegen.avatar.losses import reconstruction_loss
 from animegen.avatar.network import Generator
@@ -34,7 +34,12 @@ class AnimeObjective:
         self._setting, self._device = setting, setting.device
         self._half = torch.bfloat16 if has_bfloat16(setting.device) else None
         recipe, header = setting.recipe, setting.header
-        config = AvatarConfig(header.skeleton, len(header.avatars), largest_stage=recipe.resolution)
+        config = AvatarConfig(
+            header.skeleton,
+            len(header.avatars),
+            channels=dict(recipe.channels or CHANNELS),
+            largest_stage=recipe.resolution,
+        )
         self.generator = Generator(config)
         if setting.init is not None:
             self._start_from(setting.init)
@@ -46,6 +51,7 @@ class AnimeObjective:
             betas=_GENERATOR_BETAS,
             clip=recipe.clip,
             kernels=self.generator.kernels(),
+            eager=() if self.generator.face is None else list(self.generator.face.parameters()),
         )
         self.discriminator: Discriminator | None = None
         self._critic: Learner | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from animegen.errors import InvalidValue
@@ -13,7 +14,16 @@ from animegen.types import Skeleton
 EXPRESSION = ("blink_l", "blink_r", "aa", "ih", "ou", "ee", "oh", "brow", "gaze_x", "gaze_y")
 """The expression vector: the fields of :class:`animegen.types.Expression` without its confidence."""
 
+FACE = ("left_eye", "right_eye", "mouth_left", "mouth_right", "nose")
+"""The points that say where a face is and how it is turned."""
+
 SMALLEST_STAGE = 8
+
+_SMALLEST_WITH_FACES = 32
+"""On coarser grids a whole face is a few cells."""
+
+CHANNELS: Mapping[int, int] = MappingProxyType({4: 256, 8: 256, 16: 256, 32: 192, 64: 96, 128: 48, 256: 24})
+"""The usual widths of the grids by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +34,21 @@ class AvatarConfig:
     grid of side s / 2 by sub-pixel convolution (Shi et al. 2016, arXiv 1609.05158), so the widest grid gives the
     largest stage. ``latent`` is the length of an avatar's latent, ``width`` that of the modulating vector w.
     ``limb_sigma`` and ``point_sigma`` are the widths of the conditioning maps' Gaussians, in canvas sides;
-    ``map_size`` is the side at which limb maps are drawn before they are resampled to the other grids.
+    ``map_size`` is the side at which limb maps are drawn before they are resampled to the other grids. ``patch`` maps
+    the sides of a face's own patch to their widths (:mod:`animegen.avatar.face_patch`); without one, faces are drawn as
+    everything else is.
     """
 
     skeleton: Skeleton
     avatars: int
-    channels: Mapping[int, int] = field(
-        default_factory=lambda: {4: 256, 8: 256, 16: 256, 32: 192, 64: 96, 128: 48, 256: 24}
-    )
+    channels: Mapping[int, int] = field(default_factory=lambda: dict(CHANNELS))
     largest_stage: int = 256
     latent: int = 32
     width: int = 128
     limb_sigma: float = 0.022
     point_sigma: float = 0.012
     map_size: int = 64
+    patch: Mapping[int, int] = field(default_factory=lambda: {8: 96, 16: 96, 32: 64, 64: 32})
 
     def __post_init__(self) -> None:
         if self.largest_stage < SMALLEST_STAGE or self.largest_stage & (self.largest_stage - 1):
@@ -54,6 +65,12 @@ class AvatarConfig:
     def grids(self) -> tuple[int, ...]:
         """Sides of the feature grids, from 4 up."""
         return tuple(stage // 2 for stage in self.stages)
+
+    @property
+    def faces(self) -> tuple[int, ...]:
+        """Sides of the grids that a face's patch is laid into."""
+        usable = self.patch and set(FACE) <= set(self.skeleton.points)
+        return tuple(side for side in self.grids if usable and side >= _SMALLEST_WITH_FACES)
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -85,6 +102,7 @@ class AvatarConfig:
                 tuple((a, b) for a, b in bones["flip_pairs"]),
             )
             channels = {int(side): int(width) for side, width in values.pop("channels").items()}
-            return cls(skeleton=skeleton, channels=channels, **values)
+            patch = {int(side): int(width) for side, width in values.pop("patch", {}).items()}
+            return cls(skeleton=skeleton, channels=channels, patch=patch, **values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidValue(f"this is not an avatar generator's configuration: {error!r}") from error

@@ -7,6 +7,7 @@ the matrix move equally far, so that rare ones (an eye, a finger) are learned as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,9 @@ _ADAM_LIKE = 0.2
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov momentum for kernels f32 [outputs, inputs, k, k]; without weight decay."""
 
-    def __init__(self, kernels: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self, kernels: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float, momentum: float = 0.95
+    ) -> None:
         super().__init__(kernels, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()

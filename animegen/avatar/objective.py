@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -89,10 +89,14 @@ class Objective(Protocol):
         ...
 
 
+_EAGER = 3.0
+"""How much farther than the others eager weights go."""
+
+
 class Learner:
     """A network with its optimisers, on gradients that are averaged over the processes and clipped.
 
-    All of it is Adam's but ``kernels``, which are Muon's at the same rate.
+    All of it is Adam's but ``kernels``, which are Muon's at the same rate; ``eager`` weights go several times as far.
     """
 
     def __init__(
@@ -103,13 +107,15 @@ class Learner:
         betas: tuple[float, float],
         clip: float,
         kernels: Sequence[nn.Parameter] = (),
+        eager: Sequence[nn.Parameter] = (),
     ) -> None:
         self.network, self._workers, self._clip = network, workers, clip
         orthogonal = {id(kernel) for kernel in kernels}
         others = [parameter for parameter in network.parameters() if id(parameter) not in orthogonal]
-        self.optimisers: Mapping[str, torch.optim.Optimizer] = {"adam": torch.optim.Adam(others, lr=0.0, betas=betas)}
+        adam = torch.optim.Adam(_groups(others, eager), lr=0.0, betas=betas)
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {"adam": adam}
         if kernels:
-            self.optimisers = {**self.optimisers, "muon": Muon(kernels, lr=0.0)}
+            self.optimisers = {**self.optimisers, "muon": Muon(_groups(kernels, eager), lr=0.0)}
 
     def descend(self, loss: Tensor, rate: float) -> None:
         """One step down the loss."""
@@ -120,8 +126,15 @@ class Learner:
             nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["gain"]
             optimiser.step()
+
+
+def _groups(weights: Sequence[nn.Parameter], eager: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
+    """An optimiser's groups, without empty ones, each with what its rate is multiplied by."""
+    quick = {id(weight) for weight in eager}
+    parts = {1.0: [w for w in weights if id(w) not in quick], _EAGER: [w for w in weights if id(w) in quick]}
+    return [{"params": part, "gain": gain} for gain, part in parts.items() if part]
 
 
 def optimisers_of(learners: Mapping[str, Learner]) -> Mapping[str, torch.optim.Optimizer]:

@@ -42,7 +42,8 @@ class Recipe:
     """A named way to train. ``rate`` is the optimisers', reached after ``warmup`` images and brought down as a cosine.
 
     ``images`` is how long it takes and ``augment`` how data is varied where nothing else is asked for; ``clip`` the
-    largest norm of a gradient; ``ema`` what the averaged weights keep at each step.
+    largest norm of a gradient; ``ema`` what the averaged weights keep at each step. ``channels`` are those of the
+    generator's grids (:class:`animegen.avatar.config.AvatarConfig`) where they are not the usual ones.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Recipe:
     clip: float = 1.0
     ema: float = 0.998
     augment: tuple[str, ...] = DEFAULT_AUGMENTATIONS
+    channels: Mapping[int, int] | None = None
 
     @property
     def resolution(self) -> int:
@@ -115,13 +117,21 @@ _ANIME_512 = Recipe(
     "anime",
     (
         Phase(32, 0.11, 32),
-        Phase(64, 0.40),
-        Phase(128, 0.35),
-        Phase(256, 0.14),
+        Phase(64, 0.30),
+        Phase(128, 0.27),
+        Phase(256, 0.32),
         Phase(512, 0.14),
     ),
     images=684_000,
 )
+
+_ANIME_HEAD = Recipe(
+    "anime-head",
+    (Phase(32, 0.12, 32), Phase(64, 0.44), Phase(128, 0.44)),
+    images=200_000,
+    channels=MappingProxyType({4: 160, 8: 160, 16: 160, 32: 128, 64: 72}),
+)
+"""A smaller generator for heads alone, which fill the picture and vary less than whole figures."""
 
 _PUBLISHED_RATES = {4: 1e-3, 8: 1e-3, 16: 1e-3, 32: 1e-3, 64: 1e-3, 128: 8e-4, 256: 6e-4, 512: 2e-4}
 _PUBLISHED_BATCHES = {256: 14, 512: 6}
@@ -152,5 +162,7 @@ _PSGAN_512 = Recipe(
 
 ANIME = _ANIME_512.limited_to(256)
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in (_ANIME_512, _PSGAN_512)})
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {recipe.name: recipe for recipe in (_ANIME_512, _ANIME_HEAD, _PSGAN_512)}
+)
 """Recipes by name, up to the largest stage that each knows: published or ours."""
