@@ -111,8 +111,8 @@ def limb_maps_reference(xy: Tensor, score: Tensor, z: Tensor, edges: Tensor, *, 
 def gaussians(xy: Tensor, side: int, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
     """Of points [..., 2] in canvas sides, the Gaussian over the columns and that over the rows of a grid.
 
-    [..., side] each, 1 at the point; their outer product is the Gaussian over the grid. ``sigma`` in canvas sides, of all
-    points or [..., 1].
+    [..., side] each, 1 at the point; their outer product is the Gaussian over the grid. ``sigma`` in canvas sides: one,
+    or [..., 1].
     """
     centres = _centres(side, xy)
     columns, rows = (torch.exp(-((centres - xy[..., i : i + 1]) ** 2) / (2 * sigma**2)) for i in (0, 1))
