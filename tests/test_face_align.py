@@ -28,8 +28,8 @@ ROUNDING = 1e-3
 """Pixels: points are kept in 32 bits."""
 AS_IT_WAS = 8
 """Grey levels by which a photograph may change where it is laid over itself: it is sampled twice."""
-LEFT_OF_A_JUMP = 2.5
-"""Pixels, of the 60 by which one frame is wrong."""
+LEFT_OF_A_JUMP = 5.0
+"""Pixels, of the 60 by which one frame is wrong: no more than the motion of a frame."""
 COLOUR = 1.5
 """Units of CIELAB: rounded to 8 bits, and clipped where sRGB ends."""
 

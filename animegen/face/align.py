@@ -23,8 +23,9 @@ _ACROSS, _DOWN, _LOWER = 2.0, 1.8, 0.1
 _MOST_SAMPLES = 4
 """Samples of the source that are averaged for one pixel of a much smaller picture, in each direction."""
 
-_STEADY_FRAMES, _OUTLIER_FRAMES = 11, 3
-"""Windows over which squares are smoothed, and freed of single outliers before."""
+_PLACE_FRAMES, _SIZE_FRAMES, _OUTLIER_FRAMES = 5, 11, 3
+"""Windows over which a square's place is smoothed, which shakes with the camera, its size and tilt, which do not, and
+over which single outliers are taken out of both before."""
 
 
 def face_square(points: Float32Array) -> Float64Array:
@@ -88,17 +89,18 @@ def cut_square(image: Uint8Array, square: Float64Array, pixels: int) -> Uint8Arr
 
 
 def steady_squares(squares: Float64Array) -> Float64Array:
-    """The squares f64 [T, 4] of consecutive frames without jitter, by a quadratic around each that looks both ways.
+    """The squares f64 [T, 4] of consecutive frames without jitter; constant motion passes unchanged."""
+    plausible = _plausible(squares) if len(squares) > _OUTLIER_FRAMES else squares
+    return np.concatenate([steady(plausible[:, :2], _PLACE_FRAMES), steady(plausible[:, 2:])], axis=1)
 
-    Constant motion passes unchanged. Source: Savitzky and Golay 1964.
+
+def steady(values: NDArray[np.floating], frames: int = _SIZE_FRAMES) -> Float64Array:
+    """Values [T, ...] of consecutive frames, smoothed by a quadratic around each that looks both ways.
+
+    ``frames``, odd, is how many it is fitted to; two values or fewer stay as they are. Source: Savitzky and Golay 1964.
     """
-    return steady(squares) if len(squares) <= _OUTLIER_FRAMES else steady(_plausible(squares))
-
-
-def steady(values: NDArray[np.floating]) -> Float64Array:
-    """Values [T, ...] of consecutive frames, smoothed as :func:`steady_squares` does; two or fewer as they are."""
-    window = min(_STEADY_FRAMES, len(values) - (len(values) + 1) % 2)
-    if window < _OUTLIER_FRAMES:
+    window = min(frames, len(values) - (len(values) + 1) % 2)
+    if window <= 2:
         return np.asarray(values, np.float64)
     return np.asarray(savgol_filter(values.astype(np.float64), window, 2 if window > 3 else 1, axis=0))
 
