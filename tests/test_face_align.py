@@ -93,16 +93,22 @@ def test_a_face_moves_with_its_outline():
     assert np.allclose(moved.mask.affine, [[2, 0, 403], [0, 2, 205]])
 
 
-@given(speed=st.tuples(*4 * [st.floats(-5, 5)]), length=st.integers(1, 40), seed=st.integers(0, 99))
-def test_steady_motion_passes_and_jitter_does_not(speed, length, seed):
+@given(speed=st.tuples(*4 * [st.floats(-5, 5)]), length=st.integers(1, 40), wrong=st.integers(1, 38))
+def test_steady_motion_passes_and_single_mistakes_do_not(speed, length, wrong):
     even = np.outer(np.arange(length), speed) + np.array([100, 100, 50, 0])
     assert np.allclose(steady_squares(even), even, atol=1e-6)
-    shaken = even + np.random.default_rng(seed).normal(0, 1, even.shape)
-    if length > 15:
-        assert np.abs(steady_squares(shaken) - even)[3:-3].std() < 0.75 * np.abs(shaken - even)[3:-3].std()
+    if length > 3 and wrong < length - 1:
         jumped = even.copy()
-        jumped[7] += 60
-        assert np.abs(steady_squares(jumped)[7] - even[7]).max() < LEFT_OF_A_JUMP
+        jumped[wrong] += 60
+        assert np.abs(steady_squares(jumped) - even).max() < LEFT_OF_A_JUMP
+
+
+def test_jitter_is_calmed():
+    even = np.outer(np.arange(300), [2.0, 1.0, 0.1, 0.0]) + np.array([100, 100, 50, 0])
+    noise = np.random.default_rng(1).normal(0, 1, even.shape)
+    left = (steady_squares(even + noise) - even).std(axis=0)
+    assert (left < 0.75).all()
+    assert (left[2:] < 0.6).all()
 
 
 def moving(count, step=2.0):
