@@ -1,9 +1,10 @@
-"""Figures of StyleGAN2 inversion that take too long for a test: ``python tests/stylegan2_bench.py NAME [THREADS]``.
+"""Figures of StyleGAN2 that take too long for a test: ``python tests/stylegan2_bench.py NAME [THREADS [STEPS]]``.
 
 ``inversion``: PSNR at 256 px after 500 steps, of a random generator's own picture. ``people``: a batch of four against
 four runs. ``official``: a step of our projector against the official one's, with one and the same random feature
-network. ``equality``: the full-size networks at 1024 px against the official ones. The last two need a checkout, see
-``stylegan2_official.py``.
+network, ours in float32 and in bfloat16 throughout the largest blocks; and how near both came in so many steps, as in
+``official 2 100``. ``equality``: the full-size networks at 1024 px against the official ones. The last two need a
+checkout, see ``stylegan2_official.py``.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import io
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from stylegan2_numbers import filled
 from stylegan2_official import ada_networks
+from torch.nn import functional
 
 from animegen.stylegan2.config import GeneratorConfig, published
 from animegen.stylegan2.discriminator import Discriminator
-from animegen.stylegan2.distance import Perceptual
+from animegen.stylegan2.distance import _SCALE, _SHIFT, Perceptual
 from animegen.stylegan2.inversion import InversionOptions, invert
 from animegen.stylegan2.model import StyleGan2
 from animegen.stylegan2.synthesis import Generator
@@ -32,7 +35,7 @@ WIDTHS = (64, 128, 256, 512, 512)
 def random_generator(base: int = 16384, most: int = 512) -> StyleGan2:
     """A generator at 256 px with noise strength 0.1, whose pictures are of -1..1 nearly."""
     torch.manual_seed(0)
-    generator = Generator(GeneratorConfig(256, channel_base=base, channel_max=most, mapping_layers=2))
+    generator = Generator(GeneratorConfig(256, channel_base=base, channel_max=most, mapping_layers=2, num_fp16_res=4))
     model = StyleGan2(generator, "a" * 64)
     with torch.no_grad():
         for layer in generator.synthesis.layers().values():
@@ -43,7 +46,7 @@ def random_generator(base: int = 16384, most: int = 512) -> StyleGan2:
     return model
 
 
-def features() -> Perceptual:
+def features(half: torch.dtype | None = None) -> Perceptual:
     """VGG16 with random weights."""
     torch.manual_seed(1)
     tensors, inputs = {}, 3
@@ -52,7 +55,7 @@ def features() -> Perceptual:
             tensors[f"features.{number}.weight"] = torch.randn(width, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
             tensors[f"features.{number}.bias"] = torch.zeros(width)
             inputs = width
-    return Perceptual(tensors)
+    return Perceptual(tensors, half)
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -78,15 +81,29 @@ def people() -> str:
 
 
 class _Features(torch.nn.Module):
-    """Random features as the official projector asks for them: flat, of pictures of 0..255."""
+    """The same random network as the official projector asks for it, layer by layer as in torchvision.
+
+    Takes pictures of 0..255 and gives all features in a row.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = features()
+        known = features()
+        self.stages = [
+            [(weight.contiguous(), bias) for weight, bias in zip(*stage, strict=True)]
+            for stage in zip(known.weights, known.biases, strict=True)
+        ]
 
     def forward(self, pictures: torch.Tensor, **_: object) -> torch.Tensor:
-        layers = self.network._features(pictures / 127.5 - 1)
-        return torch.cat([(layer / layer[0, 0].numel() ** 0.5).flatten(1) for layer in layers], dim=1)
+        shift, scale = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (_SHIFT, _SCALE))
+        x, found = (pictures / 127.5 - 1 - shift) / scale, []
+        for place, stage in enumerate(self.stages):
+            x = functional.max_pool2d(x, 2) if place else x
+            for weight, bias in stage:
+                x = functional.relu(functional.conv2d(x, weight, bias, padding=1))
+            unit = x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
+            found.append((unit / x[0, 0].numel() ** 0.5).flatten(1))
+        return torch.cat(found, dim=1)
 
 
 def official(steps: int = 5) -> str:
@@ -109,19 +126,31 @@ def official(steps: int = 5) -> str:
     shown = (torch.from_numpy(target[0]) + 1) * 127.5
     dnnlib.util.open_url = lambda *_: io.BytesIO()
     torch.jit.load = lambda _: _Features()
-    options = InversionOptions(steps=steps, optimise_noise=True, space="w")
-    distance = features()
+    judge = features()
 
-    def project(count: int) -> None:
-        projector.project(theirs, shown, num_steps=count, device=torch.device("cpu"))
+    def project(count: int) -> np.ndarray:
+        return projector.project(theirs, shown, num_steps=count, device=torch.device("cpu"))[-1:].numpy()
 
-    def ours(count: int) -> None:
-        invert(model, target, InversionOptions(steps=count, optimise_noise=True, space="w"), distance=distance)
+    def ours(count: int, half: torch.dtype | None, distance: Perceptual) -> np.ndarray:
+        options = InversionOptions(steps=count, optimise_noise=True, space="w", half=half)
+        return model.ws([invert(model, target, options, distance=distance)[0].latent])
 
-    # one step less what a run of one step takes: what comes before the first step does not count
-    official_step = (seconds(lambda: project(1 + steps)) - seconds(lambda: project(1))) / steps
-    own_step = (seconds(lambda: ours(1 + steps)) - seconds(lambda: ours(1))) / options.steps
-    return f"official {official_step:.3f} s a step, ours {own_step:.3f} s: {official_step / own_step:.2f} times as fast"
+    def step(run: Callable[[int], np.ndarray]) -> tuple[float, float]:
+        """Seconds a step, and the distance that is left, both latents drawn with the stored noise."""
+        run(1)  # warm
+        before = seconds(lambda: run(1))  # what comes before the second step does not count
+        ends: list[np.ndarray] = []
+        took = (seconds(lambda: ends.append(run(1 + steps))) - before) / steps
+        drawn, wanted = torch.from_numpy(model.draw(ends[0])), torch.from_numpy(target)
+        with torch.inference_mode():
+            return took, judge.between(drawn, judge.describe(wanted)).item()
+
+    slow, left = step(project)
+    lines = [f"official: {slow:.3f} s a step, distance {left:.4f} after {1 + steps}"]
+    for name, half in (("float32", None), ("bfloat16", torch.bfloat16)):
+        quick, left = step(partial(ours, half=half, distance=features(half)))
+        lines.append(f"{name}: {quick:.3f} s a step, distance {left:.4f}: {slow / quick:.2f} times as fast")
+    return "\n".join(lines)
 
 
 def equality() -> str:
@@ -145,4 +174,4 @@ FIGURES = {"inversion": inversion, "people": people, "official": official, "equa
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else 2)
-    sys.stdout.write(FIGURES[sys.argv[1]]() + "\n")
+    sys.stdout.write(FIGURES[sys.argv[1]](*map(int, sys.argv[3:])) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,8 @@ STORED = 1.0
 """dB that may be lost with other noise pictures, which move this generator's output a little by themselves."""
 ALONE = 0.02
 """Of the latents: what is found alone and in a batch differs by rounding, which the search amplifies."""
+SIXTEEN_BITS = 0.25
+"""Of the distance that is left: roundings move a search that has not settled, as another seed does."""
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +238,18 @@ def test_ganspace_directions_are_the_widest(model, tmp_path):
         sefa(model, 33)
     with pytest.raises(InvalidValue, match="layers are 0 to 7"):
         sefa(model, 1, [8])
+
+
+def test_a_search_in_sixteen_bits_finds_the_same(model, tmp_path):
+    """The largest blocks and the features in bfloat16: as near to the target when both are judged in float32."""
+    save_file(vgg((16, 24, 32, 32, 32)), tmp_path / "vgg.safetensors")
+    target, judge = own(model, 100), Perceptual.load(tmp_path / "vgg.safetensors")
+    whole = model.generator.synthesis.config
+    model.generator.synthesis.config = replace(whole, num_fp16_res=2)
+    left = []
+    for half in (None, torch.bfloat16):
+        distance = Perceptual.load(tmp_path / "vgg.safetensors", half=half)
+        (found,) = invert(model, target, InversionOptions(steps=60, half=half), distance=distance)
+        left.append(between(judge, torch.from_numpy(found.picture[None]), torch.from_numpy(target)).item())
+    model.generator.synthesis.config = whole
+    assert left[0] != left[1] == pytest.approx(left[0], rel=SIXTEEN_BITS)

@@ -59,10 +59,8 @@ def to_rgb_skip_reference(
     dtype = computing(x.dtype)
     modulated = weight[None, :, :, 0, 0].to(dtype) * styles[:, None, :].to(dtype)
     pixels = x.flatten(2).to(dtype)
-    if pixels.stride(1) == 1:  # channels side by side: so is then the gradient
-        y = (pixels.mT @ modulated.mT).mT
-    else:
-        y = modulated @ pixels
+    beside = pixels.stride(1) == 1  # channels side by side: so is then the gradient
+    y = (pixels.mT @ modulated.mT).mT if beside else modulated @ pixels
     y = y.view(len(x), len(weight), *x.shape[2:])
     if bias is not None:
         y = y + bias.to(dtype)[:, None, None]

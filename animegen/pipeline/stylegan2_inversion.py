@@ -48,7 +48,7 @@ def project(
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file", "name a folder with -o")
     targets = np.stack([read_picture(path, side, channels) for path in pictures])
-    distance = Perceptual.load(features, model.device) if features else None
+    distance = _distance(model, features, options)
     found = invert(model, targets, options, distance=distance, label=label, on_step=on_step)
     for name, one in zip(names, found, strict=True):
         save_latent(folder / f"{name}.npz", Inverted(one.latent, one.noise))
@@ -76,7 +76,7 @@ def project_video(
     with open_video(clip) as video:
         frames = np.stack([fitted(Image.fromarray(frame.image), side, channels) for frame in video.frames()])
         rate = video.info.rate
-    distance = Perceptual.load(features, model.device) if features else None
+    distance = _distance(model, features, options.search)
     found = invert_video(model, frames, options, distance=distance, label=label, on_step=on_step)
     with artefact(output) as part:
         save_arrays(
@@ -90,6 +90,11 @@ def project_video(
         )
     write_film(output.with_suffix(".mp4"), film(model, found.ws, rate), rate)
     return found
+
+
+def _distance(model: StyleGan2, features: Path | None, options: InversionOptions) -> Perceptual | None:
+    """The perceptual distance of a file, in the precision of the search."""
+    return Perceptual.load(features, model.device, options.half) if features else None
 
 
 def edit(

@@ -37,6 +37,7 @@ class InversionOptions:
     ``optimise_noise`` seeks noise pictures too, kept white with ``noise_weight``; ``spread_weight`` holds the layers'
     latents of W+ near their mean. A person is done early when the distance is below ``good_enough``, or has not
     fallen by a thousandth for ``patience`` steps. ``start_seed`` begins at the latent of a seed, not at the mean.
+    ``half`` is the dtype in which the generator's ``num_fp16_res`` largest blocks draw while the search lasts.
     """
 
     space: Literal["w", "w+"] = "w+"
@@ -53,6 +54,7 @@ class InversionOptions:
     patience: int = 100
     start_seed: int | None = None
     seed: int = 0
+    half: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.learning_rate <= 0:
@@ -184,7 +186,7 @@ class _Search:
         wandered = w + torch.from_numpy(wandering).to(w.device)
         noise = {name: pictures[people] for name, pictures in self.noise.items()}
         ws = wandered.expand(-1, self.model.config.num_ws, -1)
-        pictures = self.model.generator.synthesis(ws, noise or "const")
+        pictures = self.model.generator.synthesis(ws, noise or "const", half=options.half)
         distances = self.distance.between(pictures, tuple(known[people] for known in self.described))
         loss = distances.sum()
         if options.space == "w+" and options.spread_weight:

@@ -95,7 +95,8 @@ def invert_video(
             else 0 * knots[:1]
         )
         wandering = torch.from_numpy(draw.randn(*base.shape).astype(np.float32)) * (search.wander(step) * spread)
-        pictures = model.generator.synthesis((base + wandering.to(model.device) + offsets).expand(len(chosen), -1, -1))
+        ws = (base + wandering.to(model.device) + offsets).expand(len(chosen), -1, -1)
+        pictures = model.generator.synthesis(ws, half=search.half)
         targets = measure.describe(torch.from_numpy(frames[chosen]).to(model.device))
         apart = measure.between(pictures, targets).mean()
         loss = apart + options.offset_weight * (offsets / spread).square().sum(dim=2).mean()
