@@ -188,3 +188,12 @@ def test_the_face_changes_and_the_person_stays_as_filmed(background, clip, pair,
     (prepared,) = (load_arrays(path) for path in JobFolder(result.job).root.glob("prepared/*.npz"))
     assert len(prepared["squares"]) == len(before)
     assert np.allclose(np.diff(prepared["squares"][:, 0]), 2.0, atol=0.4)
+
+
+def test_of_a_long_clip_some_frames_are_searched_and_the_others_lie_between(pair, monkeypatch):
+    monkeypatch.setattr("animegen.pipeline.anime_face.MOST_FRAMES", 4)
+    style, track = made(pair, steps=4), synthetic_track(length=10, height=220.0)
+    crops = [synthetic_crop(pose, synthetic_identity(0), i) for i, pose in enumerate(track.poses)]
+    ws = style.prepare(synthetic_identity(0), track, crops)["ws"]
+    assert len(ws) == 10
+    assert np.allclose(ws[1:3], ws[:1] + (ws[3:4] - ws[:1]) * np.array([1, 2])[:, None, None] / 3, atol=1e-5)

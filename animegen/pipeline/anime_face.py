@@ -39,9 +39,9 @@ from animegen.types import (
     Uint8Array,
 )
 
-MOST_FRAMES = 480
-"""Frames of a person in which latents are sought at most; of longer clips so many, spread evenly, and between them the
-latents change evenly."""
+MOST_FRAMES, MOST_BYTES = 480, 2**30
+"""Frames of a person in which latents are sought at most, and the memory that their pictures may take; of longer clips
+so many, spread evenly, and between them the latents change evenly."""
 
 _LOOKED_AT = 16
 """Heads that are handed to the face backend at once."""
@@ -72,12 +72,13 @@ def make_style(options: AnimeFaceOptions | None, context: PluginContext) -> Styl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cut:
-    """The faces of a course: ``pictures`` uint8 [N, r, r, 3] aligned, ``masks`` uint8 [N, S, S] their outlines, soft,
-    ``colours`` f32 [N, 2, 3] as :func:`colours_of` tells them."""
+    """The faces of a course: ``masks`` uint8 [N, S, S] their outlines, soft, ``colours`` f32 [N, 2, 3] as
+    :func:`colours_of` tells them, and of some, the ``chosen``, aligned ``pictures`` uint8 [M, r, r, 3]."""
 
-    pictures: Uint8Array
     masks: Uint8Array
     colours: Float32Array
+    chosen: tuple[int, ...]
+    pictures: Uint8Array
 
 
 class AnimeFaceStyle:
@@ -143,7 +144,9 @@ class AnimeFaceStyle:
     ) -> _Cut:
         """The faces of a course, steadied; a frame in which none was found has the outline of the one before."""
         side, count = self._base.config.resolution, len(course.places)
-        pictures = np.empty((count, side, side, 3), np.uint8)
+        most = min(MOST_FRAMES, MOST_BYTES // (12 * side**2))
+        chosen = tuple(np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist())
+        pictures = np.empty((len(chosen), side, side, 3), np.uint8)
         masks = np.empty((count, MASK_SIDE, MASK_SIDE), np.uint8)
         colours = np.empty((count, 2, 3), np.float32)
         rows = {place: row for row, place in enumerate(course.places)}
@@ -152,13 +155,15 @@ class AnimeFaceStyle:
                 continue
             square, face = course.squares[row], found[place]
             to_crop = _inverted(_to_frame(crop, poses[crop.frame_index]))
-            pictures[row] = cut_square(crop.image, moved_square(square, to_crop), side)
+            picture = cut_square(crop.image, moved_square(square, to_crop), side)
+            if row in chosen:
+                pictures[chosen.index(row)] = picture
             masks[row] = masks[row - 1] if face is None else softened(face_mask(face, square))
-            colours[row] = colours_of(pictures[row], masks[row])
+            colours[row] = colours_of(picture, masks[row])
         for part in course.stretches():
             colours[part] = steady(colours[part])
             masks[part] = uniform_filter1d(masks[part], _MASK_FRAMES, axis=0, mode="nearest")
-        return _Cut(pictures, masks, colours)
+        return _Cut(masks, colours, chosen, pictures)
 
     def _latents(self, cut: _Cut) -> Float32Array:
         """The latents of all faces, f32 [N, num_ws, w_dim], nearer to the mean face than they were found.
@@ -166,20 +171,19 @@ class AnimeFaceStyle:
         What lies outside of a face is that of the mean face while they are sought, and the colours are its, so that the
         search has only the face to explain, as the generator could draw it.
         """
-        mean, count = self._mean, len(cut.pictures)
+        mean, count = self._mean, len(cut.masks)
         if not count:
             return np.zeros((0, *mean.shape), np.float32)
         usual = to_image(self._base.draw(mean[None])[0])
         wanted = colours_of(usual, softened(usual_mask()))
-        chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_FRAMES)).round().astype(int))
         targets = [
-            to_picture(blended(in_colours(cut.pictures[i], cut.colours[i], wanted), usual, cut.masks[i]))
-            for i in chosen
+            to_picture(blended(in_colours(picture, cut.colours[row], wanted), usual, cut.masks[row]))
+            for row, picture in zip(cut.chosen, cut.pictures, strict=True)
         ]
         search = InversionOptions(steps=self._options.steps)
         found = invert_video(self._base, np.stack(targets), VideoOptions(search=search)).ws
-        columns = found.reshape(len(chosen), -1).T
-        ws = np.stack([np.interp(np.arange(count), chosen, column) for column in columns], axis=1)
+        columns = found.reshape(len(found), -1).T
+        ws = np.stack([np.interp(np.arange(count), cut.chosen, column) for column in columns], axis=1)
         near = mean + self._options.likeness * (ws.reshape(count, *mean.shape) - mean)
         return np.asarray(near, np.float32)
 
