@@ -349,7 +349,7 @@ def train(
     from animegen.stylegan2.recipes import recipe
     from animegen.stylegan2.training import fresh
 
-    shape = {"channels": int(channels), "c_dim": classes, "width": width, "most": most}
+    shape: dict[str, Any] = {"channels": int(channels), "c_dim": classes, "width": width, "most": most}
     networks = fresh(config, resolution, **shape, seed=values["seed"])
     _run_training(networks, data, recipe(config, resolution), **values)
 
@@ -380,6 +380,59 @@ def finetune(checkpoint: Path, data: Path, **values: Any) -> None:
     start = replace(load_checkpoint(checkpoint), trained=None)  # the running mean is what latents belong to
     resolution = start.generator.config.resolution
     _run_training(start, data, recipe("auto", resolution), transfer=transfer, base=checkpoint, **values)
+
+
+@command.command()
+@click.argument("data", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="The .safetensors file to write.")
+@click.option("--start", type=_PATH, help="The checkpoint to go on from; default: a new generator.")
+@click.option("--freeze-mapping", is_flag=True, help="FreezeFC: the mapping network stays.")
+@click.option("--resolution", type=int, default=64, show_default=True, help="Side in pixels of a new generator.")
+@click.option("--width", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Its share of the channels; 1.")
+@click.option("--most", type=click.IntRange(min=1), help="Channels of its small blocks; default: their share, too.")
+@click.option(
+    "--latent", type=click.IntRange(min=1), default=512, show_default=True, help="How many numbers its z has."
+)
+@click.option("--images", type=click.IntRange(min=1), required=True, help="Length: pictures shown.")
+@click.option("--every", type=click.IntRange(min=1), default=10_000, show_default=True, help="Images a checkpoint.")
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures a step.")
+@click.option(
+    "--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.004, show_default=True, help="Its peak."
+)
+@click.option("--seed", default=0, show_default=True, help="Draws weights and batches.")
+@_DEVICE
+def fit(
+    data: Path,
+    *,
+    output: Path,
+    start: Path | None,
+    resolution: int,
+    width: float,
+    most: int | None,
+    latent: int,
+    every: int,
+    device: _Device,
+    **values: Any,
+) -> None:
+    """Fit a generator to pictures named by seeds, as `animegen vrm heads` makes them."""
+    from animegen.pipeline.stages import chosen_device
+    from animegen.stylegan2.checkpoint import load_checkpoint
+    from animegen.stylegan2.fitting import FitOptions, SeededPictures
+    from animegen.stylegan2.fitting import fit as run
+    from animegen.stylegan2.training import fresh
+
+    options = FitOptions(**values, grow=start is None)
+    shape: dict[str, Any] = {"width": width, "most": most, "z_dim": latent, "seed": options.seed}
+    begun = load_checkpoint(start) if start else fresh("auto", resolution, **shape)
+    config = begun.generator.config
+    pictures = SeededPictures(data, config.resolution, config.channels)
+
+    def tell(seen: int, distance: float) -> None:
+        if seen // options.batch % _TELL_EVERY == 0:
+            click.echo(f"{seen} of {options.images} images, distance {distance:.5f}", err=True)
+
+    run(begun, pictures, output, options, every=every, device=chosen_device(device), on_step=tell)
+    click.echo(output)
 
 
 def _run_training(

@@ -312,6 +312,7 @@ def fresh(
     c_dim: int = 0,
     width: float = 1.0,
     most: int | None = None,
+    z_dim: int = 512,
     seed: int = 0,
 ) -> Checkpoint:
     """New networks of a published configuration, with the share ``width`` of its channels, drawn by a seed.
@@ -321,7 +322,7 @@ def fresh(
     """
     generator, discriminator = published(config, resolution, channels=channels, c_dim=c_dim)
     base, most = int(generator.channel_base * width), most or max(1, int(generator.channel_max * width))
-    generator = replace(generator, channel_base=base, channel_max=most)
+    generator = replace(generator, channel_base=base, channel_max=most, z_dim=z_dim)
     discriminator = replace(discriminator, channel_base=base, channel_max=most)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Heads: cut out where FFHQ would cut, the same in both looks, and the same bytes whenever they are made."""
+"""Heads: cut out where FFHQ would cut, as their seeds say in both looks, the same bytes whenever they are made."""
 
 from __future__ import annotations
 

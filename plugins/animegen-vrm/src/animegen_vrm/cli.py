@@ -189,12 +189,12 @@ def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **option
 @click.option("--count", required=True, type=click.IntRange(min=1), help="Number of pictures.")
 @click.option("--look", required=True, type=click.Choice(["soft", "toon"]), help="Matt, or two tones with outlines.")
 @click.option("--size", type=click.IntRange(16, 1024), default=64, show_default=True, help="Side in pixels.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides every picture.")
 @_QUIET
 def heads(avatars: Path, output: Path, *, count: int, quiet: bool, **options: Any) -> None:
     """Render heads cut out as FFHQ's faces are, for `animegen stylegan2 train`.
 
-    A number shows the same head in both looks. Run again, the command goes on where it stopped.
+    Picture N shows what the latent of seed N says, in both looks: `animegen stylegan2 fit` teaches a generator so. Run
+    again, the command goes on where it stopped.
     """
     from animegen.cli.progress import listener
     from animegen_vrm.dataset import files

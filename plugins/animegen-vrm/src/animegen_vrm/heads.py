@@ -1,36 +1,37 @@
 """Pictures of avatars' heads, cut out as the faces of FFHQ are: what small generators of faces are trained on.
 
-Picture ``i`` depends on the recipe and ``i`` alone, and shows the same head under the same light in every look, so that
-generators of two looks learn the same heads.
+Picture ``i`` shows what the latent z of seed ``i`` says: that latent is drawn as StyleGAN2's tools draw it, and its
+first numbers are the head's pose, colours, light, ground and face. So a generator can be taught what each seed is to
+show, and two generators, of two looks, the same heads.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import atan2, cos, radians, sin
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from animegen.avatar.layers import colour_layers
-from animegen.colour import palette_rgb
+from animegen.colour import lab_to_rgb
 from animegen.errors import UsageError
 from animegen.events import Listener, ignore
-from animegen.identity.natural import draw_palette
 from animegen.jobs import artefact
 from animegen.jobs.artefacts import write_text
 from animegen.pipeline.progress import stage
 from animegen.pose.skeletons import AVATAR35
-from animegen.types import Float32Array, Float64Array, Uint8Array
+from animegen.types import PARTS, Float32Array, Float64Array, Part, Uint8Array
 from animegen_vrm import quaternions as q
 from animegen_vrm.camera import Camera, look_at
 from animegen_vrm.film import over
 from animegen_vrm.keypoints import Keypoints
 from animegen_vrm.model import Avatar, Posed
-from animegen_vrm.motion import random_expression, random_look
 from animegen_vrm.read import read_avatar
 from animegen_vrm.render import LIGHT, Renderer
 from animegen_vrm.rig import BodyPose, Rig
@@ -43,15 +44,39 @@ _X, _Y, _Z = np.eye(3)
 _POINTS = [AVATAR35.index(name) for name in ("right_eye", "left_eye", "mouth_left", "mouth_right")]
 """The eyes as the picture shows them from left to right, and the mouth."""
 
+_MEANINGS: Mapping[str, int] = MappingProxyType(
+    {
+        "camera": 2, "distance": 1, "head": 3, "face": 9, "light": 3,
+        "colours": 12, "exposure": 1, "tint": 3, "level": 1, "ground": 6, "slant": 2,
+    }
+)  # fmt: skip
+"""How many numbers of a latent tell what, in their order. The largest of those after them, one an avatar, tells who."""
+
+_CAMERA, _HEAD = ((10.0, 25.0), (5.0, 12.0)), ((9.0, 25.0), (6.0, 15.0), (5.0, 12.0))
+"""Standard deviations and limits, in degrees: how the camera stands around and above, the head turns, nods and tilts."""
 _HANGING = 75.0
-_HEAD, _CAMERA = ((9.0, 25.0), (6.0, 15.0), (5.0, 12.0)), ((10.0, 25.0), (5.0, 12.0))
-"""Standard deviations and limits, in degrees, of the head's turning, nodding and tilting, and the camera's of two."""
-_DISTANCES = (0.8, 2.5)
+_DISTANCE = (1.5, 0.3, 0.8, 2.5)  # metres: mean, standard deviation, least and most
+_FACES = ("aa", "ou", "ee", "happy", "sad", "surprised", "blink")
+_STRENGTH, _CALM = 0.6, 0.4
+"""An expression shows as far as its number, times the first, is above the second."""
+_LOOK = 0.4
 _LIGHT_SPREAD = 0.3
 _SOFT_SHADE = 0.25
 """Linear light in the shade of the soft look, as a share of that on the lit side."""
-_EXPOSURES, _TINT = (0.8, 1.1), 0.05
+_COLOURS: Mapping[Part, tuple[tuple[float, float, float], tuple[float, float, float]]] = MappingProxyType(
+    {
+        "hair": ((40.0, 10.0, 16.0), (20.0, 7.0, 11.0)),
+        "skin": ((70.0, 12.0, 19.0), (13.0, 2.0, 3.0)),
+        "eyes": ((42.0, 0.0, 4.0), (7.0, 12.0, 16.0)),
+        "upper": ((58.0, 4.0, 0.0), (22.0, 20.0, 20.0)),
+    }
+)
+"""Mean and standard deviations in CIELAB of the colours that a head shows."""
+_GREY = (50.0, 0.0, 0.0)
+_EXPOSURE, _TINT = (0.95, 0.08), 0.05
+_LEVEL, _GROUND = (130.0, 45.0), 25.0
 _MEASURING_FOV = 20.0
+_LATENT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +90,6 @@ class HeadRecipe:
     avatars: tuple[Path, ...]
     look: Look
     size: int
-    seed: int = 0
 
 
 class HeadStudio:
@@ -81,20 +105,23 @@ class HeadStudio:
         self._keypoints = [Keypoints(avatar) for avatar in self.avatars]
 
     def picture(self, index: int) -> Uint8Array:
-        """Picture ``index``: uint8 [size, size, 3] sRGB. The avatars take turns."""
-        rng, who = np.random.default_rng((self._recipe.seed, index)), index % len(self.avatars)
-        posed = _posed(self._rigs[who], rng)
-        yaw, pitch = _angles(_CAMERA, rng)
+        """Picture ``index``: uint8 [size, size, 3] sRGB."""
+        told, rest = _told(np.random.RandomState(index).randn(_LATENT))
+        who = int(rest[: len(self.avatars)].argmax())
+        posed = _posed(self._rigs[who], told)
+        yaw, pitch = _angles(_CAMERA, told["camera"])
         toward = np.array((sin(yaw) * cos(pitch), sin(pitch), cos(yaw) * cos(pitch)))
+        mean, spread, *limits = _DISTANCE
+        distance = float(np.clip(mean + spread * told["distance"][0], limits[0], limits[1]))
         features = self._keypoints[who].points(posed)[_POINTS].astype(np.float64)
-        camera = face_camera(features, toward * rng.uniform(*_DISTANCES), self._recipe.size)
-        x, y, z = LIGHT + rng.normal(0.0, _LIGHT_SPREAD, 3)
+        camera = face_camera(features, toward * distance, self._recipe.size)
+        x, y, z = (LIGHT + _LIGHT_SPREAD * told["light"]).tolist()
         layers = self._renderer.layers(self._models[who], posed, camera, (x, y, z))
-        rgba = colour_layers(layers, palette_rgb(draw_palette(int(rng.integers(2**32)))))
-        tint = rng.uniform(*_EXPOSURES) * (1.0 + rng.normal(0.0, _TINT, 3))
+        rgba = colour_layers(layers, _palette(told["colours"]))
         if self._recipe.look == "soft":
-            rgba[..., :3] = np.minimum(np.rint(rgba[..., :3] * tint), rgba[..., 3:])
-        return over(rgba, _ground(self._recipe.size, rng))
+            tint = (_EXPOSURE[0] + _EXPOSURE[1] * told["exposure"]) * (1.0 + _TINT * told["tint"])
+            rgba[..., :3] = np.clip(np.rint(rgba[..., :3] * tint), 0, rgba[..., 3:])
+        return over(rgba, _ground(self._recipe.size, told))
 
 
 def make_heads(recipe: HeadRecipe, folder: Path, count: int, on_event: Listener = ignore) -> None:
@@ -107,7 +134,7 @@ def make_heads(recipe: HeadRecipe, folder: Path, count: int, on_event: Listener 
         {"name": avatar.name, "licence": avatar.licence.licence, "authors": [*avatar.licence.authors]}
         for avatar in studio.avatars
     ]
-    told = {"look": recipe.look, "size": recipe.size, "seed": recipe.seed, "avatars": credits}
+    told = {"look": recipe.look, "size": recipe.size, "avatars": credits}
     text, described = json.dumps(told, indent=1, ensure_ascii=False) + "\n", folder / "heads.json"
     if described.exists() and described.read_text(encoding="utf-8") != text:
         raise UsageError(f"{folder} holds heads that were made otherwise", "name another folder with -o")
@@ -169,28 +196,48 @@ def ffhq_square(points: Float64Array) -> tuple[Float64Array, Float64Array]:
     return eyes + 0.1 * down, along / max(float(np.linalg.norm(along)), 1e-9) * half
 
 
-def _posed(rig: Rig, rng: np.random.Generator) -> Posed:
-    """Arms hanging, the head turned a little, any face; hair at rest."""
-    yaw, pitch, roll = _angles(_HEAD, rng)
+def _told(z: Float64Array) -> tuple[Mapping[str, Float64Array], Float64Array]:
+    """The numbers of a latent by what they tell, and the rest."""
+    *numbers, rest = np.split(z, np.cumsum([*_MEANINGS.values()]))
+    return dict(zip(_MEANINGS, numbers, strict=True)), rest
+
+
+def _posed(rig: Rig, told: Mapping[str, Float64Array]) -> Posed:
+    """Arms hanging, the head turned a little, some face; hair at rest."""
+    yaw, pitch, roll = _angles(_HEAD, told["head"])
     turn = q.multiply(q.about(_Y, yaw), q.multiply(q.about(_X, pitch), q.about(_Z, roll)))
     half = q.blend(q.IDENTITY, turn, 0.5)
     turns = {"neck": half, "head": half} | {
         f"{side}UpperArm": q.about(_Z, radians(angle)) for side, angle in (("left", -_HANGING), ("right", _HANGING))
     }
     pose = BodyPose({bone: turned.astype(np.float32) for bone, turned in turns.items()})
-    return settle(rig, rig.apply(pose, random_expression(rng), random_look(rng)))
+    *faces, left, up = told["face"].tolist()
+    weights = {name: max(_STRENGTH * number - _CALM, 0.0) for name, number in zip(_FACES, faces, strict=True)}
+    return settle(rig, rig.apply(pose, weights, (_LOOK * left, _LOOK * up)))
 
 
-def _angles(ranges: tuple[tuple[float, float], ...], rng: np.random.Generator) -> list[float]:
-    """Angles drawn from normal distributions of these standard deviations, held within these limits; in radians."""
-    return [radians(np.clip(rng.normal(0.0, spread), -most, most)) for spread, most in ranges]
+def _angles(ranges: tuple[tuple[float, float], ...], numbers: Float64Array) -> list[float]:
+    """Angles of these standard deviations, held within these limits; in radians."""
+    return [
+        radians(np.clip(spread * number, -most, most)) for (spread, most), number in zip(ranges, numbers, strict=True)
+    ]
 
 
-def _ground(size: int, rng: np.random.Generator) -> Float32Array:
+def _palette(numbers: Float64Array) -> Float32Array:
+    """A palette f32 [6, 3] of natural colours, sRGB 0..1; parts that no head shows are grey."""
+    lab = dict.fromkeys(PARTS, _GREY) | {
+        part: np.add(mean, np.multiply(spread, three))
+        for (part, (mean, spread)), three in zip(_COLOURS.items(), numbers.reshape(-1, 3), strict=True)
+    }
+    colours = lab_to_rgb(np.array([lab[part] for part in PARTS], np.float32))
+    return np.asarray(colours, np.float32) / np.float32(255)
+
+
+def _ground(size: int, told: Mapping[str, Float64Array]) -> Float32Array:
     """A colour that changes evenly into a similar one, f32 [size, size, 3] sRGB 0..255."""
-    first, second = np.clip(rng.uniform(30.0, 230.0) + rng.normal(0.0, 25.0, (2, 3)), 0.0, 255.0)
-    angle = rng.uniform(0.0, 2.0 * np.pi)
+    first, second = np.clip(_LEVEL[0] + _LEVEL[1] * told["level"] + _GROUND * told["ground"].reshape(2, 3), 0.0, 255.0)
+    across, down = told["slant"] / max(float(np.linalg.norm(told["slant"])), 1e-9)
     rows, columns = np.mgrid[:size, :size] / size - 0.5
-    share = np.clip(0.5 + cos(angle) * columns + sin(angle) * rows, 0.0, 1.0)[..., None]
+    share = np.clip(0.5 + across * columns + down * rows, 0.0, 1.0)[..., None]
     ground: Float32Array = ((1.0 - share) * first + share * second).astype(np.float32)
     return ground
