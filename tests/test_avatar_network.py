@@ -34,9 +34,12 @@ def figures(count: int) -> PoseBatch:
 @pytest.mark.parametrize("sides", [(5, 7), (1, 1), (8, 8)])
 def test_upconv_is_nearest_upsampling_and_a_convolution(sides: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    layer, x = UpConv(6, 4), torch.randn(2, 6, *sides)
+    layer, x = UpConv(6, 4, 8), torch.randn(2, 6, *sides)
     expected = functional.conv2d(functional.interpolate(x, scale_factor=2, mode="nearest"), layer.weight, padding=1)
     torch.testing.assert_close(layer(x), expected, atol=EXACT, rtol=EXACT)
+    layer.prepare(torch.float32)
+    with torch.inference_mode():
+        torch.testing.assert_close(layer(x), expected, atol=EXACT, rtol=EXACT)
 
 
 def test_the_gradient_written_out_is_the_functions() -> None:

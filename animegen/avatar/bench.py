@@ -23,6 +23,7 @@ def untrained_generator(
     network = Generator(AvatarConfig(skeleton, avatars=1, largest_stage=largest_stage)).to(device).eval()
     network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    network.prepare(dtype)
     return AvatarGenerator(network, ({"name": "untrained"},), torch.device(device), dtype)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from animegen.ops.nearest_conv2d import nearest_conv2d
+from animegen.ops.nearest_conv2d import PreparedKernel, nearest_conv2d
 
 SLOPE = 0.2
 _EPSILON = 1e-6
@@ -64,11 +64,17 @@ class UpConv(nn.Module):
 
     weight: nn.Parameter
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, side: int) -> None:
         super().__init__()
+        self.side = side
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         nn.init.kaiming_normal_(self.weight, a=SLOPE)
+        self.prepared: PreparedKernel | None = None
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Lay the kernel out for drawing in ``dtype``; its later changes pass unseen."""
+        self.prepared = PreparedKernel.of(self.weight, dtype, self.side)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, inputs, H, W] to [B, outputs, 2 H, 2 W]."""
-        return nearest_conv2d(x, self.weight)
+        """[B, inputs, side, side] to [B, outputs, 2 side, 2 side]."""
+        return nearest_conv2d(x, self.weight if self.prepared is None else self.prepared)

@@ -98,9 +98,9 @@ def _cross(a: Tensor, b: Tensor) -> Tensor:
 class Step(nn.Module):
     """A patch of twice the side."""
 
-    def __init__(self, width: int, inputs: int, outputs: int) -> None:
+    def __init__(self, width: int, inputs: int, outputs: int, side: int) -> None:
         super().__init__()
-        self.up = UpConv(inputs, outputs)
+        self.up = UpConv(inputs, outputs, side)
         self.refine = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.brought = Modulated(width, outputs)
         self.refined = Modulated(width, outputs)
@@ -129,8 +129,8 @@ class FacePatch(nn.Module):
         )
         self.start = nn.Parameter(torch.randn(1, channels[first], first, first))
         self.begin = Modulated(width, channels[first])
-        widths = [channels[side] for side in sorted(channels)]
-        self.steps = nn.ModuleList(Step(width, a, b) for a, b in pairwise(widths))
+        sides = pairwise(sorted(channels))
+        self.steps = nn.ModuleList(Step(width, channels[below], channels[side], below) for below, side in sides)
         fall = 1 - torch.linspace(-1, 1, self.side).abs() ** _FALL
         self.register_buffer("window", fall[:, None] * fall, persistent=False)
 

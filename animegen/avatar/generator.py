@@ -79,11 +79,11 @@ class AvatarGenerator:
     def flops(self, stage: int) -> int:
         """Floating-point operations of the convolutions and products for one picture (a product and sum count 2)."""
         count = len(self.skeleton)
-        zeros = torch.zeros(1, count, device=self.device)
-        pose = PoseBatch(zeros[..., None].expand(1, count, 2), zeros, zeros)
-        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-            expression = torch.zeros(1, len(EXPRESSION), device=self.device)
-            self.network(pose, self.network.avatars.weight[:1], expression, [stage])
+        with torch.inference_mode(), torch.device("meta"), FlopCounterMode(display=False) as counter:
+            network = Generator(self.network.config)  # nothing is computed
+            zeros = torch.zeros(1, count)
+            pose = PoseBatch(zeros[..., None].expand(1, count, 2), zeros, zeros)
+            network(pose, network.avatars.weight[:1], torch.zeros(1, len(EXPRESSION)), [stage])
         return int(counter.get_total_flops())
 
     def _check(self, stage: int, avatar: NDArray[np.integer[Any]], **arrays: NDArray[Any]) -> None:
@@ -116,4 +116,6 @@ def load_avatar_generator(
     network.to(where).eval().requires_grad_(False)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     half = precision == "bf16" or (precision == "auto" and has_bfloat16(where))
-    return AvatarGenerator(network, avatars, where, torch.bfloat16 if half else torch.float32)
+    dtype = torch.bfloat16 if half else torch.float32
+    network.prepare(dtype)
+    return AvatarGenerator(network, avatars, where, dtype)

@@ -32,7 +32,7 @@ class Grid(nn.Module):
             self.start = nn.Parameter(torch.zeros(1, channels, side, side))
             self.up: UpConv | None = None
         else:
-            self.up = UpConv(config.channels[side // 2], channels)
+            self.up = UpConv(config.channels[side // 2], channels, side // 2)
         self.points = nn.Conv2d(maps.point_channels, channels, 1)
         self.limbs = nn.Conv2d(maps.limb_channels, channels, 1, bias=False)
         self.face: nn.Conv2d | None = None
@@ -93,6 +93,15 @@ class Generator(nn.Module):
         refining = [m.refine.weight for m in self.modules() if isinstance(m, (Grid, Step))]
         growing = [m.weight for m in self.modules() if isinstance(m, UpConv)]
         return [kernel for kernel in (*refining, *growing) if isinstance(kernel, nn.Parameter)]
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Lay kernels out for drawing in ``dtype``, the quickest way there is.
+
+        Later changes of the weights and moves to a device pass unseen: this is for networks that only draw.
+        """
+        for module in self.modules():
+            if isinstance(module, UpConv):
+                module.prepare(dtype)
 
     def forward(self, pose: PoseBatch, latent: Tensor, expression: Tensor, stages: Sequence[int]) -> dict[int, Tensor]:
         """Layers of each asked stage.

@@ -166,8 +166,8 @@ def _compute_gradient(
 ) -> Tensor:
     act, alpha, gain, clamp = constants
     options = _GRADIENT.pack(alpha, gain, clamp, act)
-    dy, ddx = (None if given is None else _laid_out_as(given, x) for given in (dy, ddx))
-    return launch("bias_act_gradient", torch.empty_like(x), (x, dy, ddx, noise, bias), options)
+    ddx = None if ddx is None else _laid_out_as(ddx, x)
+    return launch("bias_act_gradient", torch.empty_like(x), (x, _laid_out_as(dy, x), ddx, noise, bias), options)
 
 
 def _laid_out_as(given: Tensor, x: Tensor) -> Tensor:
