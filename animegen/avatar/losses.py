@@ -24,9 +24,12 @@ _FOCUS_SIGMA = 0.035
 _FOCUS_POINTS = ("nose", "left_eye", "right_eye", "mouth_left", "mouth_right", "left_index", "right_index")
 """Faces and hands are small and are what people look at."""
 
-_FEATURES = 6.0
-_FEATURE_SIGMAS = {"left_eye": 0.5, "right_eye": 0.5, "mouth_left": 0.35, "mouth_right": 0.35}
-"""What moves in a face, smaller still, with how far it reaches, in halves of the eyes' distance as it is seen."""
+_EYES, _MOUTH = 6.0, 20.0
+_FEATURES = {
+    "left_eye": (_EYES, 0.5), "right_eye": (_EYES, 0.5), "mouth_left": (_MOUTH, 0.35), "mouth_right": (_MOUTH, 0.35),
+}  # fmt: skip
+"""What moves in a face, smaller still: how much more it counts, and how far it reaches in halves of the eyes' distance
+as it is seen. Mouths are the smallest, and differ the least from what is around them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +68,19 @@ def reconstruction_loss(
 def _focus(pose: PoseBatch, skeleton: Skeleton, side: int) -> Tensor:
     """How much each pixel counts, f32 [B, 1, side, side]: 1, more around faces and hands, most on eyes and mouths."""
     indices = [skeleton.index(name) for name in _FOCUS_POINTS if name in skeleton.points]
-    weight = 1 + _FOCUS * _bright(pose.xy[:, indices], side, _FOCUS_SIGMA)
+    weight = 1 + _bright(pose.xy[:, indices], side, _FOCUS_SIGMA, _FOCUS)
     if set(FACE) <= set(skeleton.points):
         frame = FaceFrame.of(pose, skeleton)
         half = frame.across.norm(dim=1)[:, None, None]
-        sigmas = torch.tensor([*_FEATURE_SIGMAS.values()], device=half.device)[None, :, None] * half
-        features = pose.xy[:, [skeleton.index(name) for name in _FEATURE_SIGMAS]]
-        seen = (frame.shown > 0)[:, None, None, None]
-        weight = weight + _FEATURES * seen * _bright(features, side, sigmas.clamp_min(0.5 / side))
+        features = pose.xy[:, [skeleton.index(name) for name in _FEATURES]]
+        gains, reaches = torch.tensor([*_FEATURES.values()], device=half.device).T[:, None, :, None]
+        seen = (frame.shown > 0)[:, None, None]
+        weight = weight + _bright(features, side, (reaches * half).clamp_min(0.5 / side), gains * seen)
     return weight
 
 
-def _bright(xy: Tensor, side: int, sigma: float | Tensor) -> Tensor:
+def _bright(xy: Tensor, side: int, sigma: float | Tensor, gain: float | Tensor) -> Tensor:
     """Gaussians around points [B, K, 2], the brightest at each pixel: f32 [B, 1, side, side]."""
     columns, rows = gaussians(xy, side, sigma)
+    rows = rows * gain
     return (rows[..., :, None] * columns[..., None, :]).amax(dim=1, keepdim=True)
