@@ -24,11 +24,7 @@ def digest_of(*values: object) -> str:
 
     Raises TypeError for a value of another kind, since nothing says what it consists of.
     """
-    sha = hashlib.sha256()
-    for piece in _pieces(values):
-        sha.update(len(piece).to_bytes(8, "little"))
-        sha.update(piece)
-    return sha.hexdigest()[:DIGITS]
+    return _sum(_pieces(values, {})).hex()[:DIGITS]
 
 
 def sum_of(path: Path) -> str:
@@ -48,8 +44,20 @@ def size_of(path: Path) -> int:
     return sum(size_of(inside) for inside in path.iterdir())
 
 
-def _pieces(value: object) -> Iterable[bytes | memoryview]:
-    """A value as bytes that no other value gives."""
+def _sum(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """SHA-256 of pieces, each with its length."""
+    sha = hashlib.sha256()
+    for piece in pieces:
+        sha.update(len(piece).to_bytes(8, "little"))
+        sha.update(piece)
+    return sha.digest()
+
+
+def _pieces(value: object, known: dict[int, bytes]) -> Iterable[bytes | memoryview]:
+    """A value as bytes that no other value gives.
+
+    ``known`` has the sums of dataclasses by their ids: what many share, as poses do a skeleton, is gone through once.
+    """
     match value:
         case None | bool() | int() | float() | str() | bytes() | Fraction() | Path() | np.generic():
             yield f"{type(value).__name__} {value!r}".encode()
@@ -59,15 +67,17 @@ def _pieces(value: object) -> Iterable[bytes | memoryview]:
         case Mapping():
             yield f"mapping {len(value)}".encode()
             for key in sorted(value, key=repr):
-                yield from _pieces(key)
-                yield from _pieces(value[key])
+                yield from _pieces(key, known)
+                yield from _pieces(value[key], known)
         case tuple() | list():
             yield f"sequence {len(value)}".encode()
             for item in value:
-                yield from _pieces(item)
+                yield from _pieces(item, known)
         case _ if dataclasses.is_dataclass(value):
-            yield type(value).__name__.encode()
-            for field in dataclasses.fields(value):
-                yield from _pieces(getattr(value, field.name))
+            if id(value) not in known:
+                fields = [getattr(value, field.name) for field in dataclasses.fields(value)]
+                known[id(value)] = _sum(_pieces([type(value).__name__, fields], known))
+            yield b"dataclass"
+            yield known[id(value)]
         case _:
             raise TypeError(f"a {type(value).__name__} has no digest: {value!r}")

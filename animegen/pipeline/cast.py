@@ -20,7 +20,7 @@ from animegen.pipeline.presence import Present, present, unseen, within
 from animegen.pipeline.run import Run
 from animegen.pipeline.shots import shots_of
 from animegen.pipeline.who import Known, who_is_who
-from animegen.pose.files import open_npz
+from animegen.pose.files import PackedMask, open_npz
 from animegen.pose.lost import LostSpan, fill_gaps
 from animegen.tracking import keep_longest, track_clip
 from animegen.types import Identity, Pose, Prepared, Track
@@ -36,8 +36,9 @@ class Person:
     ``treatment`` says whether an avatar is drawn at all, or the source left or hidden under a mosaic instead;
     ``drawing`` in what style and with what options.
     ``order`` is the depth order, ``opacity`` 0..1 that of the avatar, ``shown`` whether the source shows the person,
-    ``slots`` the position of the raw pose among its frame's poses, or None where there was none; such a pose brings its
-    mask itself. ``lost`` are the frames in which the pose failed.
+    ``slots`` the position of the raw pose among its frame's poses, or None where there was none. The track is without
+    masks: ``masks`` has, by the place in it, those of poses where there was no raw one. ``lost`` are the frames in
+    which the pose failed.
     """
 
     identity: Identity
@@ -49,12 +50,14 @@ class Person:
     opacity: tuple[float, ...]
     shown: tuple[bool, ...]
     slots: tuple[int | None, ...]
+    masks: Mapping[int, PackedMask]
     lost: tuple[LostSpan, ...]
 
     def masked(self, place: int, raw: Sequence[Pose]) -> Pose:
         """The pose at a place of the track with its mask, which is among the ``raw`` poses of its frame."""
-        pose, slot = self.track.poses[place], self.slots[place]
-        return replace(pose, mask=pose.mask if slot is None else raw[slot].mask)
+        slot, packed = self.slots[place], self.masks.get(place)
+        mask = raw[slot].mask if slot is not None else packed.unpacked() if packed is not None else None
+        return replace(self.track.poses[place], mask=mask)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,15 +112,29 @@ def _people(run: Run, known: Sequence[Known]) -> tuple[Person, ...]:
             treatment=who.member.treatment,
             drawing=who.drawing,
             prepared=ready,
-            track=person.track,
+            track=replace(person.track, poses=tuple(replace(pose, mask=None) for pose in person.track.poses)),
             order=person.order,
             opacity=person.opacity,
             shown=_shown(run, who, person),
             slots=_places(person.track, who.slots),
+            masks=_own_masks(person.track, who.slots),
             lost=spans,
         )
         for who, ready, person, spans in zip(known, prepared, seen, lost, strict=True)
     )
+
+
+def _own_masks(track: Track, slots: Mapping[int, int]) -> dict[int, PackedMask]:
+    """The masks of poses where there was no raw one, by their place: one that was carried on is packed once."""
+    packed: dict[int, PackedMask] = {}
+    masks: dict[int, PackedMask] = {}
+    for place, (index, pose) in enumerate(zip(track.frame_indices, track.poses, strict=True)):
+        if index not in slots and pose.mask is not None:
+            key = id(pose.mask.alpha)
+            if key not in packed:
+                packed[key] = PackedMask.of(pose.mask)
+            masks[place] = replace(packed[key], affine=pose.mask.affine)
+    return masks
 
 
 def _shown(run: Run, who: Known, seen: Present) -> tuple[bool, ...]:

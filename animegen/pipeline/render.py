@@ -6,6 +6,7 @@ the first frames of the next are made. Composing runs in several threads; everyt
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -209,10 +210,10 @@ def segment_files(run: Run, cast: Cast) -> list[Path]:
 def _within(person: Person, segment: Segment) -> list[tuple[object, ...]]:
     """Everything of a person that changes from frame to frame, for the frames of a segment."""
     track = person.track
-    of_frames = zip(
-        track.frame_indices, track.poses, person.order, person.opacity, person.shown, person.slots, strict=True
-    )
-    return [values for values in of_frames if segment.start <= values[0] < segment.stop]
+    first, last = (bisect_left(track.frame_indices, index) for index in (segment.start, segment.stop))
+    whole = (track.frame_indices, track.poses, person.order, person.opacity, person.shown, person.slots)
+    masks = (person.masks.get(place) for place in range(first, last))
+    return list(zip(*(values[first:last] for values in whole), masks, strict=True))
 
 
 def _drawn(run: Run, scene: Scene, segments: Iterable[Segment], frames: Iterator[Frame]) -> Iterator[Drawn]:
