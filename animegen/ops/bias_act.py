@@ -86,6 +86,9 @@ def bias_act(
         dim = dim % max(x.ndim, 1)
         before, after = math.prod(x.shape[:dim]), math.prod(x.shape[dim + 1 :])
         channels = x.shape[dim] if x.ndim else 1
+        if after == 1:  # channels side by side, as in a picture of so many pixels
+            pixels = x.reshape(1, before, 1, channels).permute(0, 3, 1, 2)
+            return _bias_act(pixels, bias, None, *options).permute(0, 2, 3, 1).reshape(x.shape)
         return _bias_act(x.reshape(before, channels, 1, after), bias, None, *options).reshape(x.shape)
     return bias_act_reference(x, bias, noise=noise, dim=dim, act=act, alpha=alpha, gain=gain, clamp=clamp)
 
