@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -90,6 +91,31 @@ def test_a_still_camera_gives_back_the_true_background(tmp_path: Path) -> None:
         inside = frame_matte(poses, SIZE) > 0
         assert np.abs(cleaned[inside].astype(int) - truth[inside]).mean() <= STILL_LEVELS
         assert np.array_equal(cleaned[~inside], frame.image[~inside]), "outside the mattes nothing changes"
+
+
+def test_hair_beyond_the_matte_is_removed_and_a_ball_in_the_air_is_not(tmp_path: Path) -> None:
+    background = texture(*SIZE)
+    nose = COCO17.index("nose")
+
+    def headed(i: int) -> Pose:
+        pose = walking(i)
+        xy, score = pose.xy.copy(), pose.score.copy()
+        xy[nose], score[nose] = (pose.bbox[0] + 15, 64), 1.0
+        return replace(pose, xy=xy, score=score)
+
+    film = filmed(lambda i: background, headed, 60)
+    for frame, (pose,), _ in film:
+        middle = round(float(pose.bbox[0])) + 15
+        cv2.circle(frame.image, (middle, 52), 6, (20, 10, 15), cv2.FILLED)
+        cv2.circle(frame.image, (middle + 13, 47), 2, (250, 250, 40), cv2.FILLED)
+    plates = plates_of(film, tmp_path)
+    for frame, poses, truth in film[5::15]:
+        cleaned, middle = plates.clean(frame, poses), round(float(poses[0].bbox[0])) + 15
+        bun = slice(47, 57), slice(middle - 5, middle + 6)
+        ball = slice(46, 49), slice(middle + 12, middle + 15)
+        assert np.abs(frame.image[bun].astype(int) - truth[bun]).mean() > 10 * STILL_LEVELS
+        assert np.abs(cleaned[bun].astype(int) - truth[bun]).mean() <= STILL_LEVELS
+        assert np.array_equal(cleaned[ball], frame.image[ball])
 
 
 def test_who_stood_there_and_was_not_found_is_no_background(tmp_path: Path) -> None:

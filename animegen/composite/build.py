@@ -104,11 +104,17 @@ def build_table(
 
 
 def _complete(folder: Path, steps: list[Float64Array | None]) -> None:
-    """The backward pass: fill from later windows, then invent what is left, once, and hand that back as well."""
+    """The backward pass: fill from later windows, then invent what is left, once, and hand that back as well.
+
+    What was not invented stands beside each plate as ``known-NNNNN.png``.
+    """
     later: Plate | None = None
     for number in reversed(range(len(steps))):
         picture, ages = folder / f"plate-{number:05d}.png", folder / f"age-{number:05d}.png"
-        plate = Plate(read_plate(picture), np.asarray(_read(ages, cv2.IMREAD_UNCHANGED), np.uint16))
+        plate = Plate(
+            np.asarray(_read(picture, cv2.IMREAD_COLOR_RGB), np.uint8),
+            np.asarray(_read(ages, cv2.IMREAD_UNCHANGED), np.uint16),
+        )
         step = steps[number + 1] if number + 1 < len(steps) else None
         if later is not None and step is not None:
             plate = _carry(later, plate, step)
@@ -117,6 +123,7 @@ def _complete(folder: Path, steps: list[Float64Array | None]) -> None:
             invented = inpaint(plate.image, as_mask(unseen))
             plate = Plate(invented, np.where(unseen, _INVENTED, plate.age).astype(np.uint16))
         _write(picture, cv2.cvtColor(plate.image, cv2.COLOR_RGB2BGR))
+        _write(folder / f"known-{number:05d}.png", as_mask(plate.age < _INVENTED))
         ages.unlink()
         later = plate
 
@@ -203,9 +210,14 @@ def _lead(step: Float64Array, homographies: Float64Array) -> Float64Array:
     return np.asarray(led / led[:, 2:, 2:])
 
 
-def read_plate(path: Path) -> Uint8Array:
-    """A plate uint8 [h, w, 3] RGB; raises InputError naming the file where it is damaged or absent."""
-    return np.asarray(_read(path, cv2.IMREAD_COLOR_RGB), np.uint8)
+def read_plate(folder: Path, number: int) -> tuple[Uint8Array, Uint8Array]:
+    """A plate uint8 [h, w, 3] RGB, and 255 in uint8 [h, w] where it was seen and not invented.
+
+    Raises InputError naming the file that is damaged or absent.
+    """
+    picture = _read(folder / f"plate-{number:05d}.png", cv2.IMREAD_COLOR_RGB)
+    known = _read(folder / f"known-{number:05d}.png", cv2.IMREAD_GRAYSCALE)
+    return np.asarray(picture, np.uint8), np.asarray(known, np.uint8)
 
 
 def _read(path: Path, flags: int) -> cv2.typing.MatLike:

@@ -70,6 +70,15 @@ class Matte:
         return slice(self.y, self.y + height), slice(self.x, self.x + width)
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a person's head is: its middle (``x``, ``y``) and the body's height ``unit``, in frame pixels."""
+
+    x: float
+    y: float
+    unit: float
+
+
 _EMPTY = np.zeros((0, 0), np.uint8)
 
 
@@ -96,6 +105,19 @@ def body_height(pose: Pose) -> float:
         left, right = (pose.xy[pose.skeleton.index(f"{side}_shoulder")] for side in ("left", "right"))
         estimates.append(4.0 * float(np.linalg.norm(left - right)))
     return max(estimates)
+
+
+def head_of(pose: Pose) -> Head | None:
+    """The head of a person, or None where neither nose nor ears are seen."""
+    seen = [i for i in _head_points(pose.skeleton) if pose.score[i] >= VISIBLE]
+    if not seen:
+        return None
+    x, y = pose.xy[seen].mean(axis=0).tolist()
+    return Head(x, y, body_height(pose))
+
+
+def _head_points(skeleton: Skeleton) -> list[int]:
+    return [i for i, name in enumerate(skeleton.points) if name in ("nose", "left_ear", "right_ear")]
 
 
 def person_matte(pose: Pose, size: tuple[int, int]) -> Matte:
@@ -188,7 +210,7 @@ def _capsules(pose: Pose, unit: float) -> Iterable[tuple[NDArray[Any], NDArray[A
         if elbow is not None and wrist is not None and seen[elbow] and seen[wrist]:
             reach = xy[wrist] - xy[elbow]
             yield xy[wrist], xy[wrist] + 0.06 * unit * reach / max(float(np.linalg.norm(reach)), 1.0), 0.05 * unit
-    head = [i for i, name in enumerate(skeleton.points) if name in ("nose", "left_ear", "right_ear") and seen[i]]
+    head = [i for i in _head_points(skeleton) if seen[i]]
     shoulders, score = midpoint(pose, "shoulder")
     hips, hip_score = midpoint(pose, "hip")
     if min(score, hip_score) >= VISIBLE:
@@ -256,8 +278,8 @@ def _soften(raster: Uint8Array, unit: float) -> Uint8Array:
     feather = max(_FEATHER * unit, 0.7)
     reach = max(1, round(_GROW * unit + feather))
     gap = max(1, round(_GAP * unit))
-    closed = cv2.morphologyEx(_framed(raster, gap), cv2.MORPH_CLOSE, _disc(gap))[gap:-gap, gap:-gap]
-    grown = cv2.dilate(closed, _disc(reach))
+    closed = cv2.morphologyEx(_framed(raster, gap), cv2.MORPH_CLOSE, disc(gap))[gap:-gap, gap:-gap]
+    grown = cv2.dilate(closed, disc(reach))
     width = 2 * max(1, round(feather)) + 1
     # Two boxes: a tent of exact support, so the matte reaches 255 inside and 0 at its border.
     return np.asarray(cv2.blur(cv2.blur(grown, (width, width)), (width, width)), np.uint8)
@@ -268,5 +290,6 @@ def _framed(raster: Uint8Array, width: int) -> Uint8Array:
     return np.asarray(cv2.copyMakeBorder(raster, width, width, width, width, cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _disc(radius: int) -> Uint8Array:
+def disc(radius: int) -> Uint8Array:
+    """A round structuring element of a radius in pixels."""
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)

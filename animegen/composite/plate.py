@@ -13,7 +13,8 @@ import numpy as np
 
 from animegen.composite.build import PlateTable, build_table, read_plate
 from animegen.composite.fill import as_mask, match
-from animegen.composite.matte import Matte, person_matte
+from animegen.composite.hair import with_hair
+from animegen.composite.matte import Matte, head_of, person_matte
 from animegen.composite.mosaic import is_identity
 from animegen.types import Float64Array, Frame, Pose, Uint8Array
 
@@ -55,7 +56,7 @@ class PlateSet:
         return cls(PlateTable.load(folder / "frames.npz"), folder)
 
     def clean(self, frame: Frame, poses: Sequence[Pose]) -> Uint8Array:
-        """The frame with the people removed, uint8 [H, W, 3]; outside their mattes exactly the source.
+        """The frame with the people removed, uint8 [H, W, 3]; outside their mattes and their hair exactly the source.
 
         Without people, ``frame.image`` itself. Raises InvalidValue for a frame that was never observed.
         """
@@ -63,44 +64,46 @@ class PlateSet:
         if not mattes:
             return frame.image
         row = self._table.row(frame.index)
+        heads = [head for head in map(head_of, poses) if head is not None]
         cleaned = frame.image.copy()
         for matte in united(mattes, frame.size):
             rows, columns = matte.window
             here = frame.image[rows, columns]
-            plate = match(self._behind(row, matte), here, as_mask(matte.alpha == 0))
-            alpha = cv2.merge([matte.alpha] * 3)
+            behind, known = self._behind(row, matte)
+            plate = match(behind, here, as_mask(matte.alpha == 0))
+            alpha = cv2.merge([with_hair(matte, heads, here, plate, known).alpha] * 3)
             cleaned[rows, columns] = cv2.add(
                 cv2.multiply(plate, alpha, scale=1 / 255), cv2.multiply(here, cv2.bitwise_not(alpha), scale=1 / 255)
             )
         return cleaned
 
-    def _behind(self, row: int, matte: Matte) -> Uint8Array:
-        """What lies behind a matte's window: one plate, or two while one gives way to the other."""
+    def _behind(self, row: int, matte: Matte) -> tuple[Uint8Array, Uint8Array]:
+        """What lies behind a matte's window, one plate, or two while one gives way to the other; 255 where known."""
         first, second = (int(p) for p in self._table.plate[row])
-        picture = self._window(first, self._table.to_plate[row, 0], matte)
+        picture, known = self._window(first, self._table.to_plate[row, 0], matte)
         weight = float(self._table.second[row])
         if second < 0 or weight == 0.0:
-            return picture
-        other = self._window(second, self._table.to_plate[row, 1], matte)
-        return np.asarray(cv2.addWeighted(picture, 1.0 - weight, other, weight, 0.0), np.uint8)
+            return picture, known
+        other, also = self._window(second, self._table.to_plate[row, 1], matte)
+        mixed = cv2.addWeighted(picture, 1.0 - weight, other, weight, 0.0)
+        return np.asarray(mixed, np.uint8), np.asarray(cv2.bitwise_and(known, also), np.uint8)
 
-    def _window(self, plate: int, to_plate: Float64Array, matte: Matte) -> Uint8Array:
-        image = self._plate(plate)
+    def _window(self, plate: int, to_plate: Float64Array, matte: Matte) -> tuple[Uint8Array, Uint8Array]:
+        image, known = self._plate(plate)
         if is_identity(to_plate):
-            return image[matte.window]
+            return image[matte.window], known[matte.window]
         shift = np.array([(1.0, 0.0, matte.x), (0.0, 1.0, matte.y), (0.0, 0.0, 1.0)])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        size = matte.alpha.shape[::-1]
-        return np.asarray(
-            cv2.warpPerspective(image, to_plate @ shift, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
-        )
+        way, size, mode = to_plate @ shift, matte.alpha.shape[::-1], cv2.BORDER_REPLICATE
+        seen = cv2.warpPerspective(image, way, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=mode)
+        sure = cv2.warpPerspective(known, way, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+        return np.asarray(seen, np.uint8), np.asarray(sure, np.uint8)
 
-    def _plate(self, number: int) -> Uint8Array:
+    def _plate(self, number: int) -> tuple[Uint8Array, Uint8Array]:
         with self._lock:
             return self._read(number)
 
-    def _decode(self, number: int) -> Uint8Array:
-        return read_plate(self._folder / f"plate-{number:05d}.png")
+    def _decode(self, number: int) -> tuple[Uint8Array, Uint8Array]:
+        return read_plate(self._folder, number)
 
 
 def united(mattes: Sequence[Matte], size: tuple[int, int]) -> list[Matte]:
