@@ -22,11 +22,12 @@ from animegen.avatar.layers import colour_layers
 from animegen.colour import lab_to_rgb
 from animegen.errors import UsageError
 from animegen.events import Listener, ignore
+from animegen.face.align import face_square, side_of
 from animegen.jobs import artefact
 from animegen.jobs.artefacts import write_text
 from animegen.pipeline.progress import stage
 from animegen.pose.skeletons import AVATAR35
-from animegen.types import PARTS, Float32Array, Float64Array, Part, Uint8Array
+from animegen.types import FACE_POINTS, PARTS, Float32Array, Float64Array, Part, Uint8Array
 from animegen_vrm import quaternions as q
 from animegen_vrm.camera import Camera, look_at
 from animegen_vrm.film import over
@@ -41,8 +42,7 @@ Look: TypeAlias = Literal["soft", "toon"]
 
 _SAMPLES = 16
 _X, _Y, _Z = np.eye(3)
-_POINTS = [AVATAR35.index(name) for name in ("right_eye", "left_eye", "mouth_left", "mouth_right")]
-"""The eyes as the picture shows them from left to right, and the mouth."""
+_POINTS = [AVATAR35.index(name) for name in FACE_POINTS]
 
 _MEANINGS: Mapping[str, int] = MappingProxyType(
     {
@@ -53,7 +53,7 @@ _MEANINGS: Mapping[str, int] = MappingProxyType(
 """How many numbers of a latent tell what, in their order. The largest of those after them, one an avatar, tells who."""
 
 _CAMERA, _HEAD = ((10.0, 25.0), (5.0, 12.0)), ((9.0, 25.0), (6.0, 15.0), (5.0, 12.0))
-"""Standard deviations and limits, in degrees: how the camera stands around and above, the head turns, nods and tilts."""
+"""Deviations and limits in degrees: how the camera stands around and above, how the head turns, nods and tilts."""
 _HANGING = 75.0
 _DISTANCE = (1.5, 0.3, 0.8, 2.5)  # metres: mean, standard deviation, least and most
 _FACES = ("aa", "ou", "ee", "happy", "sad", "surprised", "blink")
@@ -113,8 +113,8 @@ class HeadStudio:
         toward = np.array((sin(yaw) * cos(pitch), sin(pitch), cos(yaw) * cos(pitch)))
         mean, spread, *limits = _DISTANCE
         distance = float(np.clip(mean + spread * told["distance"][0], limits[0], limits[1]))
-        features = self._keypoints[who].points(posed)[_POINTS].astype(np.float64)
-        camera = face_camera(features, toward * distance, self._recipe.size)
+        points = self._keypoints[who].points(posed)[_POINTS].astype(np.float64)
+        camera = face_camera(points, toward * distance, self._recipe.size)
         x, y, z = (LIGHT + _LIGHT_SPREAD * told["light"]).tolist()
         layers = self._renderer.layers(self._models[who], posed, camera, (x, y, z))
         rgba = colour_layers(layers, _palette(told["colours"]))
@@ -164,36 +164,22 @@ def softened(avatar: Avatar) -> Avatar:
     return replace(avatar, materials=materials)
 
 
-def face_camera(features: Float64Array, away: Float64Array, size: int) -> Camera:
+def face_camera(points: Float64Array, away: Float64Array, size: int) -> Camera:
     """The camera, ``away`` f64 [3] from the eyes' middle, whose picture is the square that FFHQ cuts out around a face.
 
-    ``features`` f64 [4, 3]: the eyes as seen from left to right, and the corners of the mouth; metres, Y up.
+    ``points`` f64 [5, 3] in the order of FACE_POINTS; metres, Y up.
     """
-    target = features[:2].mean(axis=0)
+    target = points[:2].mean(axis=0)
     level = look_at(target + away, target, _Y, _MEASURING_FOV, size)
-    _, (across, below) = ffhq_square(level.project(features)[0].astype(np.float64))
+    *_, across, below = face_square(level.project(points)[0])
     roll, (right, up) = atan2(below, across), level.view[:2, :3]
     camera = look_at(target + away, target, cos(roll) * up + sin(roll) * right, _MEASURING_FOV, size)
-    centre, half = ffhq_square(camera.project(features)[0].astype(np.float64))
-    x, y = ((centre + 0.5) / size * 2.0 - 1.0) * (1.0, -1.0)
-    zoom = size / 2.0 / float(np.linalg.norm(half))
+    square = face_square(camera.project(points)[0])
+    x, y = ((square[:2] + 0.5) / size * 2.0 - 1.0) * (1.0, -1.0)
+    zoom = size / float(side_of(square))
     projection = camera.projection.copy()
     projection[:2] = zoom * (projection[:2] - np.outer((x, y), projection[3]))
     return Camera(camera.view, projection, camera.size)
-
-
-def ffhq_square(points: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """The square around a face, f64 [2] pixels each: its centre, and the way from it to its right side.
-
-    ``points`` f64 [4, 2]: the eyes from left to right, and the corners of the mouth. The square lies as the eyes do and
-    as the mouth lies below them, and is four eye distances wide, or 3.6 times as wide as the mouth is below the eyes
-    where that is more. Source: Karras et al. 2019, arXiv 1812.04948, appendix A, and the published tool's formula.
-    """
-    eyes, mouth = points[:2].mean(axis=0), points[2:].mean(axis=0)
-    across, down = points[1] - points[0], mouth - eyes
-    along = across + np.array((down[1], -down[0]))
-    half = max(2.0 * float(np.linalg.norm(across)), 1.8 * float(np.linalg.norm(down)))
-    return eyes + 0.1 * down, along / max(float(np.linalg.norm(along)), 1e-9) * half
 
 
 def _told(z: Float64Array) -> tuple[Mapping[str, Float64Array], Float64Array]:
