@@ -17,6 +17,8 @@ from animegen.types import FACE_POINTS, Face, Float32Array, Float64Array, Mask, 
 
 _RIGHT_EYE, _LEFT_EYE, _, _MOUTH_RIGHT, _MOUTH_LEFT = range(len(FACE_POINTS))
 
+EYE_LINE = 0.475
+"""Where the eyes lie in a square, from 0 at its top to 1."""
 _ACROSS, _DOWN, _LOWER = 2.0, 1.8, 0.1
 """Half a side in distances of the eyes, and from eyes to mouth; how far the centre lies from the eyes to the mouth."""
 
@@ -50,12 +52,18 @@ def side_of(square: Float64Array) -> Float64Array:
     return side
 
 
-def to_source(square: Float64Array, pixels: int) -> Float64Array:
-    """f64 [2, 3] from the pixels of a square's picture, ``pixels`` wide, to those of the picture it was cut from."""
+def to_source(square: Float64Array, pixels: int, stretch: float = 1.0) -> Float64Array:
+    """f64 [2, 3] from the pixels of a square's picture, ``pixels`` wide, to those of the picture it was cut from.
+
+    With a ``stretch`` the picture is that many times as high as the square, its eyes where they were: so faces that are
+    longer than those that a generator draws are cut out and laid back with their chins in its chins' place.
+    """
     x, y, right, below = square.tolist()
     step, first = 2 / pixels, 1 / pixels - 1
-    turn = np.array([[right, -below], [below, right]])
-    return np.concatenate([turn * step, (turn @ [first, first] + [x, y])[:, None]], axis=1)
+    turn = np.array([[right, -stretch * below], [below, stretch * right]])
+    lower = (1 - stretch) * (2 * EYE_LINE - 1)
+    shift = turn @ [first, first] + [x - lower * below, y + lower * right]
+    return np.concatenate([turn * step, shift[:, None]], axis=1)
 
 
 def moved_square(square: Float64Array, affine: Float64Array) -> Float64Array:
@@ -77,12 +85,16 @@ def moved_face(face: Face, affine: Float64Array) -> Face:
     )
 
 
-def cut_square(image: Uint8Array, square: Float64Array, pixels: int) -> Uint8Array:
-    """The picture of a square, uint8 [pixels, pixels, C] of an image [H, W, C]; mirrored at the image's edges."""
+def cut_square(image: Uint8Array, square: Float64Array, pixels: int, stretch: float = 1.0) -> Uint8Array:
+    """The picture of a square, uint8 [pixels, pixels, C] of an image [H, W, C]; mirrored at the image's edges.
+
+    ``stretch`` as in :func:`to_source`.
+    """
     samples = int(np.clip(np.round(float(side_of(square)) / pixels), 1, _MOST_SAMPLES))
     fine = pixels * samples
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    cut = cv2.warpAffine(image, to_source(square, fine), (fine, fine), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    place, border = to_source(square, fine, stretch), cv2.BORDER_REFLECT_101
+    cut = cv2.warpAffine(image, place, (fine, fine), flags=flags, borderMode=border)
     if samples > 1:
         cut = cv2.resize(cut, (pixels, pixels), interpolation=cv2.INTER_AREA)
     return np.asarray(cut, np.uint8)

@@ -25,11 +25,11 @@ _GAIN = (0.5, 2.0)
 _MOST_SIDE = 512
 
 
-def face_mask(face: Face, square: Float64Array) -> Uint8Array:
-    """The outline of a face in its square: its own mask where it has one, an ellipse otherwise."""
+def face_mask(face: Face, square: Float64Array, stretch: float = 1.0) -> Uint8Array:
+    """The outline of a face in its square's picture: its own mask where it has one, an ellipse otherwise."""
     if face.mask is None:
         return usual_mask()
-    to_frame = np.vstack([to_source(square, MASK_SIDE), [0.0, 0.0, 1.0]])
+    to_frame = np.vstack([to_source(square, MASK_SIDE, stretch), [0.0, 0.0, 1.0]])
     to_mask = cv2.invertAffineTransform(face.mask.affine) @ to_frame
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(face.mask.alpha, to_mask, (MASK_SIDE, MASK_SIDE), flags=flags), np.uint8)
@@ -81,20 +81,27 @@ def blended(front: Uint8Array, back: Uint8Array, mask: Uint8Array) -> Uint8Array
 
 
 def layer(
-    picture: Uint8Array, mask: Uint8Array, square: Float64Array, wanted: Float32Array, strength: float
+    picture: Uint8Array,
+    mask: Uint8Array,
+    square: Float64Array,
+    wanted: Float32Array,
+    *,
+    strength: float = 1.0,
+    stretch: float = 1.0,
 ) -> tuple[Uint8Array, Float64Array]:
     """What is laid over the frame: straight RGBA uint8 [S, S, 4], and the affine f64 [2, 3] that leads it there.
 
     ``picture`` uint8 [r, r, 3] as drawn, in the square's place; ``mask`` the face's outline, softened, ``wanted`` its
-    colours as filmed, ``strength`` 0..1 its opacity. The layer is as fine as the frame, so that little is left to its
-    laying.
+    colours as filmed, ``strength`` 0..1 its opacity; ``stretch`` as in :func:`to_source`. The layer is as fine as the
+    frame, so that little is left to its laying.
     """
     coloured = in_colours(picture, colours_of(picture, mask), wanted)
-    side = int(np.clip(np.ceil(float(side_of(square))), len(picture), max(_MOST_SIDE, len(picture))))
+    shown = float(np.ceil(max(stretch, 1.0) * side_of(square)))
+    side = int(np.clip(shown, len(picture), max(_MOST_SIDE, len(picture))))
     if side > len(picture):
         coloured = np.asarray(cv2.resize(coloured, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
     alpha = np.rint(_sized(mask, side).astype(np.float32) * np.float32(strength)).astype(np.uint8)
-    return np.dstack([coloured, alpha]), to_source(square, side)
+    return np.dstack([coloured, alpha]), to_source(square, side, stretch)
 
 
 def _to_lab(picture: Uint8Array) -> Float32Array:

@@ -124,7 +124,8 @@ class AnimeFaceStyle:
             prepared[name][places[0]] for name in ("masks", "squares", "colours", "strength", "ws")
         )
         picture = to_image(self._anime.draw(ws[None])[0])
-        rgba, to_frame = layer(picture, masks, squares, colours, float(strength))
+        longer = self._options.longer
+        rgba, to_frame = layer(picture, masks, squares, colours, strength=float(strength), stretch=longer)
         return Sprite.from_straight(rgba, to_frame, request.order)
 
     def _find(self, poses: Mapping[int, Pose], crops: Sequence[Crop]) -> list[Face | None]:
@@ -143,7 +144,7 @@ class AnimeFaceStyle:
         self, poses: Mapping[int, Pose], crops: Sequence[Crop], found: Sequence[Face | None], course: Course
     ) -> _Cut:
         """The faces of a course, steadied; a frame in which none was found has the outline of the one before."""
-        side, count = self._base.config.resolution, len(course.places)
+        side, count, longer = self._base.config.resolution, len(course.places), self._options.longer
         most = min(MOST_FRAMES, MOST_BYTES // (12 * side**2))
         chosen = tuple(np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist())
         pictures = np.empty((len(chosen), side, side, 3), np.uint8)
@@ -155,10 +156,10 @@ class AnimeFaceStyle:
                 continue
             square, face = course.squares[row], found[place]
             to_crop = _inverted(_to_frame(crop, poses[crop.frame_index]))
-            picture = cut_square(crop.image, moved_square(square, to_crop), side)
+            picture = cut_square(crop.image, moved_square(square, to_crop), side, longer)
             if row in chosen:
                 pictures[chosen.index(row)] = picture
-            masks[row] = masks[row - 1] if face is None else softened(face_mask(face, square))
+            masks[row] = masks[row - 1] if face is None else softened(face_mask(face, square, longer))
             colours[row] = colours_of(picture, masks[row])
         for part in course.stretches():
             colours[part] = steady(colours[part])
