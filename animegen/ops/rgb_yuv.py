@@ -252,8 +252,8 @@ def _yuv_to_rgb(planes: Planes, rgb: Uint8Array, numbers: tuple[int, ...]) -> No
         return
     luma, v_to_r, u_to_g, v_to_g, u_to_b, *bias = numbers
     for top in range(0, height, _STRIP):
-        rows = np.arange(top, min(top + _STRIP, height))
-        u, v = (_interpolated(plane, rows, width) for plane in planes[1:])
+        rows = slice(top, min(top + _STRIP, height))
+        u, v = (_interpolated(plane, np.arange(height)[rows], width) for plane in planes[1:])
         light = (planes[0][rows].astype(np.int32) << 8) * luma >> 16
         channels = (
             light + (v * v_to_r >> 16) + bias[0],
@@ -266,15 +266,15 @@ def _yuv_to_rgb(planes: Planes, rgb: Uint8Array, numbers: tuple[int, ...]) -> No
 
 def _interpolated(plane: Uint8Array, rows: NDArray[np.int64], width: int) -> NDArray[np.int32]:
     """Chroma of some rows of pixels, less 128, times 256."""
-    near, far = _neighbours(rows, plane.shape[0])
-    columns = 3 * plane[near].astype(np.int32) + plane[far]
-    near, far = _neighbours(np.arange(width), plane.shape[1])
-    return (3 * columns[:, near] + columns[:, far] - 2048) * 16
-
-
-def _neighbours(pixels: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    near = pixels // 2
-    return near, np.clip(near + np.where(pixels % 2, 1, -1), 0, count - 1)
+    near = rows // 2
+    far = np.clip(near + np.where(rows % 2, 1, -1), 0, plane.shape[0] - 1)
+    columns = (3 * plane[near].astype(np.int32) + plane[far] - 512) * 16
+    held = np.pad(columns, ((0, 0), (1, 1)), "edge")
+    pixels = np.empty((len(rows), width), np.int32)
+    columns *= 3
+    pixels[:, ::2] = columns + held[:, :-2]
+    pixels[:, 1::2] = (columns + held[:, 2:])[:, : width // 2]
+    return pixels
 
 
 def _yuv_to_tensor(planes: Planes, size: tuple[int, int], options: tuple[Any, ...]) -> Float32Array:
