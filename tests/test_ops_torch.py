@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def layers(x: torch.Tensor, xy: torch.Tensor) -> torch.Tensor:
 
 
 @needs_compiler
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizers would watch the compiler too")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own modules
 def test_all_ops_compile_into_one_graph_with_its_gradient():
     torch._dynamo.reset()
