@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -153,10 +154,20 @@ class BlazePose:
         self._face, self._hand = face, hand
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[list[Pose]]:
-        """Yield the poses of each frame of one segment, those longest in view first."""
+        """Yield the poses of each frame of one segment, those longest in view first.
+
+        The faces and hands of a frame are looked at while bodies are followed through the next.
+        """
         details = Details(self._face, self._hand)
-        for one in self._people(frames):
-            yield details.add(one.frame.image, one.poses())
+        before: Future[list[Pose]] | None = None
+        with ThreadPoolExecutor(1, "animegen-details") as beside:
+            for one in self._people(frames):
+                told = before
+                before = beside.submit(details.add, one.frame.image, one.poses())
+                if told is not None:
+                    yield told.result()
+            if before is not None:
+                yield before.result()
 
     def _people(self, frames: Iterable[Frame]) -> Iterator[_Waiting]:
         """The bodies of the people of each frame of one segment."""
