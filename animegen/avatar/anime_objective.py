@@ -51,7 +51,7 @@ class AnimeObjective:
             betas=_GENERATOR_BETAS,
             clip=recipe.clip,
             kernels=self.generator.kernels(),
-            eager=() if self.generator.face is None else list(self.generator.face.parameters()),
+            eager=self.generator.eager(),
         )
         self.discriminator: Discriminator | None = None
         self._critic: Learner | None = None

@@ -103,6 +103,11 @@ class Generator(nn.Module):
             if isinstance(module, UpConv):
                 module.prepare(dtype)
 
+    def eager(self) -> list[nn.Parameter]:
+        """All weights of the faces' patches and of how they are laid in: few, and seen by few pixels."""
+        laying = [grid.face for grid in self.grids if isinstance(grid, Grid)]
+        return [weight for part in (self.face, *laying) if part is not None for weight in part.parameters()]
+
     def forward(self, pose: PoseBatch, latent: Tensor, expression: Tensor, stages: Sequence[int]) -> dict[int, Tensor]:
         """Layers of each asked stage.
 
