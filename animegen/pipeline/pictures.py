@@ -86,10 +86,10 @@ def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Tr
 
     ``slot_of`` has by the id of a raw pose its frame index and its position among the frame's poses.
     """
-    descriptors: dict[tuple[tuple[int, ...], int], Float32Array | None] = {}
+    descriptors: dict[tuple[int, int, int], Float32Array | None] = {}
 
     def descriptor(track: Track) -> Float32Array | None:
-        key = (track.frame_indices, id(track.poses[0]))  # two people may be seen in the same frames
+        key = (id(track.poses[0]), id(track.poses[-1]), len(track.poses))  # tracks share no pose, and so no end
         if key not in descriptors:
             places = {track.id: dict(slot_of[id(pose)] for pose in track.poses)}
             crops = crops_of(run, [track], places, usual=True)[track.id]

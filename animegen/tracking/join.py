@@ -134,12 +134,12 @@ def _cost(a: Track, b: Track, width: int | None, looks: _Looks, begins: Sequence
 
 def _way(a: Track, b: Track, width: int | None) -> float | None:
     """Share 0..1 of what a person may move used up between ``a``'s end and ``b``'s start; None when impossible."""
-    if b.frame_indices[0] <= a.frame_indices[-1]:
-        return None
     gap = b.frame_indices[0] - a.frame_indices[-1]
+    if not 0 < gap <= _MOTION_GAP:
+        return None
     before, after = a.poses[-1], b.poses[0]
     sizes = sorted((_size(a.poses[-_END_FRAMES:]), _size(b.poses[:_END_FRAMES])))
-    if gap > _MOTION_GAP or sizes[0] < _SIZE_RATIO * sizes[1]:
+    if sizes[0] < _SIZE_RATIO * sizes[1]:
         return None
     if width is not None and _sides(before, width) and not _sides(before, width) & _sides(after, width):
         return None
