@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from animegen.cli import cli
 from animegen.errors import UsageError
+from animegen.stylegan2 import bench
 from animegen.stylegan2.bench import BenchedGenerator, difference
 
 ROUNDED = 0.05
@@ -75,7 +76,7 @@ def brief(monkeypatch):
 
 def test_prepared_weights_and_peers_draw_the_same(native_ops, checkout):
     generator = BenchedGenerator(16, 128, batch=1, device="cpu", threads=1)
-    official = generator.peer("stylegan2-ada-pytorch", checkout)()
+    official = generator.peers("stylegan2-ada-pytorch", checkout)["stylegan2-ada-pytorch, fp32"]()
     assert difference(generator.draw(half=False)(), official) < EXACT
     assert 0 < difference(generator.draw(half=True)(), official) < ROUNDED
 
@@ -92,10 +93,32 @@ def test_rosinality_and_another_peer_with_modules_of_the_same_names(native_ops, 
     ours = generator.draw(half=False)()
     places = {"rosinality": checkout, "stylegan2-ada-pytorch": checkout, "stylegan3": checkout / "other"}
     for name, folder in places.items():
-        assert difference(generator.peer(name, folder)(), ours) < EXACT
+        (draw,) = generator.peers(name, folder).values()
+        assert difference(draw(), ours) < EXACT
     assert not {"op", "model", "training"} & set(sys.modules)
     with pytest.raises(UsageError, match="rosinality has no network of channel base 64"):
-        BenchedGenerator(8, 64, batch=1, device="cpu", threads=1).peer("rosinality", checkout)
+        BenchedGenerator(8, 64, batch=1, device="cpu", threads=1).peers("rosinality", checkout)
+
+
+def test_on_a_gpu_official_code_is_drawn_with_in_every_format(native_ops, checkout, monkeypatch):
+    seen = []
+
+    def peer(name, checkout, ours, halved=0):
+        seen.append((name, halved))
+        return lambda ws: ws
+
+    monkeypatch.setattr(bench, "peer", peer)
+    generator = BenchedGenerator(8, 64, batch=1, device="cpu", threads=1)
+    monkeypatch.setattr(generator, "device", torch.device("cuda"))
+    assert [*generator.peers("stylegan3", checkout)] == [
+        f"stylegan3, {f}" for f in ("fp32", "TF32", "as shipped", "fp16")
+    ]
+    assert [*generator.peers("rosinality", checkout)] == ["rosinality, fp32", "rosinality, TF32"]
+    assert seen == [("stylegan3", 0), ("stylegan3", 4), ("stylegan3", 16), ("rosinality", 0)]
+    before = torch.backends.cudnn.conv.fp32_precision
+    with bench._products("tf32"):
+        assert torch.backends.cuda.matmul.fp32_precision == torch.backends.cudnn.conv.fp32_precision == "tf32"
+    assert torch.backends.cudnn.conv.fp32_precision == before
 
 
 def test_the_command_tells_every_variant(native_ops, checkout):

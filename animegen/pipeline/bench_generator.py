@@ -60,8 +60,10 @@ def bench_generator(
     if device == "cuda" and not has_cuda():
         raise UsageError("there is no CUDA device here", "leave out --device cuda")
     generator = BenchedGenerator(resolution, channel_base, batch=batch, device=device, threads=threads)
-    variants = {f"{name}, fp32": generator.peer(name, path) for name, path in peers.items()}
+    variants = {words: draw for name, path in peers.items() for words, draw in generator.peers(name, path).items()}
     variants |= {"animegen, fp32": generator.draw(half=False), "animegen, bf16": generator.draw(half=True)}
+    if device == "cuda":
+        variants["animegen, TF32"] = generator.draw(half=False, tf32=True)
     if compiled:
         variants["animegen and torch.compile, fp32"] = generator.draw(half=False, compiled=True)
     pictures = {}

@@ -28,43 +28,47 @@ _ROSINALITY_BASE = 16384
 """The channel base that a multiplier of 1 means there."""
 
 
-def peer(name: str, checkout: Path, ours: Generator) -> Draw:
-    """Draws in float32, as it is shipped, with the implementation in ``checkout`` and our weights, on our device.
+def peer(name: str, checkout: Path, ours: Generator, *, halved: int = 0) -> Draw:
+    """Draws with the implementation in ``checkout`` and our weights, on our device.
 
-    Raises UsageError for a name that is not among :data:`PEERS` or a network that a peer does not have, and InputError
-    for a folder that holds something else.
+    ``halved``: how many of the largest blocks compute in float16 (NVIDIA's configurations ship 4). Raises UsageError
+    for a name that is not among :data:`PEERS` or a network that a peer does not have, and InputError for a folder that
+    holds something else.
     """
     if name not in PEERS:
         raise UsageError(f"'{name}' is no peer of this bench", f"it is one of {', '.join(PEERS)}")
-    network, draw = PEERS[name](checkout, ours)
+    network, draw = PEERS[name](checkout, ours, halved)
     network.to(ours.mapping.w_avg.device).eval().requires_grad_(requires_grad=False)
     return draw
 
 
-def _ada(checkout: Path, ours: Generator) -> tuple[nn.Module, Draw]:
+def _ada(checkout: Path, ours: Generator, halved: int) -> tuple[nn.Module, Draw]:
     with _module(checkout, "training.networks") as networks:
-        return _official(networks, ours, synthesis_kwargs=_widths(ours))
+        return _official(networks, ours, halved, synthesis_kwargs=_synthesis(ours, halved))
 
 
-def _stylegan3(checkout: Path, ours: Generator) -> tuple[nn.Module, Draw]:
+def _stylegan3(checkout: Path, ours: Generator, halved: int) -> tuple[nn.Module, Draw]:
     with _module(checkout, "training.networks_stylegan2") as networks:
-        return _official(networks, ours, **_widths(ours))
+        return _official(networks, ours, halved, **_synthesis(ours, halved))
 
 
-def _widths(ours: Generator) -> dict[str, int]:
-    return {"channel_base": ours.config.channel_base, "channel_max": ours.config.channel_max}
+def _synthesis(ours: Generator, halved: int) -> dict[str, Any]:
+    widths = {"channel_base": ours.config.channel_base, "channel_max": ours.config.channel_max}
+    return {**widths, "num_fp16_res": halved, "conv_clamp": 256} if halved else widths
 
 
-def _official(networks: Any, ours: Generator, **keywords: Any) -> tuple[nn.Module, Draw]:
+def _official(networks: Any, ours: Generator, halved: int, **keywords: Any) -> tuple[nn.Module, Draw]:
     config = ours.config
     sizes = {"z_dim": config.z_dim, "c_dim": 0, "w_dim": config.w_dim, "img_resolution": config.resolution}
     network = networks.Generator(**sizes, img_channels=3, **keywords)
     network.load_state_dict({**network.state_dict(), **ours.state_dict()})
-    return network, lambda ws: network.synthesis(ws, noise_mode="const", force_fp32=True)
+    return network, lambda ws: network.synthesis(ws, noise_mode="const", force_fp32=not halved)
 
 
-def _rosinality(checkout: Path, ours: Generator) -> tuple[nn.Module, Draw]:
+def _rosinality(checkout: Path, ours: Generator, halved: int) -> tuple[nn.Module, Draw]:
     config = ours.config
+    if halved:
+        raise UsageError("rosinality computes in float32 only", "compare with it in that")
     if config.channel_base not in {_ROSINALITY_BASE, 2 * _ROSINALITY_BASE} or config.channel_max != 512:
         raise UsageError(f"rosinality has no network of channel base {config.channel_base}", "it has 16384 and 32768")
     multiplier = config.channel_base // _ROSINALITY_BASE
@@ -74,10 +78,13 @@ def _rosinality(checkout: Path, ours: Generator) -> tuple[nn.Module, Draw]:
     return network, lambda ws: network([ws], input_is_latent=True, randomize_noise=False)[0]
 
 
-PEERS: Mapping[str, Callable[[Path, Generator], tuple[nn.Module, Draw]]] = MappingProxyType(
+PEERS: Mapping[str, Callable[[Path, Generator, int], tuple[nn.Module, Draw]]] = MappingProxyType(
     {"stylegan2-ada-pytorch": _ada, "stylegan3": _stylegan3, "rosinality": _rosinality}
 )
 """What can be drawn with, by the name of the repository (rosinality's is called after its author)."""
+
+HALVES = ("stylegan2-ada-pytorch", "stylegan3")
+"""Those that compute in float16 too."""
 
 
 @contextmanager
