@@ -35,7 +35,7 @@ from animegen.jobs.digests import size_of, sum_of
 from animegen.jobs.lines import append_line, mend_lines, read_lines
 from animegen.jobs.lock import Holder, holder, locked
 
-JOB_FORMAT = 2
+JOB_FORMAT = 3
 
 _OWN = frozenset(
     (

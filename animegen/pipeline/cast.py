@@ -75,10 +75,11 @@ def cast(run: Run) -> Cast:
     """
     give_back_memory()
     with run.stage("cast") as advance, ThreadPoolExecutor(1, "animegen-plates") as beside:
-        tracks, slots = _tracks(run)
+        shots = shots_of(run)
+        tracks, slots = _tracks(run, shots)
         run.check()
-        plates = beside.submit(_plates, run, tracks) if run.needs_clean else None
-        people = _people(run, _wanted(run, who_is_who(run, tracks, slots)))
+        plates = beside.submit(_plates, run, tracks, shots) if run.needs_clean else None
+        people = _people(run, _wanted(run, who_is_who(run, tracks, slots)), shots)
         if not people:
             run.on_event(Warned("nobody was found in this clip: the picture is left as it is"))
         advance(1)
@@ -90,15 +91,14 @@ def cast(run: Run) -> Cast:
 
 def find_who(run: Run) -> list[Known]:
     """Everyone of the clip, tracked and known by name."""
-    tracks, slots = _tracks(run)
+    tracks, slots = _tracks(run, shots_of(run))
     run.check()
     return who_is_who(run, tracks, slots)
 
 
-def _people(run: Run, known: Sequence[Known]) -> tuple[Person, ...]:
+def _people(run: Run, known: Sequence[Known], shots: Sequence[range]) -> tuple[Person, ...]:
     """Everyone of the clip: whole in every frame, and prepared by the style."""
     run.check()
-    shots = shots_of(run)
     raw = [_bridged(run, who.track, shots) if who.member.treatment == "blur" else who.track for who in known]
     seen = present(run, raw, {person.track.id: person.slots for person in known}, shots)
     lost = [tuple(_as_treated(s, who.member.treatment) for s in p.spans) for who, p in zip(known, seen, strict=True)]
@@ -158,7 +158,7 @@ def _bridged(run: Run, track: Track, shots: Sequence[range]) -> Track:
     return Track(track.id, tuple(index for index, _ in whole), tuple(pose for _, pose in whole))
 
 
-def _tracks(run: Run) -> tuple[list[Track], dict[int, dict[int, int]]]:
+def _tracks(run: Run, shots: Sequence[range]) -> tuple[list[Track], dict[int, dict[int, int]]]:
     """The raw tracks, and for each by frame index the position of its pose among the frame's poses."""
     slot_of: dict[int, tuple[int, int]] = {}
 
@@ -172,7 +172,7 @@ def _tracks(run: Run) -> tuple[list[Track], dict[int, dict[int, int]]]:
 
     kept: list[Pose] = []  # holds every pose, so that no id is given twice
     look = appearance(run, slot_of)
-    tracks = track_clip(frames(), run.stages.tracker, shots=shots_of(run), width=run.size[0], appearance=look)
+    tracks = track_clip(frames(), run.stages.tracker, shots=shots, width=run.size[0], appearance=look)
     slots = {track.id: dict(slot_of[id(pose)] for pose in track.poses) for track in tracks}
     return tracks, slots
 
@@ -215,11 +215,11 @@ def _places(track: Track, slots: Mapping[int, int]) -> tuple[int | None, ...]:
     return tuple(slots.get(index) for index in track.frame_indices)
 
 
-def _plates(run: Run, tracks: Sequence[Track]) -> PlateSet:
+def _plates(run: Run, tracks: Sequence[Track], shots: Sequence[range]) -> PlateSet:
     """The plates of the clip, built once from what the first pass observed."""
     if not run.stands(run.job.plates):
         observed = (run.job.segment("scene", segment.index) for segment in run.segments)
         with artefact_folder(run.job.plates) as part:
-            build_plates(observed, run.size, part, unseen(run, tracks, shots_of(run)))
+            build_plates(observed, run.size, part, unseen(run, tracks, shots))
         run.job.seal(run.job.plates)
     return PlateSet.load(run.job.plates)

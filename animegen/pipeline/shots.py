@@ -14,7 +14,7 @@ from animegen.jobs import load_arrays, reading, save_arrays
 from animegen.pipeline.run import Run
 from animegen.types import Frame, Uint8Array
 from animegen.video import is_cut, marked_shots
-from animegen.video.shots import AFTER, BEFORE
+from animegen.video.shots import AFTER, BEFORE, dissolves, tiny_picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,25 +22,28 @@ class SegmentShots:
     """Where shots begin in one segment: ``begins`` are frame indices, ``start`` is the segment's first frame.
 
     ``head`` and ``tail`` are small pictures of its first and last frames: they tell whether a shot begins with the
-    next segment.
+    next segment. ``tiny`` uint8 [T, 9, 16, 3] are pictures of all of them, by which dissolves are found.
     """
 
     start: int
     begins: tuple[int, ...]
     head: tuple[Uint8Array, ...]
     tail: tuple[Uint8Array, ...]
+    tiny: Uint8Array
 
     def save(self, path: Path) -> None:
         """Write all of it as one npz, the same bytes for the same shots."""
         arrays = {"start": np.array(self.start), "begins": np.array(self.begins, np.int64)}
-        save_arrays(path, {**arrays, "head": np.array(self.head), "tail": np.array(self.tail)})
+        pictures = {"head": np.array(self.head), "tail": np.array(self.tail), "tiny": self.tiny}
+        save_arrays(path, {**arrays, **pictures}, deflated={"tiny"})
 
     @classmethod
     def load(cls, path: Path) -> SegmentShots:
         """Read what :meth:`save` wrote; raises InputError naming the file where it is damaged or absent."""
         with reading(path, "remove it; the next run makes it anew"):
             data = load_arrays(path)
-            return cls(int(data["start"]), tuple(data["begins"].tolist()), tuple(data["head"]), tuple(data["tail"]))
+            begins, head, tail = data["begins"].tolist(), data["head"], data["tail"]
+            return cls(int(data["start"]), tuple(begins), tuple(head), tuple(tail), data["tiny"])
 
 
 class ShotWatch:
@@ -51,6 +54,7 @@ class ShotWatch:
         self._begins: list[int] = []
         self._head: list[Uint8Array] = []
         self._tail: deque[Uint8Array] = deque(maxlen=BEFORE)
+        self._tiny: list[Uint8Array] = []
 
     def shots(self, frames: Iterable[Frame]) -> Iterator[Iterator[Frame]]:
         """The frames of each shot; they must be taken before the next shot is asked for."""
@@ -64,23 +68,34 @@ class ShotWatch:
             if len(self._head) < AFTER:
                 self._head.append(small)
             self._tail.append(small)
+            self._tiny.append(tiny_picture(small))
             yield len(self._begins), frame
 
     def found(self) -> SegmentShots:
         """What was found in the frames that have passed."""
-        return SegmentShots(self._start, tuple(self._begins), tuple(self._head), tuple(self._tail))
+        return SegmentShots(
+            self._start, tuple(self._begins), tuple(self._head), tuple(self._tail), np.array(self._tiny)
+        )
 
 
 def joined_shots(segments: Iterable[SegmentShots], stop: int) -> list[range]:
-    """The frames of each shot of a clip that ends before frame ``stop``, from its segments in order."""
+    """The frames of each shot of a clip that ends before frame ``stop``, from its segments in order.
+
+    A dissolve ends a shot in its middle.
+    """
     begins: list[int] = []
     tail: tuple[Uint8Array, ...] = ()
+    tiny: list[Uint8Array] = []
     for segment in segments:
         if not begins or is_cut(tail, segment.head):
             begins.append(segment.start)
         begins += segment.begins
         tail = segment.tail
-    return [range(a, b) for a, b in pairwise([*begins, stop])]
+        tiny.append(segment.tiny)
+    pictures, start = np.concatenate(tiny), begins[0]
+    hard = list(pairwise([*begins, stop]))
+    soft = [first + place for first, last in hard for place in dissolves(pictures[first - start : last - start])]
+    return [range(a, b) for a, b in pairwise([*sorted([*begins, *soft]), stop])]
 
 
 def shots_of(run: Run) -> list[range]:
