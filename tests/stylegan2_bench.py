@@ -24,7 +24,7 @@ from torch.nn import functional
 from animegen.stylegan2.config import GeneratorConfig, published
 from animegen.stylegan2.discriminator import Discriminator
 from animegen.stylegan2.distance import _SCALE, _SHIFT, Perceptual
-from animegen.stylegan2.inversion import InversionOptions, invert
+from animegen.stylegan2.inversion import InversionOptions, invert, psnr
 from animegen.stylegan2.model import StyleGan2
 from animegen.stylegan2.synthesis import Generator
 
@@ -68,7 +68,13 @@ def inversion() -> str:
     model = random_generator(4096, 128)
     target = model.draw(model.ws([model.z(100)]))
     (found,) = invert(model, target, InversionOptions(start_seed=3))
-    return f"{found.psnr:.2f} dB after {found.steps} steps"
+    lines = [f"{found.psnr:.2f} dB after {found.steps} steps"]
+    for begins in (0.0, InversionOptions().noise_begins):
+        options = InversionOptions(start_seed=3, optimise_noise=True, noise_begins=begins)
+        (found,) = invert(model, target, options)
+        other = psnr(model.draw(model.ws([found.latent]), "random", 5)[0], target[0])
+        lines.append(f"noise sought after {begins:.0%}: {found.psnr:.2f} dB, with other noise {other:.2f} dB")
+    return "\n".join(lines)
 
 
 def people() -> str:
@@ -132,7 +138,7 @@ def official(steps: int = 5) -> str:
         return projector.project(theirs, shown, num_steps=count, device=torch.device("cpu"))[-1:].numpy()
 
     def ours(count: int, half: torch.dtype | None, distance: Perceptual) -> np.ndarray:
-        options = InversionOptions(steps=count, optimise_noise=True, space="w", half=half)
+        options = InversionOptions(steps=count, optimise_noise=True, noise_begins=0, space="w", half=half)
         return model.ws([invert(model, target, options, distance=distance)[0].latent])
 
     def step(run: Callable[[int], np.ndarray]) -> tuple[float, float]:

@@ -2,9 +2,11 @@
 
 Source: Karras et al. 2020, arXiv 1912.04958, appendix D.
 
-Latents in W or W+ are optimised from the mean (or a random one), with noise on them that fades; where wanted, the noise
-pictures of the layers are optimised too, and kept white by a penalty on their autocorrelation, so that the picture is
-not stored in them. All people of a batch are optimised at once and none influences another.
+Latents in W or W+ are optimised from the mean (or a random one), with noise on them that fades. Where wanted, the noise
+pictures of the layers are optimised too, and kept white by a penalty on their autocorrelation. White noise can store a
+picture all the same, as far as the generator shows it, so it joins the search at its end only: until then every step
+draws new noise, and the latents have to tell all they can. All people of a batch are optimised at once and none
+influences another.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ class InversionOptions:
 
     The learning rate rises over the first ``ramp_up`` of the steps and falls over the last ``ramp_down`` as a cosine;
     noise of ``exploration`` times the spread of w fades over the first ``exploration_ends`` of them.
-    ``optimise_noise`` seeks noise pictures too, kept white with ``noise_weight``; ``spread_weight`` holds the layers'
-    latents of W+ near their mean. A person is done early when the distance is below ``good_enough``, or has not
+    ``optimise_noise`` seeks noise pictures too, kept white with ``noise_weight``, after the share ``noise_begins`` of the
+    steps (the source's is 0: what is then drawn with other noise is less like the target). ``spread_weight`` holds the
+    layers' latents of W+ near their mean. A person is done early when the distance is below ``good_enough``, or has not
     fallen by a thousandth for ``patience`` steps. ``start_seed`` begins at the latent of a seed, not at the mean.
     ``half`` is the dtype in which the generator's ``num_fp16_res`` largest blocks draw while the search lasts.
     """
@@ -48,6 +51,7 @@ class InversionOptions:
     exploration: float = 0.05
     exploration_ends: float = 0.75
     optimise_noise: bool = False
+    noise_begins: float = 0.9
     noise_weight: float = 1e5
     spread_weight: float = 0.0
     good_enough: float = 0.0
@@ -71,6 +75,10 @@ class InversionOptions:
         """The noise on w of a step, in units of the spread of w."""
         left = max(0.0, 1 - step / self.steps / self.exploration_ends) if self.exploration_ends else 0.0
         return self.exploration * left**2
+
+    def seeks_noise(self, step: int) -> bool:
+        """Whether noise pictures are sought in a step."""
+        return self.optimise_noise and step >= self.noise_begins * self.steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +111,10 @@ class _Watch:
     def _done(self, person: int, now: float, step: int) -> bool:
         if now < self.best[person] * 0.999:
             self.best[person], self.since[person] = now, step
-        settled = self.options.wander(step) == 0 and step - self.since[person] >= self.options.patience > 0
-        return now < self.options.good_enough or settled or step == self.options.steps - 1
+        options = self.options
+        calm = options.wander(step) == 0 and options.optimise_noise == options.seeks_noise(step)
+        settled = calm and step - self.since[person] >= options.patience > 0
+        return now < options.good_enough or settled or step == options.steps - 1
 
 
 def invert(
@@ -176,6 +186,10 @@ class _Search:
             out[name] = noise.to(self.model.device).repeat(len(self.targets), 1, 1, 1).requires_grad_()
         return out
 
+    def _fresh(self, pictures: Tensor) -> Tensor:
+        """White noise [1, 1, r, r] of this step, for everybody."""
+        return torch.from_numpy(self.draw.randn(1, *pictures.shape[1:]).astype(np.float32)).to(pictures.device)
+
     def step(self, step: int, people: list[int]) -> list[float]:
         """One step of the optimiser for some of the people; returns their distances before it."""
         options = self.options
@@ -184,14 +198,15 @@ class _Search:
         wandering = self.draw.randn(1, *self.w.shape[1:]).astype(np.float32) * (options.wander(step) * self.spread)
         w = self.w[people]
         wandered = w + torch.from_numpy(wandering).to(w.device)
-        noise = {name: pictures[people] for name, pictures in self.noise.items()}
+        seeking = options.seeks_noise(step)
+        noise = {name: pictures[people] if seeking else self._fresh(pictures) for name, pictures in self.noise.items()}
         ws = wandered.expand(-1, self.model.config.num_ws, -1)
         pictures = self.model.generator.synthesis(ws, noise or "const", half=options.half)
         distances = self.distance.between(pictures, tuple(known[people] for known in self.described))
         loss = distances.sum()
         if options.space == "w+" and options.spread_weight:
             loss = loss + options.spread_weight * (w - w.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2)).sum()
-        if noise:
+        if seeking:
             loss = loss + options.noise_weight * whiteness(noise.values()).sum()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
