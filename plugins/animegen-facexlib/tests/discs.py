@@ -16,13 +16,14 @@ _GRIDS = ((8, 1), (16, 0), (32, None))
 _REACH = 12
 _INNER, _OUTER = 1.6, 4.0
 """Radii of the two bells whose difference finds discs of 2 to 5 steps of a grid, in steps."""
-_SURE = 0.45
+_SURE = 0.4
 """Answer of a disc's middle from which it is a face."""
 _POINTS = ((-0.22, -0.2), (0.22, -0.2), (0.0, 0.05), (-0.17, 0.27), (0.17, 0.27))
 """The five points of every face around its middle, in sides of its box."""
 _OFF = 0.625
 """Half a step is averaged, so that what is seen lies off the box's middle: in RetinaFace's units."""
-HAIR, SKIN = 13, 1
+SKIN, HAIR = 1, 13
+"""What the parsers call a disc and what is around it; both number the classes in orders of their own."""
 
 
 def picture(*discs: tuple[float, float, float], size: tuple[int, int] = (240, 320)) -> Uint8Array:
