@@ -73,7 +73,7 @@ class Parser:
 
     def __call__(self, picture: Uint8Array) -> NDArray[np.bool_]:
         """Where the face is in an aligned picture uint8 [512, 512, 3] RGB, without ears, hair and neck."""
-        mean, deviation = (np.float32(values) for values in (self._kind.mean, self._kind.deviation))
+        mean, deviation = np.array([self._kind.mean, self._kind.deviation], np.float32)
         colours = (picture / np.float32(255) - mean) / deviation
         batch = torch.from_numpy(np.ascontiguousarray(colours.transpose(2, 0, 1)[None]))
         with torch.inference_mode():
