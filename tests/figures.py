@@ -112,6 +112,7 @@ def tiny_psgan(stage: int = 8) -> PsganConfig:
 
 def narrow_networks(patch: pytest.MonkeyPatch) -> None:
     """Let both recipes train networks of a few channels."""
-    narrow = partial(AvatarConfig, channels={4: 12, 8: 12, 16: 8}, latent=4, width=16, map_size=16)
+    narrow = partial(AvatarConfig, latent=4, width=16, map_size=16, patch={8: 8, 16: 8})
     patch.setattr(anime_objective, "AvatarConfig", narrow)
+    patch.setattr(anime_objective, "CHANNELS", {4: 12, 8: 12, 16: 8, 32: 8})
     patch.setattr(PsganConfig, "of", classmethod(lambda cls, skeleton, stage: tiny_psgan(stage)))

@@ -76,6 +76,7 @@ def test_a_patch_changes_the_face_alone() -> None:
     seen, away = face(size=0.3), face(aside=-1.0)
     before = drawn(seen), drawn(away)
     torch.nn.init.normal_(generator.grids[-1].face.weight)
+    torch.nn.init.normal_(generator.face.texture.bias)
     assert torch.equal(drawn(away), before[1])
     difference = (drawn(seen) - before[0]).abs().amax(dim=1)[0]
     assert difference[28:36, 28:36].min() > 0

@@ -220,3 +220,14 @@ def test_ctrl_c_writes_a_checkpoint_and_tells_how_to_go_on(
     assert load_tensors(run / "checkpoint.safetensors")[1]["images"] == "2"
     monkeypatch.setattr(PsganObjective, "step", step)
     assert CliRunner().invoke(cli, command(*small, "--quiet")).exit_code == 0
+
+
+def test_only_faces_are_learned(tmp_path: Path) -> None:
+    data = write_figures(tmp_path / "data", train=4, validation=1, size=64)
+    recipe = replace(TINY, phases=(Phase(64, 1.0, 2),)).with_only_faces()
+    trainer = train_avatar(options(data, tmp_path / "run", recipe=recipe, images=4), quiet)
+    weights = trainer.objective.networks["generator"].named_parameters()
+    assert {name for name, weight in weights if weight.requires_grad} == {"face.texture.weight", "face.texture.bias"}
+    assert set(trainer.objective.optimisers) == {"generator_adam"}
+    with pytest.raises(UsageError, match="not drawn by themselves at 16 px"):
+        train_avatar(options(data, tmp_path / "small", recipe=TINY.with_only_faces()), quiet)

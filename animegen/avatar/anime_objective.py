@@ -21,6 +21,7 @@ from animegen.avatar.network import Generator
 from animegen.avatar.objective import Learner, Moment, Setting, Trial, follow, optimisers_of
 from animegen.avatar.precision import has_bfloat16
 from animegen.avatar.sheets import pairs
+from animegen.errors import UsageError
 
 _GENERATOR_BETAS, _CRITIC_BETAS = (0.9, 0.99), (0.0, 0.99)
 _R1_EVERY, _R1_WEIGHT = 16, 1.0
@@ -45,6 +46,8 @@ class AnimeObjective:
             self._start_from(setting.init)
         self._place(self.generator)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        if recipe.only_faces:
+            self._hold_all_but_faces()
         self._generator = Learner(
             self.generator,
             setting.workers,
@@ -59,6 +62,15 @@ class AnimeObjective:
             self.discriminator = Discriminator(config, recipe.resolution)
             self._place(self.discriminator)
             self._critic = Learner(self.discriminator, setting.workers, betas=_CRITIC_BETAS, clip=recipe.clip)
+
+    def _hold_all_but_faces(self) -> None:
+        """Leave nothing to be learned but what faces are painted with."""
+        if self.generator.face is None:
+            raise UsageError(
+                f"faces are not drawn by themselves at {self._setting.recipe.resolution} px", "train to a larger stage"
+            )
+        self.generator.requires_grad_(False)
+        self.generator.face.texture.requires_grad_(True)
 
     def _place(self, network: nn.Module) -> None:
         network.to(self._device)

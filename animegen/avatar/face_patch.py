@@ -19,6 +19,7 @@ from torch.nn import functional
 from animegen.avatar.blocks import SLOPE, Modulated, UpConv
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.config import EXPRESSION, FACE
+from animegen.avatar.layers import LAYERS
 from animegen.types import Skeleton
 
 _HALF_WIDTH, _HALF_HEIGHT = 2.2, 1.3
@@ -117,7 +118,7 @@ class FacePatch(nn.Module):
 
     window: Tensor
 
-    def __init__(self, width: int, channels: Mapping[int, int]) -> None:
+    def __init__(self, width: int, latent: int, channels: Mapping[int, int]) -> None:
         super().__init__()
         self.side, self.channels = max(channels), channels[max(channels)]
         first = min(channels)
@@ -133,6 +134,9 @@ class FacePatch(nn.Module):
         self.steps = nn.ModuleList(Step(width, channels[below], channels[side], below) for below, side in sides)
         fall = 1 - torch.linspace(-1, 1, self.side).abs() ** _FALL
         self.register_buffer("window", fall[:, None] * fall, persistent=False)
+        self.texture = nn.Linear(latent + len(EXPRESSION) + _TURN, LAYERS * self.side**2)
+        nn.init.zeros_(self.texture.weight)
+        nn.init.zeros_(self.texture.bias)
 
     def forward(self, w: Tensor, expression: Tensor, frame: FaceFrame) -> Tensor:
         """Features [B, channels, side, side]; none of those who are not shown."""
@@ -140,6 +144,18 @@ class FacePatch(nn.Module):
         x = self.begin(self.start.expand(len(w), -1, -1, -1), own)
         for step in self.steps:
             x = step(x, own)
+        return self._shown(x, frame)
+
+    def paint(self, latent: Tensor, expression: Tensor, frame: FaceFrame) -> Tensor:
+        """What the face adds to the layers before their sigmoid, f32 [B, 10, side, side].
+
+        Linear in the avatar, the expression and the turn of the head, as active appearance models are (Cootes et al.
+        1998): so it is learned from few pictures, and the network draws what is not linear.
+        """
+        look = torch.cat([latent, expression, frame.turn], dim=1)
+        return self._shown(self.texture(look).float().unflatten(1, (LAYERS, self.side, self.side)), frame)
+
+    def _shown(self, x: Tensor, frame: FaceFrame) -> Tensor:
         shown: Tensor = x * (frame.shown[:, None, None, None] * self.window).to(x.dtype)
         return shown
 

@@ -86,7 +86,7 @@ class Generator(nn.Module):
             nn.LeakyReLU(SLOPE),
         )
         self.grids = nn.ModuleList(Grid(config, side, self.maps) for side in config.grids)
-        self.face = FacePatch(config.width, config.patch) if config.faces else None
+        self.face = FacePatch(config.width, config.latent, config.patch) if config.faces else None
 
     def kernels(self) -> list[nn.Parameter]:
         """The convolution kernels from features to features: most of the weights."""
@@ -126,7 +126,8 @@ class Generator(nn.Module):
             x = grid(x, self.maps.points(pose, side, w.dtype), limbs, face, w)
             layers = grid.draw(x, layers)
             if 2 * side in stages:
-                drawn[2 * side] = torch.sigmoid(layers)
+                painted = self._painted(latent, expression, face, 2 * side) if side in self.config.faces else 0.0
+                drawn[2 * side] = torch.sigmoid(layers + painted)
         return drawn
 
     def _faces(self, pose: PoseBatch, w: Tensor, expression: Tensor) -> tuple[Tensor, FaceFrame] | None:
@@ -135,3 +136,12 @@ class Generator(nn.Module):
             return None
         frame = FaceFrame.of(pose, self.config.skeleton)
         return self.face(w, expression, frame), frame
+
+    def _painted(
+        self, latent: Tensor, expression: Tensor, face: tuple[Tensor, FaceFrame] | None, stage: int
+    ) -> Tensor | float:
+        """What faces add to the layers of a stage before the sigmoid."""
+        if self.face is None or face is None:
+            return 0.0
+        frame = face[1]
+        return laid(self.face.paint(latent, expression, frame), frame, stage)

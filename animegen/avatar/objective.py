@@ -111,10 +111,10 @@ class Learner:
     ) -> None:
         self.network, self._workers, self._clip = network, workers, clip
         orthogonal = {id(kernel) for kernel in kernels}
-        others = [parameter for parameter in network.parameters() if id(parameter) not in orthogonal]
+        others = [weight for weight in network.parameters() if weight.requires_grad and id(weight) not in orthogonal]
         adam = torch.optim.Adam(_groups(others, eager), lr=0.0, betas=betas)
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {"adam": adam}
-        if kernels:
+        if any(kernel.requires_grad for kernel in kernels):
             self.optimisers = {**self.optimisers, "muon": Muon(_groups(kernels, eager), lr=0.0)}
 
     def descend(self, loss: Tensor, rate: float) -> None:

@@ -43,7 +43,8 @@ class Recipe:
 
     ``images`` is how long it takes and ``augment`` how data is varied where nothing else is asked for; ``clip`` the
     largest norm of a gradient; ``ema`` what the averaged weights keep at each step. ``channels`` are those of the
-    generator's grids (:class:`animegen.avatar.config.AvatarConfig`) where they are not the usual ones.
+    generator's grids (:class:`animegen.avatar.config.AvatarConfig`) where they are not the usual ones; with
+    ``only_faces`` nothing is learned but what faces' patches are painted with.
     """
 
     name: str
@@ -56,6 +57,8 @@ class Recipe:
     ema: float = 0.998
     augment: tuple[str, ...] = DEFAULT_AUGMENTATIONS
     channels: Mapping[int, int] | None = None
+
+    only_faces: bool = False
 
     @property
     def resolution(self) -> int:
@@ -93,6 +96,10 @@ class Recipe:
     def with_adversarial(self, weight: float) -> Recipe:
         """The same recipe with the discriminator's weight in its last phase."""
         return replace(self, phases=(*self.phases[:-1], replace(self.phases[-1], adversarial=weight)))
+
+    def with_only_faces(self) -> Recipe:
+        """The same recipe that learns what faces are painted with, and nothing else."""
+        return replace(self, only_faces=True)
 
     def at(self, image: int, images: int) -> tuple[Phase, int, int]:
         """The phase that image number ``image`` of ``images`` belongs to, and the images where it begins and ends."""

@@ -63,6 +63,7 @@ class TrainOptions:
             "seed": self.seed,
             "augment": sorted(self.augment),
             "init": None if self.init is None else self.init.name,
+            **({"only faces": True} if self.recipe.only_faces else {}),
         }
 
 

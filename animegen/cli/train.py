@@ -53,6 +53,7 @@ def command() -> None:
 @click.option(
     "--adversarial", metavar="W", type=click.FloatRange(min=0), help="Weight of the discriminator, last phase."
 )
+@click.option("--only-faces", is_flag=True, help="Learn the texture of faces; everything else stays as it is.")
 @click.option("--restart", is_flag=True, help="Throw the training in RUN away and begin anew.")
 @click.option("--json", "as_json", is_flag=True, help="One line of figures a checkpoint, as JSON.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
@@ -125,7 +126,7 @@ def _recipe(values: dict[str, Any]) -> Recipe:
         recipe = recipe.with_rate(values["rate"])
     if values["adversarial"] is not None:
         recipe = recipe.with_adversarial(values["adversarial"])
-    return recipe
+    return recipe.with_only_faces() if values["only_faces"] else recipe
 
 
 def _weights(name: str) -> Path:
