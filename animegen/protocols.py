@@ -135,11 +135,16 @@ class Background(Protocol):
         ...
 
 
+def _nobody_stops() -> None:
+    """What is called where nobody can ask to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class PluginContext:
     """What a factory may use: the device, threads, the checked weight files by name, and the run's seed.
 
-    ``faces`` makes the run's face backend, for the factory of a style whose spec asks for it.
+    ``faces`` makes the run's face backend, for the factory of a style whose spec asks for it. ``check`` raises
+    Cancelled once the user asked to stop; whatever works for long calls it now and then.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
@@ -147,6 +152,7 @@ class PluginContext:
     weights: Mapping[str, Path] = field(default_factory=dict)
     seed: int = 0
     faces: Callable[[], FaceBackend] | None = None
+    check: Callable[[], None] = _nobody_stops
 
 
 _WHEEL_SOURCE = re.compile(r"wheel:([A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+)")

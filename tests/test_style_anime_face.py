@@ -13,7 +13,7 @@ from stylegan2_numbers import Case
 import animegen
 from animegen.builtin import animegen_styles
 from animegen.config import ConvertConfig, EncodeConfig
-from animegen.errors import UsageError, WeightsError
+from animegen.errors import Cancelled, UsageError, WeightsError
 from animegen.face.options import ANIME, BASE, AnimeFaceOptions
 from animegen.jobs import JobFolder, load_arrays
 from animegen.pipeline.anime_face import make_style
@@ -197,3 +197,13 @@ def test_of_a_long_clip_some_frames_are_searched_and_the_others_lie_between(pair
     ws = style.prepare(synthetic_identity(0), track, crops)["ws"]
     assert len(ws) == 10
     assert np.allclose(ws[1:3], ws[:1] + (ws[3:4] - ws[:1]) * np.array([1, 2])[:, None, None] / 3, atol=1e-5)
+
+
+def test_the_search_stops_when_the_user_asks_to(pair):
+    def check():
+        raise Cancelled("stopped")
+
+    context = PluginContext(weights=pair, faces=Middle, check=check)
+    style, track = make_style(AnimeFaceOptions(**QUICK), context), synthetic_track(length=1)
+    with pytest.raises(Cancelled):
+        style.prepare(synthetic_identity(0), track, [synthetic_crop(track.poses[0], synthetic_identity(0))])

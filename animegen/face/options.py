@@ -27,7 +27,7 @@ class AnimeFaceOptions:
     anime: Path | None = None
     swap: int = 16
     steps: int = 300
-    likeness: float = 0.8
+    likeness: float = 0.7
     stretch: float | None = None
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from animegen.face.align import side_of, to_source
+from animegen.face.align import EYE_LINE, side_of, to_source
 from animegen.types import Face, Float32Array, Float64Array, Uint8Array
 
 MASK_SIDE = 64
@@ -28,17 +28,19 @@ _MOST_SIDE = 512
 def face_mask(face: Face, square: Float64Array, stretch: float = 1.0) -> Uint8Array:
     """The outline of a face in its square's picture: its own mask where it has one, an ellipse otherwise."""
     if face.mask is None:
-        return usual_mask()
+        return usual_mask(stretch)
     to_frame = np.vstack([to_source(square, MASK_SIDE, stretch), [0.0, 0.0, 1.0]])
     to_mask = cv2.invertAffineTransform(face.mask.affine) @ to_frame
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(face.mask.alpha, to_mask, (MASK_SIDE, MASK_SIDE), flags=flags), np.uint8)
 
 
-def usual_mask() -> Uint8Array:
+def usual_mask(stretch: float = 1.0) -> Uint8Array:
     """The ellipse in which the face of an aligned picture lies."""
     rows, columns = (np.mgrid[:MASK_SIDE, :MASK_SIDE] + 0.5) / MASK_SIDE
-    apart = np.hypot((columns - _MIDDLE[0]) / _RADII[0], (rows - _MIDDLE[1]) / _RADII[1])
+    apart = np.hypot(
+        (columns - _MIDDLE[0]) / _RADII[0], (EYE_LINE + stretch * (rows - EYE_LINE) - _MIDDLE[1]) / _RADII[1]
+    )
     return np.asarray(255 * (apart < 1), np.uint8)
 
 

@@ -67,7 +67,8 @@ def make_style(options: AnimeFaceOptions | None, context: PluginContext) -> Styl
     pair = blend_files(context.weights[BASE], context.weights[ANIME], options.swap)
     if context.faces is None:
         raise PluginError("the style anime-face was made without a face backend")
-    return AnimeFaceStyle(base, StyleGan2(pair.generator, "", device=context.device), context.faces, options)
+    anime = StyleGan2(pair.generator, "", device=context.device)
+    return AnimeFaceStyle(base, anime, context.faces, options, context.check)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,9 +86,14 @@ class AnimeFaceStyle:
     """Draws faces; implements :class:`animegen.protocols.Style`."""
 
     def __init__(
-        self, base: StyleGan2, anime: StyleGan2, faces: Callable[[], FaceBackend], options: AnimeFaceOptions
+        self,
+        base: StyleGan2,
+        anime: StyleGan2,
+        faces: Callable[[], FaceBackend],
+        options: AnimeFaceOptions,
+        check: Callable[[], None],
     ) -> None:
-        self._base, self._anime, self._faces, self._options = base, anime, faces, options
+        self._base, self._anime, self._faces, self._options, self._check = base, anime, faces, options, check
 
     def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:  # noqa: ARG002
         """The person's face in every frame of the pictures that shows it well enough: place, look and latents."""
@@ -132,6 +138,7 @@ class AnimeFaceStyle:
         """The person's own face in every picture, in pixels of the frame."""
         backend, own = self._faces(), []
         for batch in batched(crops, _LOOKED_AT):
+            self._check()
             heads = [_head(crop) for crop in batch]
             shown = [crop.image[head.window] for crop, head in zip(batch, heads, strict=True) if head]
             found = iter(backend.find(shown))
@@ -176,13 +183,14 @@ class AnimeFaceStyle:
         if not count:
             return np.zeros((0, *mean.shape), np.float32)
         usual = to_image(self._base.draw(mean[None])[0])
-        wanted = colours_of(usual, softened(usual_mask()))
+        wanted = colours_of(usual, softened(usual_mask(self._options.longer)))
         targets = [
             to_picture(blended(in_colours(picture, cut.colours[row], wanted), usual, cut.masks[row]))
             for row, picture in zip(cut.chosen, cut.pictures, strict=True)
         ]
         search = InversionOptions(steps=self._options.steps)
-        found = invert_video(self._base, np.stack(targets), VideoOptions(search=search)).ws
+        options, check = VideoOptions(search=search), lambda *_: self._check()
+        found = invert_video(self._base, np.stack(targets), options, on_step=check).ws
         columns = found.reshape(len(found), -1).T
         ws = np.stack([np.interp(np.arange(count), cut.chosen, column) for column in columns], axis=1)
         near = mean + self._options.likeness * (ws.reshape(count, *mean.shape) - mean)

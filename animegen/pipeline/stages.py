@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,9 +88,10 @@ class Stages:
         preserver: IdentityPreserver = self._create("identity")
         return preserver
 
-    def style(self) -> Style:
-        """The style that draws everybody."""
-        style: Style = self._create("style")
+    def style(self, check: Callable[[], None] | None = None) -> Style:
+        """The style that draws everybody; ``check`` raises Cancelled once the user asked to stop."""
+        stoppable = self if check is None else replace(self, context=replace(self.context, check=check))
+        style: Style = stoppable._create("style")
         return style
 
     def background(self) -> Background:
