@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from animegen.composite.align import Aligner, View, small_grey
 from animegen.composite.mosaic import sample_limit
-from animegen.composite.observe import CUT, Observation, decode, small_matte
+from animegen.composite.observe import CUT, SAMPLE_SECONDS, Observation, decode, small_matte
 from animegen.types import Float64Array, Pose, Uint8Array
 
 WINDOW_SAMPLES = 24
-"""Samples of one plate: 12 seconds, short enough that the light is followed."""
+"""Samples of one plate, short enough that the light is followed."""
+
+PLATE_SECONDS = WINDOW_SAMPLES * SAMPLE_SECONDS
+"""Time that one plate covers."""
 
 _STILL = 0.6
 _STILL_SHARE = 0.98

@@ -73,6 +73,7 @@ class Worker:
             fingerprint={},
             on_event=ignore,
             check=lambda: None,
+            cores=errand.config.threads or 1,
         )
         if cast is not None and plates:
             cast = replace(cast, plates=PlateSet.load(self._run.job.plates))

@@ -1,7 +1,8 @@
 """What a conversion will take, from a short trial: time, memory and disk, before any of it is spent.
 
-The trial converts a few windows of the clip as the whole would be converted. Every stage is taken to cost a constant
-and so much a frame; windows of two lengths tell the two apart.
+The trial converts a few windows of the clip as the whole would be converted. A stage is taken to cost a constant and so
+much a frame; windows of two lengths tell the two apart. Finding the cast costs what it costs in a window for every
+plate of the background: a window of any length has one, and takes as long to invent what nobody saw.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from animegen.composite.windows import PLATE_SECONDS
 from animegen.config import ConvertConfig
 from animegen.events import Event, Listener, Progress, StageFinished, ignore
 from animegen.jobs import free_bytes, load_arrays, reading, size_of
@@ -40,9 +42,6 @@ TRIAL_FRAMES = 120
 
 SEGMENTS_HELD = 2
 """Segments in memory at once: the one that is worked on, and the one that is written."""
-
-FIXED = frozenset({"plates", "files"})
-"""What of a job folder does not grow with the clip's length, nearly: plates, and the files at its top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,9 @@ def plan(
             path = Path(folder) / str(number) / place.name
             path.parent.mkdir()
             trials.append(_try(video, path, _cut(config, video, window), tell, cancel))
-    return _forecast(trials, segments_of(start, stop, config.segment_frames), opening, free_bytes(place))
+        segments = segments_of(start, stop, config.segment_frames)
+        plates = max(1.0, float((stop - start) / video.info.rate) / PLATE_SECONDS)
+        return _forecast(trials, segments, plates, opening, free_bytes(place))
 
 
 def _opening(video: VideoFile, began: float) -> float:
@@ -174,15 +175,19 @@ def _in_memory(run: Run) -> int:
     return total
 
 
-def _forecast(trials: Sequence[_Trial], segments: Sequence[Segment], opening: float, free: int) -> Forecast:
+def _forecast(
+    trials: Sequence[_Trial], segments: Sequence[Segment], plates: float, opening: float, free: int
+) -> Forecast:
     frames = sum(len(segment) for segment in segments)
     warm_up, *rest = trials
     longer = rest[1:]
     tried = sum(trial.frames for trial in longer)
     passes = {stage: _seconds(stage, warm_up, rest, frames) for stage in STAGES}
+    passes["cast"] = plates * float(np.mean([trial.seconds["cast"] for trial in longer]))
+    times = {"plates": plates, "files": 1.0}
     sizes = {
-        kind: max(trial.sizes.get(kind, 0) for trial in longer)
-        if kind in FIXED
+        kind: round(times[kind] * max(trial.sizes.get(kind, 0) for trial in longer))
+        if kind in times
         else sum(trial.sizes.get(kind, 0) for trial in longer) * frames // tried
         for kind in longer[0].sizes
     }

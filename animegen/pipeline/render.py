@@ -18,7 +18,6 @@ from animegen.composite import compose, compose_alpha, cut_out, faded, one_threa
 from animegen.errors import PluginError
 from animegen.identity import Drawing, Treatment, take_crop
 from animegen.jobs import digest_of
-from animegen.measure.cores import usable_cores
 from animegen.pipeline.cast import Cast, Person
 from animegen.pipeline.flow import ahead, batched, ordered_map
 from animegen.pipeline.memory import give_back_memory, giving_back
@@ -229,7 +228,7 @@ def _composed(run: Run, scene: Scene, drawn: Iterable[Drawn]) -> Generator[Frame
     def compose(item: Drawn) -> Frame | Uint8Array:
         return compose_alpha(item.frame.size, item.sprites) if run.plan.alpha else scene.compose(item)
 
-    workers = min(usable_cores(), MOST_COMPOSERS)
+    workers = min(run.cores, MOST_COMPOSERS)
     return ordered_map(compose, drawn, workers, workers + 2)
 
 

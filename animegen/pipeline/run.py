@@ -13,6 +13,7 @@ from animegen.config import SEGMENT_FRAMES, ConvertConfig
 from animegen.events import Listener, Warned
 from animegen.identity import CastFile
 from animegen.jobs import JobFolder
+from animegen.measure.cores import usable_cores
 from animegen.pipeline.progress import stage
 from animegen.pipeline.stages import Stages
 from animegen.video import OutputPlan, VideoFile
@@ -51,7 +52,8 @@ def segments_of(start: int, stop: int, length: int = SEGMENT_FRAMES) -> tuple[Se
 class Run:
     """The checked request, and the cast ``known`` before. ``check()`` raises Cancelled once the user asked to stop.
 
-    ``fingerprint`` is everything that changes a pixel beside the cast, as nested mappings of plain values.
+    ``fingerprint`` is everything that changes a pixel beside the cast, as nested mappings of plain values. ``cores`` is
+    how many processor cores this process may keep busy; it changes no pixel.
     """
 
     video: VideoFile
@@ -65,6 +67,7 @@ class Run:
     on_event: Listener
     check: Callable[[], None]
     known: CastFile = field(default_factory=CastFile)
+    cores: int = field(default_factory=usable_cores)
 
     @property
     def size(self) -> tuple[int, int]:
