@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -62,6 +62,62 @@ def avatar(weights: Path, data: Path, report: Path, limits: tuple[str, ...], **v
         console.fail(line)
     if failed:
         click.get_current_context().exit(1)
+
+
+@command.command()
+@click.argument("real", type=_PATH)
+@click.argument("generated", type=_PATH)
+@click.option("--count", type=click.IntRange(min=4), default=1000, show_default=True, help="Most pictures of each.")
+@click.option("--size", type=click.IntRange(16, 1024), default=256, show_default=True, help="Side, of two folders.")
+@click.option("--seed", default=0, show_default=True, help="First seed a generator draws.")
+@click.option("--trunc", "psi", default=1.0, show_default=True, help="Truncation.")
+@click.option("--features", metavar="FILE", type=_PATH, help="FID's Inception (.pth, .safetensors) or a .tflite.")
+@click.option("--lpips", metavar="FILE", type=_PATH, help="VGG16 weights (.pth, .safetensors) for the path length.")
+@click.option("--paths", type=click.IntRange(min=1), default=200, show_default=True, help="Samples of path length.")
+@click.option("--faces", default="", metavar="NAME", help="Face backend with embeddings; compares same-named pictures.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def gan(real: Path, generated: Path, *, device: Literal["auto", "cpu", "cuda"], as_json: bool, **values: Any) -> None:
+    """Compare pictures of a generator with REAL ones: FID, KID, precision, recall, path length, identity.
+
+    GENERATED is a folder of pictures or a StyleGAN2 checkpoint. Figures of different feature networks cannot be
+    compared; without --features, a small network of random weights tells them, which no other tool has.
+    """
+    from animegen.cli import console
+    from animegen.cli.progress import listener
+    from animegen.pipeline.evaluate_gan import GanOptions, evaluate_gan
+    from animegen.pipeline.stages import chosen_device
+
+    with listener() as tell:
+        figures = evaluate_gan(real, generated, GanOptions(**values), chosen_device(device), tell)
+    if as_json:
+        console.print_json(figures)
+    else:
+        _print_gan(figures)
+
+
+def _print_gan(figures: Mapping[str, Any]) -> None:
+    features, lengths, identity = (figures[name] for name in ("features", "path_length", "identity"))
+    real, generated = figures["real"], figures["generated"]
+    click.echo(
+        f"{generated['pictures']} pictures of {generated['name']} at {figures['size']} px, beside "
+        f"{real['pictures']} of {real['folder']}"
+    )
+    click.echo(
+        f"FID {features['fid']:.4g}, KID {features['kid']:.4g}, precision {features['precision']:.3f}, recall "
+        f"{features['recall']:.3f} by {features['model']} (SHA-256 {features['sha256']})"
+    )
+    click.echo(
+        f"path length {lengths['value']:.4g} over {lengths['samples']} samples, by {lengths['distance']}"
+        if lengths["measured"]
+        else f"path length: not measured, {lengths['why']}"
+    )
+    click.echo(
+        f"identity: cosine {identity['cosine']:.3f} by {identity['backend']}, over {identity['pairs']} of "
+        f"{identity['of']} pairs"
+        if identity["measured"]
+        else f"identity: not measured, {identity['why']}"
+    )
 
 
 def _limits(pairs: tuple[str, ...]) -> dict[str, float]:

@@ -17,6 +17,9 @@ import numpy as np
 from animegen.errors import InvalidValue, WeightsError
 from animegen.types import Float64Array, Uint8Array
 
+_ROWS = 512
+"""Pictures whose distances to all others are held at a time."""
+
 
 def frechet_distance(a: Float64Array, b: Float64Array) -> float:
     """Fréchet inception distance of two sets of features, f64 [N, D] and [M, D]; 0 for equal sets.
@@ -55,6 +58,35 @@ def kernel_distance(a: Float64Array, b: Float64Array) -> float:
 def _kernel(a: Float64Array, b: Float64Array) -> Float64Array:
     kernel: Float64Array = (a @ b.T / a.shape[1] + 1) ** 3
     return kernel
+
+
+def precision_recall(real: Float64Array, generated: Float64Array, neighbours: int = 3) -> tuple[float, float]:
+    """How many generated pictures are like real ones, and how many real ones are like generated: shares, 0..1.
+
+    A picture is like a set where its features f64 [D] are nearer to those of one of the set than that one's k-th
+    neighbour in the set is, k being ``neighbours``. Source: Kynkäänniemi et al. 2019, arXiv 1904.06991, section 2.
+    Raises InvalidValue with k pictures or fewer in a set.
+    """
+    _check(real, generated)
+    if min(len(real), len(generated)) <= neighbours:
+        raise InvalidValue(f"{neighbours} neighbours need more pictures than {min(len(real), len(generated))} in a set")
+    return _covered(generated, real, neighbours), _covered(real, generated, neighbours)
+
+
+def _covered(pictures: Float64Array, known: Float64Array, neighbours: int) -> float:
+    """The share of the pictures that lie in the neighbourhood of one of the known."""
+    reach = np.concatenate([np.partition(_distances(row, known), neighbours)[:, neighbours] for row in _parts(known)])
+    return float(np.mean(np.concatenate([(_distances(row, known) <= reach).any(axis=1) for row in _parts(pictures)])))
+
+
+def _parts(features: Float64Array) -> list[Float64Array]:
+    return np.array_split(features, -(-len(features) // _ROWS))
+
+
+def _distances(a: Float64Array, b: Float64Array) -> Float64Array:
+    """Squared distances f64 [N, M] of features; a picture's own is 0 but for rounding."""
+    squares: Float64Array = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return squares
 
 
 def _check(a: Float64Array, b: Float64Array) -> None:

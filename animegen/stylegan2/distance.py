@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
 from animegen.errors import WeightsError
-from animegen.stylegan2.tensor_files import StoredTensor, load_plain
+from animegen.stylegan2.tensor_files import read_tensors
 
 Description: TypeAlias = tuple[Tensor, ...]
 """What a distance keeps of target pictures; the first dimension of every tensor is the batch."""
@@ -91,16 +89,7 @@ class Perceptual:
     @classmethod
     def load(cls, path: Path, device: torch.device | str = "cpu", half: torch.dtype | None = None) -> Perceptual:
         """The distance of a file of weights, which is read as plain data. Raises WeightsError."""
-        if path.suffix == ".safetensors":
-            try:
-                tensors = load_file(path)
-            except (OSError, SafetensorError) as error:
-                raise WeightsError(f"cannot read {path}: {error}", _HINT) from error
-        else:
-            data = load_plain(path)
-            stored = data if isinstance(data, dict) else {}
-            tensors = {str(name): t.tensor() for name, t in stored.items() if isinstance(t, StoredTensor)}
-        return cls({name: tensor.to(device) for name, tensor in tensors.items()}, half)
+        return cls({name: tensor.to(device) for name, tensor in read_tensors(path, _HINT).items()}, half)
 
     @torch.no_grad()
     def describe(self, targets: Tensor) -> Description:
@@ -109,8 +98,12 @@ class Perceptual:
 
     def between(self, pictures: Tensor, described: Description) -> Tensor:
         """The distance of every picture from its target."""
-        target, *features = described
-        total = (pictures - target).square().mean(dim=(1, 2, 3))
+        return (pictures - described[0]).square().mean(dim=(1, 2, 3)) + self.lpips(pictures, described)
+
+    def lpips(self, pictures: Tensor, described: Description) -> Tensor:
+        """The distance of the features alone: f32 [B]."""
+        _, *features = described
+        total = pictures.new_zeros(len(pictures))
         for one, other in zip(self._features(pictures), features, strict=True):
             total = total + torch.linalg.vector_norm(one - other, dim=(1, 2, 3)).square() / one[0, 0].numel()
         return total

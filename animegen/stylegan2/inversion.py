@@ -36,7 +36,7 @@ class InversionOptions:
 
     The learning rate rises over the first ``ramp_up`` of the steps and falls over the last ``ramp_down`` as a cosine;
     noise of ``exploration`` times the spread of w fades over the first ``exploration_ends`` of them.
-    ``optimise_noise`` seeks noise pictures too, kept white with ``noise_weight``, after the share ``noise_begins`` of the
+    ``optimise_noise`` seeks noise pictures too, kept white with ``noise_weight``, after a share ``noise_begins`` of the
     steps (the source's is 0: what is then drawn with other noise is less like the target). ``spread_weight`` holds the
     layers' latents of W+ near their mean. A person is done early when the distance is below ``good_enough``, or has not
     fallen by a thousandth for ``patience`` steps. ``start_seed`` begins at the latent of a seed, not at the mean.

@@ -19,6 +19,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from animegen.errors import WeightsError
@@ -134,6 +136,18 @@ class StoredArray(Stateful):
             raise BrokenPickle("an array has no state")
         flat: NDArray[Any] = np.frombuffer(self.data, self.code.dtype())
         return flat.reshape(self.shape, order="F" if self.fortran else "C")
+
+
+def read_tensors(path: Path, hint: str) -> dict[str, Tensor]:
+    """The tensors of a file by their names, read as plain data. Raises WeightsError."""
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(f"cannot read {path}: {error}", hint) from error
+    data = load_plain(path)
+    stored = data if isinstance(data, dict) else {}
+    return {str(name): tensor.tensor() for name, tensor in stored.items() if isinstance(tensor, StoredTensor)}
 
 
 def load_plain(path: Path) -> Any:
