@@ -12,9 +12,11 @@ from stylegan2_numbers import Case
 
 import animegen
 from animegen.builtin import animegen_styles
+from animegen.composite import compose
 from animegen.config import ConvertConfig, EncodeConfig
 from animegen.errors import Cancelled, UsageError, WeightsError
 from animegen.face.options import ANIME, BASE, AnimeFaceOptions
+from animegen.identity import take_crop
 from animegen.jobs import JobFolder, load_arrays
 from animegen.pipeline.anime_face import make_style
 from animegen.pipeline.pictures import ClipCrops
@@ -23,7 +25,7 @@ from animegen.pose.skeletons import COCO17
 from animegen.protocols import PluginContext
 from animegen.stylegan2.checkpoint import Checkpoint, save_checkpoint
 from animegen.testing import check_style, synthetic_crop, synthetic_identity, synthetic_pose, synthetic_track
-from animegen.types import Face, Frame, RenderRequest
+from animegen.types import Face, Frame, Pose, RenderRequest, Skeleton, Track
 from animegen.video import open_video
 from animegen.video.drawing import write_film
 
@@ -32,6 +34,8 @@ AS_FILMED = 38.0
 """dB: what encoding leaves of a picture that nobody drew on."""
 DRAWN = 30.0
 """dB below which the face is another."""
+SAME_SKIN = 12
+"""Grey levels of the mean colour: contrasts are matched too, and what sRGB cannot show is clipped."""
 FACE = (slice(85, 150), slice(195, 260))
 """Rows and columns in which the astronaut's face lies in the first frame."""
 QUICK = {"steps": 2}
@@ -167,7 +171,7 @@ def psnr(a, b):
 def test_the_face_changes_and_the_person_stays_as_filmed(background, clip, pair, tmp_path):
     own = {"base": str(pair[BASE]), "anime": str(pair[ANIME]), "steps": "2"}
     config = ConvertConfig(
-        style="anime-face", settings=own, background=background, keep=True, encode=EncodeConfig(crf=8)
+        style="anime-face", settings=own, threads=1, background=background, keep=True, encode=EncodeConfig(crf=8)
     )
     output = tmp_path / "out.mp4"
     result = animegen.convert(clip, output, config)
@@ -207,3 +211,23 @@ def test_the_search_stops_when_the_user_asks_to(pair):
     style, track = make_style(AnimeFaceOptions(**QUICK), context), synthetic_track(length=1)
     with pytest.raises(Cancelled):
         style.prepare(synthetic_identity(0), track, [synthetic_crop(track.poses[0], synthetic_identity(0))])
+
+
+@pytest.mark.usefixtures("face_weights")
+def test_the_demo_pair_draws_a_photograph_in_its_place_and_colours():
+    style = resolve(
+        ConvertConfig(style="anime-face", threads=1, settings={"steps": "20"}), print, kinds=("style",)
+    ).style()
+    image = astronaut()
+    points = np.array([[222, 131], [246, 103], [203, 101]], np.float32)
+    head = Skeleton("head", ("nose", "left_eye", "right_eye"), (), ())
+    pose = Pose(head, points, np.ones(3, np.float32), np.array([100, 20, 340, 320], np.float32))
+    track = Track(0, (0,), (pose,))
+    prepared = style.prepare(synthetic_identity(0), track, [take_crop(Frame(0, Fraction(0), image), pose, 512)])
+    (sprite,) = drawn(style, track, prepared)
+    laid = compose(image, [sprite])
+    changed = np.abs(laid.astype(int) - image).max(axis=2) > 0
+    rows, columns = np.nonzero(changed)
+    assert np.allclose([columns.mean(), rows.mean()], [224, 125], atol=10)
+    assert psnr(image[changed], laid[changed]) < DRAWN
+    assert np.allclose(image[changed].mean(axis=0), laid[changed].mean(axis=0), atol=SAME_SKIN)
