@@ -70,6 +70,18 @@ def at(sprite: Sprite, x: float, y: float) -> np.ndarray:
     return sprite.rgba[row, column]
 
 
+def test_who_comes_in_over_the_edge_is_no_dwarf() -> None:
+    """First the head is in the picture, then the shoulders, then all."""
+    whole = standing()
+    in_sight = {0: ("nose",), 1: ("nose", "left_shoulder", "right_shoulder"), 2: tuple(COCO17.points)}
+    stages = [np.repeat(range(3), 12), np.repeat([1], 12)]
+    for stage in stages:
+        score = np.array([[0.95 * (name in in_sight[i]) for name in COCO17.points] for i in stage], np.float32)
+        poses = tuple(replace(whole, score=row) for row in score)
+        units = style_of().prepare(identity(), Track(0, tuple(range(len(poses))), poses), ())["units"]
+        assert units.min() > 0.7 * 110, "the torso is 110 pixels long"
+
+
 def test_the_sprite_covers_head_torso_and_limbs() -> None:
     sprite = rendered(style_of(), identity(), standing())
     for name in DRAWN:

@@ -28,8 +28,14 @@ _LIMBS = (
     ("elbow", "wrist", 0.066, 0.046, "upper"),
 )
 """Of either side: from, to, radius here and there, colour."""
-_UNIT_LENGTHS = (("shoulder", "hip", 1.0), ("hip", "knee", 1.05), ("knee", "ankle", 1.1), ("shoulder", "elbow", 1.4))
-"""Lengths of either side by which a foreshortened torso can still be told, each times its share of the unit."""
+_SIDED = (("shoulder", "hip", 1.0), ("hip", "knee", 1.05), ("knee", "ankle", 1.1), ("shoulder", "elbow", 1.4))
+_UNIT_LENGTHS = (
+    *((f"{side}_{a}", f"{side}_{b}", share) for side in ("left", "right") for a, b, share in _SIDED),
+    ("left_shoulder", "right_shoulder", 1.2),
+)
+"""Lengths by which a foreshortened torso, or one beyond the picture's edge, can still be told, each times its share of
+the unit.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +75,20 @@ class _Joint:
     z: float
 
 
-def figure_unit(pose: Pose, min_score: float) -> float:
-    """The torso's length in pixels, also where it is seen from above or bent towards the camera."""
+def figure_unit(pose: Pose, min_score: float) -> float | None:
+    """The torso's length in pixels, also where it is seen from above or bent; None where no limb tells it."""
     joints = _joints(pose, min_score)
-    lengths = [0.1 * float(np.hypot(*(pose.bbox[2:] - pose.bbox[:2])))]
-    for side in ("left", "right"):
-        for a, b, share in _UNIT_LENGTHS:
-            start, end = joints.get(f"{side}_{a}"), joints.get(f"{side}_{b}")
-            if start and end and min(start.presence, end.presence) > 0.5:
-                lengths.append(share * float(np.hypot(*(start.at - end.at))))
-    return max(lengths)
+    lengths = []
+    for a, b, share in _UNIT_LENGTHS:
+        start, end = joints.get(a), joints.get(b)
+        if start and end and min(start.presence, end.presence) > 0.5:
+            lengths.append(share * float(np.hypot(*(start.at - end.at))))
+    return max(*lengths, least_unit(pose)) if lengths else None
+
+
+def least_unit(pose: Pose) -> float:
+    """What a torso measures at least in a pose's box, in pixels."""
+    return 0.1 * float(np.hypot(*(pose.bbox[2:] - pose.bbox[:2])))
 
 
 def build_figure(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from animegen.colour import lab_to_rgb
-from animegen.pose.figure import FigureColours, Part, build_figure, draw_figure, figure_bounds, figure_unit
+from animegen.pose.figure import FigureColours, Part, build_figure, draw_figure, figure_bounds, figure_unit, least_unit
 from animegen.pose.options import SkeletonOptions
 from animegen.protocols import PluginContext, Style
 from animegen.types import Crop, Float64Array, Identity, PartColour, Prepared, RenderRequest, Sprite, Track, Uint8Array
@@ -36,11 +36,11 @@ class SkeletonStyle:
 
     def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:  # noqa: ARG002
         """The figure's colours and its size in every frame, steadied in time."""
-        units = np.array([figure_unit(pose, self._options.min_score) for pose in track.poses], np.float64)
+        told = [figure_unit(pose, self._options.min_score) for pose in track.poses]
         return {
             "colours": _colours(identity),
             "frame_indices": np.array(track.frame_indices, np.int64),
-            "units": _steady(units),
+            "units": _steady(_filled(told, track)),
         }
 
     def render(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
@@ -52,6 +52,7 @@ class SkeletonStyle:
         colours = FigureColours(*(tuple(rgb) for rgb in prepared["colours"].tolist()))
         known = np.flatnonzero(prepared["frame_indices"] == request.frame_index)
         unit = float(prepared["units"][known[0]]) if known.size else figure_unit(request.pose, options.min_score)
+        unit = least_unit(request.pose) if unit is None else unit
         parts = build_figure(
             request.pose,
             unit,
@@ -78,6 +79,15 @@ def _canvas_box(parts: Sequence[Part], unit: float, request: RenderRequest) -> t
         int(np.clip(np.ceil(high) - low, 1, _LARGEST)) for low, high in zip((left, top), bounds[2:], strict=True)
     )
     return left, top, width, height
+
+
+def _filled(told: Sequence[float | None], track: Track) -> Float64Array:
+    """The figure's size in every frame: where a pose does not tell it, as in the frames around."""
+    places = [i for i, unit in enumerate(told) if unit is not None]
+    if not places:
+        return np.array([least_unit(pose) for pose in track.poses], np.float64)
+    indices, known = np.array(track.frame_indices, np.float64), [unit for unit in told if unit is not None]
+    return np.asarray(np.interp(indices, indices[places], known), np.float64)
 
 
 def _steady(units: Float64Array) -> Float64Array:
