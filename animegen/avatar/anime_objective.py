@@ -14,7 +14,7 @@ from torch.nn import functional
 from animegen.avatar.batches import Batch
 from animegen.avatar.checkpoint import load_generator, save_generator
 from animegen.avatar.conditioning import PoseBatch
-from animegen.avatar.config import CHANNELS, AvatarConfig
+from animegen.avatar.config import CHANNELS, PATCH, AvatarConfig
 from animegen.avatar.discriminator import Discriminator, coloured
 from animegen.avatar.losses import reconstruction_loss
 from animegen.avatar.network import Generator
@@ -40,6 +40,7 @@ class AnimeObjective:
             len(header.avatars),
             channels=dict(recipe.channels or CHANNELS),
             largest_stage=recipe.resolution,
+            patch=dict(PATCH) if recipe.patch else {},
         )
         self.generator = Generator(config)
         if setting.init is not None:

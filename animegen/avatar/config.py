@@ -25,6 +25,9 @@ _SMALLEST_WITH_FACES = 32
 CHANNELS: Mapping[int, int] = MappingProxyType({4: 256, 8: 256, 16: 256, 32: 192, 64: 96, 128: 48, 256: 24})
 """The usual widths of the grids by side."""
 
+PATCH: Mapping[int, int] = MappingProxyType({8: 96, 16: 96, 32: 64, 64: 32})
+"""The usual widths of a face's patch by side."""
+
 
 @dataclass(frozen=True, slots=True)
 class AvatarConfig:
@@ -48,7 +51,7 @@ class AvatarConfig:
     limb_sigma: float = 0.022
     point_sigma: float = 0.012
     map_size: int = 64
-    patch: Mapping[int, int] = field(default_factory=lambda: {8: 96, 16: 96, 32: 64, 64: 32})
+    patch: Mapping[int, int] = field(default_factory=lambda: dict(PATCH))
 
     def __post_init__(self) -> None:
         if self.largest_stage < SMALLEST_STAGE or self.largest_stage & (self.largest_stage - 1):

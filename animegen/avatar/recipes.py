@@ -43,8 +43,8 @@ class Recipe:
 
     ``images`` is how long it takes and ``augment`` how data is varied where nothing else is asked for; ``clip`` the
     largest norm of a gradient; ``ema`` what the averaged weights keep at each step. ``channels`` are those of the
-    generator's grids (:class:`animegen.avatar.config.AvatarConfig`) where they are not the usual ones; with
-    ``only_faces`` nothing is learned but what faces' patches are painted with.
+    generator's grids (:class:`animegen.avatar.config.AvatarConfig`) where they are not the usual ones;
+    ``patch`` tells whether faces are drawn on one of their own; with ``only_faces`` nothing is learned but what faces' patches are painted with.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Recipe:
     ema: float = 0.998
     augment: tuple[str, ...] = DEFAULT_AUGMENTATIONS
     channels: Mapping[int, int] | None = None
-
+    patch: bool = True
     only_faces: bool = False
 
     @property
@@ -137,6 +137,7 @@ _ANIME_HEAD = Recipe(
     (Phase(32, 0.12, 32), Phase(64, 0.44), Phase(128, 0.44)),
     images=200_000,
     channels=MappingProxyType({4: 160, 8: 160, 16: 160, 32: 128, 64: 72}),
+    patch=False,
 )
 """A smaller generator for heads alone, which fill the picture and vary less than whole figures."""
 
