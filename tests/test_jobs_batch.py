@@ -108,7 +108,7 @@ def test_jobs_are_listed_shown_resumed_and_removed(
     clips: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stopped, finished = tmp_path / "stopped.mp4", tmp_path / "finished.mp4"
-    animegen.convert(clips / "a.mkv", finished, QUICK)
+    kept = animegen.convert(clips / "a.mkv", finished, replace(QUICK, keep=True)).job / "video"
     cancel = threading.Event()
 
     def stop(event: Event) -> None:
@@ -129,6 +129,7 @@ def test_jobs_are_listed_shown_resumed_and_removed(
     assert f"source\t{(clips / 'b.mp4').resolve()}" in shown and "request.style\tskeleton" in shown
     assert main(["jobs", "resume", str(tmp_path), "--quiet"]) == 0
     assert stopped.exists() and report(folder).state == "finished"
+    assert kept.exists(), "finished jobs are left as they are"
     capfd.readouterr()
     assert main(["jobs", "clean", str(tmp_path)]) == 0
     assert find_jobs([tmp_path]) == [] and stopped.exists() and finished.exists()

@@ -35,10 +35,10 @@ def command(
     """Find the people of a video and write who they are: a cast file to edit, a contact sheet and an HTML page.
 
     In the file each person has a key, times, colours, style and seed. Edit it (name, style, avatar, seed, colours;
-    [person.options] has options of the style; skip = true leaves a person in the picture as in the source; blur = true hides one under a coarse mosaic;
-    same_as = KEY says that two are one person; split_at = [SECONDS] that one is two), then run
-    `animegen convert VIDEO --cast FILE`. With --cast the people of another video's cast are recognised in this one and
-    keep their keys and everything that was written of them.
+    [person.options] has options of the style; skip = true leaves a person in the picture as in the source; blur = true
+    hides one under a coarse mosaic; same_as = KEY says that two are one person; split_at = [SECONDS] that one is two),
+    then run `animegen convert VIDEO --cast FILE`. With --cast the people of another video's cast are recognised in this
+    one and keep their keys and everything that was written of them.
     """
     from animegen.cli.progress import listener
     from animegen.pipeline.casting import make_cast

@@ -72,17 +72,22 @@ def show(folder: Path, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One event a line, as JSON.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def resume(places: tuple[Path, ...], *, overwrite: bool, keep: bool, as_json: bool, quiet: bool) -> int:
-    """Go on with jobs where they stopped, as they were asked for; one that fails does not stop the others."""
+    """Go on with jobs where they stopped, as they were asked for; one that fails does not stop the others.
+
+    Of those in a folder, finished ones are left alone without --overwrite.
+    """
     from animegen.cli import console
     from animegen.cli.progress import listener
     from animegen.cli.stopping import stopping
     from animegen.errors import AnimegenError, Cancelled
     from animegen.pipeline.convert import render_job
-    from animegen.pipeline.jobs import find_jobs
+    from animegen.pipeline.jobs import find_jobs, report
 
     failed = 0
     with listener(as_json=as_json, quiet=quiet) as tell, stopping() as cancel:
         for folder in find_jobs(places):
+            if folder not in places and not overwrite and report(folder).state == "finished":
+                continue
             try:
                 result = render_job(folder, tell, cancel, overwrite=overwrite, keep=keep)
             except Cancelled:
