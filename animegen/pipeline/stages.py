@@ -193,7 +193,8 @@ def _asked_by(key: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise UsageError(f"{key} of the cast: {error}", error.hint) from error
+        hint = f"{error.hint}; in a cast file options of the style stand under [person.options]"
+        raise UsageError(f"{key} of the cast: {error}", hint) from error
 
 
 def _resolved(config: ConvertConfig, on_event: Listener, kinds: tuple[str, ...], host: PluginHost) -> Stages:

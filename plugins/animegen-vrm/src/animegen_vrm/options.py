@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from animegen.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class VrmOptions:
@@ -17,3 +19,7 @@ class VrmOptions:
 
     avatar: tuple[Path, ...] = ()
     colours: Literal["own", "person"] = "own"
+
+    def __post_init__(self) -> None:
+        if not self.avatar:  # told before any work is done
+            raise UsageError("the style vrm needs an avatar", "give one or more with --set avatar=my.vrm,other.vrm")

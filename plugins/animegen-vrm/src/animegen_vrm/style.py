@@ -59,10 +59,8 @@ _FRAME_SECONDS = 1.0 / 30.0
 """Hair swings as at this rate: a track tells frames, not seconds."""
 
 
-def make_style(options: VrmOptions | None, context: PluginContext) -> Style:  # noqa: ARG001
-    """The style for some avatars. Raises UsageError where none is given, InputError where one cannot be read."""
-    if options is None or not options.avatar:
-        raise UsageError("the style vrm needs an avatar", "give one or more with --set avatar=my.vrm,other.vrm")
+def make_style(options: VrmOptions, context: PluginContext) -> Style:  # noqa: ARG001
+    """The style for some avatars. Raises InputError where one cannot be read."""
     return VrmStyle(options)
 
 
