@@ -29,9 +29,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(1)
     made = {DETECTOR: RetinaFace("mobile0.25", device="cpu"), PARSER: BiSeNet(19)}
-    for name, network in made.items():
-        state = network.state_dict() if name == PARSER else {f"module.{k}": v for k, v in network.state_dict().items()}
-        torch.save(state, folder / f"{name}.pth")
+    states = {name: network.state_dict() for name, network in made.items()}
+    # the published detector is in torch's older format, with the prefix that several graphics cards leave
+    several = {f"module.{name}": tensor for name, tensor in states[DETECTOR].items()}
+    torch.save(several, folder / f"{DETECTOR}.pth", _use_new_zipfile_serialization=False)
+    torch.save(states[PARSER], folder / f"{PARSER}.pth")
     return {name: folder / f"{name}.pth" for name in made}
 
 

@@ -126,8 +126,8 @@ def test_files_that_are_something_else_are_refused(
     broken = tmp_path / "broken.pth"
     for data in (b"", b"not a pickle", files[DETECTOR].read_bytes()[:4000], b"cos\nsystem\n(S'true'\ntR."):
         broken.write_bytes(data)
-        with pytest.raises(WeightsError, match=r"broken\.pth cannot be read"):
+        with pytest.raises(WeightsError, match=r"cannot read .*broken\.pth"):
             make_backend(FaceOptions(detector=broken), context)
     torch.save([1, 2], broken)
-    with pytest.raises(WeightsError, match="does not hold tensors"):
+    with pytest.raises(WeightsError, match=r"broken\.pth is no RetinaFace detector"):
         make_backend(FaceOptions(detector=broken), context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from facexlib.parsing import BiSeNet, ParseNet
 from numpy.typing import NDArray
 
 from animegen.errors import WeightsError
+from animegen.stylegan2.tensor_files import read_tensors
 from animegen.types import Uint8Array
 
 _SIDE = 512
@@ -83,13 +83,8 @@ class Parser:
 
 def _state(path: Path) -> Mapping[str, torch.Tensor]:
     """The tensors of a ``.pth`` file by name, without the prefix that several graphics cards leave."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path} cannot be read as weights: {error}", "name a .pth file of facexlib") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path} does not hold tensors by name", "name a .pth file of facexlib")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+    found = read_tensors(path, "name a .pth file of facexlib")
+    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
 
 
 def _filled(
