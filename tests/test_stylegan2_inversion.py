@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from animegen.stylegan2.model import Inverted, StyleGan2, load_latent, save_late
 from animegen.stylegan2.synthesis import Generator
 from animegen.stylegan2.video_inversion import VideoOptions, invert_video, spline_basis
 from animegen.types import Latent
+
+DEMO = Path(__file__).parent.parent / "weights" / "demo-heads-base.safetensors"
 
 FOUND = 30.0
 """dB in W+ for a picture that the generator made itself."""
@@ -65,6 +68,12 @@ def test_a_picture_of_its_own_is_found_from_a_random_start(model):
     drawn = model.draw(model.ws([found.latent]))[0]
     assert np.array_equal(drawn, found.picture) and psnr(drawn, target[0]) == found.psnr
     assert found.latent.space == "w+" and found.latent.values.shape == (model.config.num_ws, model.config.w_dim)
+
+
+def test_a_picture_of_the_demo_generator_is_found():
+    model = StyleGan2.load(DEMO)
+    (found,) = invert(model, own(model, 100), InversionOptions(steps=200, start_seed=3))
+    assert found.psnr >= FOUND
 
 
 def test_people_of_a_batch_do_not_influence_each_other(model):
