@@ -140,6 +140,21 @@ def test_freezing_leaves_what_is_frozen_and_changes_the_rest(data):
         trainer(data, transfer=Transfer(freeze_mapping=True, freeze_blocks=SIDE))
 
 
+def test_only_singular_values_change(data):
+    training = trainer(data, transfer=Transfer(singular_values=True))
+    for _ in range(2):
+        training.step()
+    for name, begun in networks().generator.synthesis.named_parameters():
+        if begun.ndim == 4:
+            left, _, right = torch.linalg.svd(begun.flatten(1), full_matrices=False)
+            now = training.generator.synthesis.get_parameter(name).detach()
+            change = left.T @ (now - begun).flatten(1) @ right.T
+            others = change - torch.diag(change.diag())
+            assert change.diag().abs().max() > 1e3 * others.abs().max(), name
+            torch.testing.assert_close(left @ change @ right, (now - begun).flatten(1), atol=1e-5, rtol=0, msg=name)
+    assert not torch.equal(training.generator.mapping.fc0.weight, networks().generator.mapping.fc0.weight)
+
+
 def test_half_precision_trains_the_largest_blocks(data):
     start = networks()
     for network in (start.generator, start.discriminator):

@@ -362,6 +362,7 @@ def train(
 @click.option("--freeze-discriminator", metavar="N", default=0, help="FreezeD: its N largest blocks stay.")
 @click.option("--structure-weight", type=click.FloatRange(min=0), default=0.0, help="Weight of the structure loss.")
 @click.option("--structure-side", metavar="PX", default=16, show_default=True, help="Largest picture it compares.")
+@click.option("--singular-values", is_flag=True, help="Only these change of the generator's convolutions.")
 @_train
 @_DEVICE
 def finetune(checkpoint: Path, data: Path, **values: Any) -> None:
@@ -375,7 +376,8 @@ def finetune(checkpoint: Path, data: Path, **values: Any) -> None:
     from animegen.stylegan2.recipes import recipe
     from animegen.stylegan2.training import Transfer
 
-    names = ("freeze_mapping", "freeze_blocks", "freeze_discriminator", "structure_weight", "structure_side")
+    frozen = ("freeze_mapping", "freeze_blocks", "freeze_discriminator")
+    names = (*frozen, "structure_weight", "structure_side", "singular_values")
     transfer = Transfer(**{name: values.pop(name) for name in names})
     start = replace(load_checkpoint(checkpoint), trained=None)  # the running mean is what latents belong to
     resolution = start.generator.config.resolution

@@ -30,6 +30,7 @@ from animegen.stylegan2.losses import discriminator_loss, generator_loss, path_l
 from animegen.stylegan2.model import BASE
 from animegen.stylegan2.pictures import PictureFolder
 from animegen.stylegan2.recipes import Recipe
+from animegen.stylegan2.singular import SingularBasis
 from animegen.stylegan2.synthesis import Generator
 from animegen.weights import sha256_of
 
@@ -53,7 +54,8 @@ class Transfer:
     ``freeze_mapping``: its mapping network (FreezeFC, arXiv 2010.05713). ``freeze_blocks``: its blocks up to that side
     in px (FreezeSG, 0: none). ``freeze_discriminator``: that many of the discriminator's largest blocks (FreezeD, Mo et
     al. 2020, arXiv 2002.10964). ``structure_weight``: of the squared difference between both generators' pictures at
-    the blocks up to ``structure_side`` px (Back 2021, arXiv 2106.12445, equation 2).
+    the blocks up to ``structure_side`` px (Back 2021, arXiv 2106.12445, equation 2). ``singular_values``: of the
+    generator's convolutions nothing but these changes (Robb et al. 2020, arXiv 2010.11943).
     """
 
     freeze_mapping: bool = False
@@ -61,6 +63,7 @@ class Transfer:
     freeze_discriminator: int = 0
     structure_weight: float = 0.0
     structure_side: int = 16
+    singular_values: bool = False
 
 
 class Trainer:
@@ -97,6 +100,7 @@ class Trainer:
         self.discriminator = deepcopy(start.discriminator).to(device).train()
         self.source = deepcopy(start.generator).to(device) if self.transfer.structure_weight else None
         self._thaw()
+        self.basis = SingularBasis(self.generator) if self.transfer.singular_values else None
         self.generator_optimiser = self._optimiser(self.generator, recipe.path_every if recipe.path_weight else 0)
         self.discriminator_optimiser = self._optimiser(self.discriminator, recipe.r1_every)
         self.images, self.steps, self.p = 0, 0, 0.0
@@ -252,6 +256,8 @@ class Trainer:
             if parameter.grad is not None:  # gradients that overflowed are cut
                 torch.nan_to_num(parameter.grad, nan=0.0, posinf=1e5, neginf=-1e5, out=parameter.grad)
         optimiser.step()
+        if self.basis is not None and network is self.generator:
+            self.basis.project()
         return float(self.workers.mean(loss.detach()))
 
     @torch.no_grad()
