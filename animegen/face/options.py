@@ -27,7 +27,7 @@ class AnimeFaceOptions:
     anime: Path | None = None
     swap: int = 16
     steps: int = 300
-    likeness: float = 0.7
+    likeness: float = 1.0
     stretch: float | None = None
 
     def __post_init__(self) -> None:

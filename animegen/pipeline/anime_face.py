@@ -51,6 +51,9 @@ _NEAR = 0.2
 """How far the middle of a face may lie from that of these points, in sides of the head's picture."""
 _MASK_FRAMES = 5
 """Frames over which outlines are averaged."""
+_RATE, _MEAN_WEIGHT = 0.01, 0.03
+"""Of the search for latents. Each step sees a few frames only, so that at the usual rate latents would wander off; and
+what no face of the generator has is not to be sought with latents that none of its faces has."""
 _NO_MOVE = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
@@ -188,8 +191,8 @@ class AnimeFaceStyle:
             to_picture(blended(in_colours(picture, cut.colours[row], wanted), usual, cut.masks[row]))
             for row, picture in zip(cut.chosen, cut.pictures, strict=True)
         ]
-        search = InversionOptions(steps=self._options.steps)
-        options, check = VideoOptions(search=search), lambda *_: self._check()
+        search = InversionOptions(steps=self._options.steps, learning_rate=_RATE)
+        options, check = VideoOptions(search=search, mean_weight=_MEAN_WEIGHT), lambda *_: self._check()
         found = invert_video(self._base, np.stack(targets), options, on_step=check).ws
         columns = found.reshape(len(found), -1).T
         ws = np.stack([np.interp(np.arange(count), cut.chosen, column) for column in columns], axis=1)

@@ -30,13 +30,15 @@ class VideoOptions:
 
     ``search`` as for pictures, in W+ (its early stopping and its noise pictures have no use here). Offsets join the
     search after ``shared`` of the steps; ``knot_frames`` between two knots; ``offset_weight`` holds them small, in
-    units of the spread of w; ``batch`` frames a step, spread over the clip.
+    units of the spread of w; ``mean_weight`` holds all latents near the mean, in the same units: what no latent there
+    draws is left out then. ``batch`` frames a step, spread over the clip.
     """
 
     search: InversionOptions = field(default_factory=InversionOptions)
     shared: float = 0.4
     knot_frames: int = 4
     offset_weight: float = 0.01
+    mean_weight: float = 0.0
     batch: int = 8
 
     def __post_init__(self) -> None:
@@ -100,6 +102,9 @@ def invert_video(
         targets = measure.describe(torch.from_numpy(frames[chosen]).to(model.device))
         apart = measure.between(pictures, targets).mean()
         loss = apart + options.offset_weight * (offsets / spread).square().sum(dim=2).mean()
+        if options.mean_weight:
+            far = (base + offsets - mean) / spread
+            loss = loss + options.mean_weight * far.square().sum(dim=2).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
