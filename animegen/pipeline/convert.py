@@ -73,6 +73,7 @@ def convert(
     """
     share_one_heap()
     config, on_event, host = config or ConvertConfig(), on_event or ignore, PluginHost.load()
+    source = Path(source)
     origin = location(host, source)
     with (
         sunk_output(host, output, config) as (target, wanted),

@@ -91,7 +91,7 @@ def prepared(
         if config.restart:
             tell_kept(job.clear(), on_event)
         differing = job.claim(fingerprint, free=FREE, record=record)
-        if recast or (config.cast is not None and not _is_finished(job, fingerprint, config)):
+        if recast or (config.cast is not None and _standing(job, fingerprint, config) is None):
             tell_kept(job.set_cast_aside(), on_event)  # the next run goes on with the cast of this request
         if any(field.startswith(TRACKED_BY) for field in differing):
             job.discard(job.plates)
@@ -112,15 +112,8 @@ def prepared(
 
 def finished(run: Run) -> Result | None:
     """What an earlier run made for the same request, where all of it stands as it was made."""
-    told = _told(run.job, run.fingerprint, run.config)
-    if told is None or not _is_finished(run.job, run.fingerprint, run.config):
-        return None
-    return Result(run.plan.output, told["frames"], tuple(told["people"]), run.job.root)
-
-
-def _is_finished(job: JobFolder, fingerprint: Mapping[str, Any], config: ConvertConfig) -> bool:
-    told = _told(job, fingerprint, config)
-    return told is not None and all(job.state(job.root / name) == "whole" for name in told["outputs"])
+    told = _standing(run.job, run.fingerprint, run.config)
+    return None if told is None else Result(run.plan.output, told["frames"], tuple(told["people"]), run.job.root)
 
 
 def tell_finished(run: Run, result: Result, outputs: Mapping[Path, Path]) -> None:
@@ -160,6 +153,13 @@ def _told(job: JobFolder, fingerprint: Mapping[str, Any], config: ConvertConfig)
     if not isinstance(told, dict) or _made_from(fingerprint, _followed(config, job)) not in told.get("made_from", ()):
         return None
     return told
+
+
+def _standing(job: JobFolder, fingerprint: Mapping[str, Any], config: ConvertConfig) -> dict[str, Any] | None:
+    """The same, where the output stands as it was made."""
+    told = _told(job, fingerprint, config)
+    whole = told is not None and all(job.state(job.root / name) == "whole" for name in told["outputs"])
+    return told if whole else None
 
 
 def _followed(config: ConvertConfig, job: JobFolder) -> Path:
