@@ -91,6 +91,8 @@ def people() -> str:
     model = random_generator(4096, 128)
     targets = model.draw(model.ws([model.z(seed) for seed in range(100, 104)]))
     options = InversionOptions(steps=10)
+    for count in (4, 1):  # warm
+        invert(model, targets[:count], InversionOptions(steps=1))
     together = seconds(lambda: invert(model, targets, options))
     apart = seconds(lambda: [invert(model, target[None], options) for target in targets])
     return f"batch of four {together:.2f} s, four runs {apart:.2f} s: {together / apart:.2f}"
