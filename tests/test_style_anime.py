@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -40,9 +41,18 @@ SAME_PICTURE = 1
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    torch.manual_seed(3)
+    return untrained(tmp_path_factory.mktemp("weights") / "avatar.safetensors", seed=3)
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("weights") / "heads.safetensors", seed=4, names=("Kei", "Rin"))
+
+
+def untrained(path, seed, names=tuple(dict(AVATARS))):
+    torch.manual_seed(seed)
     config = AvatarConfig(
-        AVATAR35, len(AVATARS), channels={4: 8, 8: 8, 16: 8, 32: 8}, largest_stage=64, latent=4, width=8, map_size=16
+        AVATAR35, len(names), channels={4: 8, 8: 8, 16: 8, 32: 8}, largest_stage=64, latent=4, width=8, map_size=16
     )
     generator = Generator(config)
     with torch.no_grad():
@@ -51,8 +61,7 @@ def weights(tmp_path_factory):
                 parameter.normal_(std=0.3)
             if "head.bias" in name:
                 parameter.view(10, 4)[:] = torch.tensor([2.0] + 6 * [-0.5] + 3 * [-3.0])[:, None]
-    path = tmp_path_factory.mktemp("weights") / "avatar.safetensors"
-    avatars = [{"name": name, "proportions": BUILD, "traits": traits} for name, traits in AVATARS]
+    avatars = [{"name": name, "proportions": BUILD, "traits": dict(AVATARS)[name]} for name in names]
     save_generator(path, generator, avatars=avatars, dtype=torch.float16, notes={})
     return path
 
@@ -62,8 +71,9 @@ def style(weights):
     return made(weights)
 
 
-def made(weights, *avatars):
-    return make_style(AnimeOptions(avatars), PluginContext(weights={"avatar-anime": weights}))
+def made(weights, *avatars, heads=None):
+    files = {"avatar-anime": weights, **({"avatar-anime-head": heads} if heads else {})}
+    return make_style(AnimeOptions(avatars), PluginContext(weights=files))
 
 
 def drawn(style, track, identity=None, frames=None):
@@ -85,8 +95,9 @@ def test_the_contract(style):
 def test_weights_of_ones_own_take_the_place_of_the_others(weights):
     config = ConvertConfig(settings={"style.weights": str(weights)})
     stages = resolve(config, print, kinds=("style",))
-    assert stages.context.weights == {"avatar-anime": weights}
-    assert stages.weight_hashes == {"avatar-anime": sha256(weights.read_bytes()).hexdigest()}
+    names = ("avatar-anime", "avatar-anime-head")
+    assert stages.context.weights == dict.fromkeys(names, weights)
+    assert stages.weight_hashes == dict.fromkeys(names, sha256(weights.read_bytes()).hexdigest())
     assert stages.style().cast([replace(synthetic_identity(0), avatar="momo")]) == ["Momo"]
 
 
@@ -170,6 +181,39 @@ def test_the_face_reaches_the_generator(style):
     face = Expression(blink_l=1.0, aa=0.5, gaze_y=-1.0, confidence=0.25)
     prepared = style.prepare(synthetic_identity(1), Track(0, (0,), (replace(track.poses[0], expression=face),)), ())
     assert prepared["expression"][0].tolist() == [0.5, 0, 0.25, 0, 0, 0, 0, 0, 0, -0.5]
+
+
+def test_heads_are_drawn_once_more_and_laid_over_the_figure(weights, heads):
+    track = synthetic_track(length=2, height=300.0)
+    identity = replace(synthetic_identity(1), avatar="Kei")
+    plain, whole = made(weights), made(weights, heads=heads)
+    check_style(whole)
+    for one, other in zip(drawn(plain, track, identity), drawn(whole, track, identity), strict=True):
+        assert (len(one.rgba), len(other.rgba)) == (64, 128)  # shown larger than the largest stage
+        enlarged = cv2.resize(one.rgba, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+        rows, columns = np.nonzero(np.abs(enlarged.astype(int) - other.rgba).max(axis=2) > SAME_PICTURE)
+        nose = track.poses[0].xy[track.poses[0].skeleton.index("nose")]
+        x = other.affine[0, 0] * columns + other.affine[0, 2]
+        y = other.affine[1, 1] * rows + other.affine[1, 2]
+        assert max(np.abs(x - nose[0]).max(), np.abs(y - nose[1]).max()) < 80  # of 300 pixels, hair included
+        assert len(rows) > 100
+
+
+def test_an_avatar_without_a_head_of_its_own_is_drawn_whole(weights, heads):
+    track = synthetic_track(length=1, height=300.0)
+    identity = replace(synthetic_identity(1), avatar="Momo")
+    (one,), (other,) = (drawn(made(weights, heads=own), track, identity) for own in (None, heads))
+    assert np.array_equal(one.rgba, other.rgba)
+
+
+def test_weights_of_ones_own_take_no_heads_of_others(weights, heads):
+    files = dict.fromkeys(("avatar-anime", "avatar-anime-head"), weights)
+    track, identity = synthetic_track(length=1, height=300.0), replace(synthetic_identity(1), avatar="Kei")
+    own = make_style(AnimeOptions(weights=weights), PluginContext(weights=files))
+    both = make_style(AnimeOptions(weights=weights, heads=heads), PluginContext(weights=files))
+    assert np.array_equal(drawn(own, track, identity)[0].rgba, drawn(made(weights), track, identity)[0].rgba)
+    shipped = drawn(made(weights, heads=heads), track, identity)
+    assert np.array_equal(drawn(both, track, identity)[0].rgba, shipped[0].rgba)
 
 
 def test_people_are_told_apart_while_avatars_last(style):
