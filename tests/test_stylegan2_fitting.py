@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from animegen.cli import main
 from animegen.errors import InputError
@@ -77,12 +78,14 @@ def test_a_frozen_mapping_stays_and_the_rest_changes(data, model, tmp_path):
     assert not torch.equal(old["synthesis.b8.conv1.weight"], new["synthesis.b8.conv1.weight"])
 
 
-def test_two_runs_give_the_same_bytes(data, tmp_path):
+def test_two_runs_give_the_same_numbers(data, tmp_path):
     files = [tmp_path / name for name in ("a.safetensors", "b.safetensors")]
     for path in files:
         start = fresh("auto", SIDE, width=0.02, z_dim=LATENT)
         fit(start, SeededPictures(data, SIDE, 3), path, FitOptions(48), every=16, on_step=lambda *_: None)
-    assert files[0].read_bytes() == files[1].read_bytes()
+    first, second = map(load_file, files)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_pictures_that_no_seed_names_are_refused(tmp_path):
