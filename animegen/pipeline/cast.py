@@ -217,9 +217,14 @@ def _places(track: Track, slots: Mapping[int, int]) -> tuple[int | None, ...]:
 
 def _plates(run: Run, tracks: Sequence[Track], shots: Sequence[range]) -> PlateSet:
     """The plates of the clip, built once from what the first pass observed."""
+
+    def observed() -> Iterator[Path]:
+        for segment in run.segments:
+            give_back_memory()  # a window's pictures leave gaps that the next one's do not fit into
+            yield run.job.segment("scene", segment.index)
+
     if not run.stands(run.job.plates):
-        observed = (run.job.segment("scene", segment.index) for segment in run.segments)
         with artefact_folder(run.job.plates) as part:
-            build_plates(observed, run.size, part, unseen(run, tracks, shots))
+            build_plates(observed(), run.size, part, unseen(run, tracks, shots))
         run.job.seal(run.job.plates)
     return PlateSet.load(run.job.plates)
