@@ -15,8 +15,8 @@ T = TypeVar("T")
 _ARENA_MAX = -8
 """``M_ARENA_MAX`` of ``malloc.h``: how many heaps glibc keeps."""
 
-_ITEMS = 16
-"""Pictures after which freed memory is returned: seldom enough to cost half a millisecond a picture at most."""
+_ITEMS = 8
+"""Pictures after which freed memory is returned: seldom enough to cost a millisecond a picture at most."""
 
 
 def share_one_heap() -> None:
