@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import urllib.error
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -132,6 +133,19 @@ def test_uv_serves_where_there_is_no_pip(index: Index, places: Path, monkeypatch
     assert index.calls[0].startswith("pip install")
     assert "--python-version 3.11 --python-platform x86_64-manylinux_2_28" in index.calls[0]
     assert leftovers(places) == []
+
+
+def test_pip_is_found_without_asking_setuptools(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name == "pip":
+                warnings.warn("Setuptools is replacing distutils", stacklevel=1)
+
+    index.publish()
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    assert fetch("first", specs=SPECS).read_bytes() == FIRST
+    assert " pip download " in f" {index.calls[0]}"
 
 
 def test_neither_pip_nor_uv(monkeypatch: pytest.MonkeyPatch, places: Path) -> None:

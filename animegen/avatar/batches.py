@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -20,9 +21,7 @@ from animegen.avatar.layers import SHADES
 from animegen.avatar.recipes import DEFAULT_AUGMENTATIONS
 from animegen.types import Float32Array, Skeleton
 
-_OFTEN = {"full": 0.6, "half": 1.0, "head": 2.6, "loose": 0.6, "face": 1.0}
-"""How often pictures are drawn by what they show: whole figures teach nothing of faces, and are most of a dataset."""
-
+_EVENLY: Mapping[str, float] = MappingProxyType({})
 _TURN_SHARE = 0.4
 _TURN_DEGREES, _TURN_SCALE, _TURN_SHIFT = 20.0, 0.12, 0.05
 _POINT_NOISE, _FACE_NOISE, _DEPTH_NOISE = 0.0015, 0.0006, 0.006
@@ -58,7 +57,8 @@ class Batch:
 class BatchSource:
     """Makes batch number n of a training: a function of the dataset, the seed and n alone.
 
-    ``augment`` names some of :data:`animegen.avatar.recipes.AUGMENTATIONS`; only the first ``samples`` of the dataset
+    ``augment`` names some of :data:`animegen.avatar.recipes.AUGMENTATIONS`; ``often`` is how much oftener than 1 samples
+    of some framings are drawn; only the first ``samples`` of the dataset
     are drawn from (default: all). ``rank`` and ``world`` split each batch of ``size`` over processes: together they get
     the batch that one process would get.
     """
@@ -70,6 +70,7 @@ class BatchSource:
         size: int,
         seed: int,
         augment: Sequence[str] = DEFAULT_AUGMENTATIONS,
+        often: Mapping[str, float] = _EVENLY,
         samples: int | None = None,
         rank: int = 0,
         world: int = 1,
@@ -77,14 +78,13 @@ class BatchSource:
         self.data, self.size, self.seed, self.augment = data, size, seed, frozenset(augment)
         self.samples = len(data) if samples is None else samples
         self.rank, self.world = rank, world
-        often = np.array([_OFTEN[framing] for framing in FRAMINGS])
-        self._chances = often[data.records["framing"][: self.samples]].cumsum()
+        weights = np.array([often.get(framing, 1.0) for framing in FRAMINGS])
+        self._chances = weights[data.records["framing"][: self.samples]].cumsum() if often else None
 
     def batch(self, number: int, stage: int) -> Batch:
         """Batch ``number`` (from 0) for a stage: this process's share of it."""
         rng = np.random.default_rng((self.seed, number))
-        chances = self._chances
-        indices = np.searchsorted(chances, rng.random(self.size) * chances[-1], "right")[self.rank :: self.world]
+        indices = self._drawn(rng)[self.rank :: self.world]
         draws = _Draws(np.random.default_rng((self.seed, number, 0, 1)), self.size, self.rank, self.world)
         samples = [self.data[int(i)] for i in indices]
         truth = _pictures(samples, stage)
@@ -101,6 +101,12 @@ class BatchSource:
         if "shade" in self.augment:
             _shade(draws, truth)
         return labels.batch(truth)
+
+    def _drawn(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Which samples make up a batch."""
+        if self._chances is None:
+            return rng.integers(self.samples, size=self.size)
+        return np.searchsorted(self._chances, rng.random(self.size) * self._chances[-1], "right")
 
     def batches(self, first: int, last: int, stage: int, *, loaders: int = 1, pinned: bool = False) -> Iterator[Batch]:
         """Batches ``first`` up to, without, ``last``, in order; ``loaders`` threads make the next ones meanwhile."""

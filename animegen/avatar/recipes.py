@@ -44,7 +44,8 @@ class Recipe:
     ``images`` is how long it takes and ``augment`` how data is varied where nothing else is asked for; ``clip`` the
     largest norm of a gradient; ``ema`` what the averaged weights keep at each step. ``channels`` are those of the
     generator's grids (:class:`animegen.avatar.config.AvatarConfig`) where they are not the usual ones; ``patch`` tells
-    whether faces are drawn on one of their own; with ``only_faces`` nothing is learned but what those are painted with.
+    whether faces are drawn on one of their own; ``often`` is how much oftener than 1 pictures are drawn by what they show
+    (:data:`animegen.avatar.data.FRAMINGS`); with ``only_faces`` nothing is learned but what patches are painted with.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Recipe:
     augment: tuple[str, ...] = DEFAULT_AUGMENTATIONS
     channels: Mapping[int, int] | None = None
     patch: bool = True
+    often: Mapping[str, float] = MappingProxyType({})
     only_faces: bool = False
 
     @property
@@ -130,7 +132,9 @@ _ANIME_512 = Recipe(
         Phase(512, 0.14),
     ),
     images=684_000,
+    often=MappingProxyType({"full": 0.6, "head": 2.6, "loose": 0.6}),
 )
+"""Whole figures are most of a dataset and teach nothing of faces, so heads are drawn more often."""
 
 _ANIME_HEAD = Recipe(
     "anime-head",

@@ -157,6 +157,7 @@ class Trainer:
             size=phase.batch,
             seed=options.seed,
             augment=options.augment,
+            often=options.recipe.often,
             samples=self.workers.least(len(self.data)),
             rank=self.workers.rank,
             world=self.workers.world,

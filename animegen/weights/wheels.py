@@ -7,7 +7,6 @@ of the same target (CPython 3.11, Linux x86-64), whatever machine this is: its h
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def _files(folder: Path) -> Iterator[Traversable]:
 
 
 def _command(requirement: str, folder: Path) -> list[str]:
-    if importlib.util.find_spec("pip") is not None:
+    if _pip_is_here():
         progress = "raw" if _pip_version() >= (24, 1) else "off"  # the first pip that tells bytes to a program
         return [
             *(sys.executable, "-P", "-m", "pip", "download", "--no-input", "--disable-pip-version-check"),
@@ -85,6 +85,15 @@ def _command(requirement: str, folder: Path) -> list[str]:
         *(uv, "pip", "install", "--no-progress", "--python", sys.executable, "--no-deps", "--only-binary", ":all:"),
         *(*_UV_TARGET, "--target", str(folder), requirement),
     ]
+
+
+def _pip_is_here() -> bool:
+    """Whether pip can be run.
+
+    Only folders are asked: setuptools' own finder warns of a distutils that somebody, such as torch's compiler, imported.
+    """
+    forbidden = "pip" in sys.modules and sys.modules["pip"] is None
+    return not forbidden and PathFinder.find_spec("pip") is not None
 
 
 def _pip_version() -> tuple[int, ...]:
