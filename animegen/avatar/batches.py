@@ -57,8 +57,8 @@ class Batch:
 class BatchSource:
     """Makes batch number n of a training: a function of the dataset, the seed and n alone.
 
-    ``augment`` names some of :data:`animegen.avatar.recipes.AUGMENTATIONS`; ``often`` is how much oftener than 1 samples
-    of some framings are drawn; only the first ``samples`` of the dataset
+    ``augment`` names some of :data:`animegen.avatar.recipes.AUGMENTATIONS`; ``often`` weighs framings, which count 1
+    where it names them not; only the first ``samples`` of the dataset
     are drawn from (default: all). ``rank`` and ``world`` split each batch of ``size`` over processes: together they get
     the batch that one process would get.
     """
@@ -106,7 +106,8 @@ class BatchSource:
         """Which samples make up a batch."""
         if self._chances is None:
             return rng.integers(self.samples, size=self.size)
-        return np.searchsorted(self._chances, rng.random(self.size) * self._chances[-1], "right")
+        drawn = rng.random(self.size) * self._chances[-1]
+        return np.asarray(np.searchsorted(self._chances, drawn, "right"), np.int64)
 
     def batches(self, first: int, last: int, stage: int, *, loaders: int = 1, pinned: bool = False) -> Iterator[Batch]:
         """Batches ``first`` up to, without, ``last``, in order; ``loaders`` threads make the next ones meanwhile."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from animegen.errors import UsageError
@@ -44,8 +44,8 @@ class Recipe:
     ``images`` is how long it takes and ``augment`` how data is varied where nothing else is asked for; ``clip`` the
     largest norm of a gradient; ``ema`` what the averaged weights keep at each step. ``channels`` are those of the
     generator's grids (:class:`animegen.avatar.config.AvatarConfig`) where they are not the usual ones; ``patch`` tells
-    whether faces are drawn on one of their own; ``often`` is how much oftener than 1 pictures are drawn by what they show
-    (:data:`animegen.avatar.data.FRAMINGS`); with ``only_faces`` nothing is learned but what patches are painted with.
+    whether faces are drawn on one of their own; ``often`` weighs what pictures show
+    (:data:`animegen.avatar.data.FRAMINGS`) where they are drawn; with ``only_faces`` nothing is learned but what patches are painted with.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Recipe:
     augment: tuple[str, ...] = DEFAULT_AUGMENTATIONS
     channels: Mapping[int, int] | None = None
     patch: bool = True
-    often: Mapping[str, float] = MappingProxyType({})
+    often: Mapping[str, float] = field(default_factory=dict)
     only_faces: bool = False
 
     @property

@@ -90,7 +90,7 @@ def _command(requirement: str, folder: Path) -> list[str]:
 def _pip_is_here() -> bool:
     """Whether pip can be run.
 
-    Only folders are asked: setuptools' own finder warns of a distutils that somebody, such as torch's compiler, imported.
+    Only folders are asked: setuptools' own finder warns where somebody, such as torch's compiler, imported distutils.
     """
     forbidden = "pip" in sys.modules and sys.modules["pip"] is None
     return not forbidden and PathFinder.find_spec("pip") is not None
