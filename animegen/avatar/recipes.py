@@ -44,8 +44,8 @@ class Recipe:
     ``images`` is how long it takes and ``augment`` how data is varied where nothing else is asked for; ``clip`` the
     largest norm of a gradient; ``ema`` what the averaged weights keep at each step. ``channels`` are those of the
     generator's grids (:class:`animegen.avatar.config.AvatarConfig`) where they are not the usual ones; ``patch`` tells
-    whether faces are drawn on one of their own; ``often`` weighs what pictures show
-    (:data:`animegen.avatar.data.FRAMINGS`) where they are drawn; with ``only_faces`` nothing is learned but what patches are painted with.
+    whether faces are drawn on one of their own; ``often`` weighs what pictures show where they are drawn
+    (:data:`animegen.avatar.data.FRAMINGS`); with ``only_faces`` nothing is learned but what patches are painted with.
     """
 
     name: str
