@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -118,14 +120,33 @@ def _rewritten(job: JobFolder, place: Path) -> float:
 def bench_engine(
     clip: Path, config: ConvertConfig, frames: int, workers: int, tell: Callable[[str], None]
 ) -> EngineBench:
-    """Time both passes over ``clip`` looped to ``frames`` frames, with one and with several one-thread Ray workers."""
+    """Time both passes over ``clip`` looped to ``frames`` frames, with one and with several one-thread Ray workers.
+
+    Each run has as many cores as workers: one thread of networks does not keep a worker from decoding, drawing and
+    encoding on other cores at the same time.
+    """
     taken = {}
     with tempfile.TemporaryDirectory(prefix="animegen-bench-") as name:
         source = looped(clip, Path(name) / "loop.mp4", frames)
         for count in (1, workers):
             tell(f"running with {count} of {workers} workers")
             output = Path(name) / f"out-{count}.mp4"
-            convert(source, output, replace(config, engine="ray", workers=count, threads=1))
+            with _on_cores(count):
+                convert(source, output, replace(config, engine="ray", workers=count, threads=1))
             passes = passes_of(JobFolder.beside(output))
             taken[count] = passes["analyse"] + passes["render"]
     return EngineBench(frames, workers, taken[1], taken[workers])
+
+
+@contextmanager
+def _on_cores(count: int) -> Iterator[None]:
+    """Hold this process, and those that it starts, to so many cores, where the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    whole = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(whole)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, whole)
