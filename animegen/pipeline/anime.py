@@ -139,32 +139,22 @@ class AnimeStyle:
         frames = [self._frame(request) for request in requests]
         palettes = [palette_rgb(request.identity.palette) for request in requests]
         shown = [i for i, frame in enumerate(frames) if frame["score"].any()]
-        pictures = self._figures.draw([_drawing(frames[i], palettes[i]) for i in shown])
+        pictures = self._figures.draw([_drawing(frames[i], int(frames[i]["avatar"]), palettes[i]) for i in shown])
         drawn = dict(zip(shown, pictures, strict=True))
         if self._heads is not None:
             with_heads = [i for i in shown if "head_xy" in frames[i]]
-            heads = [self._head(frames[i], palettes[i]) for i in with_heads]
+            heads = [_drawing(frames[i], self._head_row(frames[i]), palettes[i], "head_") for i in with_heads]
             for i, head in zip(with_heads, self._heads.draw(heads), strict=True):
                 drawn[i] = with_head(drawn[i], head, _place(frames[i]), int(frames[i]["scale"]))
-        empty = np.zeros((1, 1, 4), np.uint8)
+        rgba = [drawn.get(i, np.zeros((1, 1, 4), np.uint8)) for i in range(len(requests))]
         return [
-            Sprite(rgba, sprite_affine(frame["canvas"], len(rgba)), request.order)
-            for request, frame, rgba in (
-                (request, frames[i], drawn.get(i, empty)) for i, request in enumerate(requests)
-            )
+            Sprite(picture, sprite_affine(frame["canvas"], len(picture)), request.order)
+            for request, frame, picture in zip(requests, frames, rgba, strict=True)
         ]
 
-    def _head(self, frame: Prepared, palette: Float32Array) -> Drawing:
-        """What the generator of heads is asked for."""
-        return Drawing(
-            frame["head_xy"],
-            frame["head_z"],
-            frame["head_score"],
-            frame["expression"],
-            self._head_rows[self._names[int(frame["avatar"])]],
-            int(frame["head_stage"]),
-            palette,
-        )
+    def _head_row(self, frame: Prepared) -> int:
+        """Which avatar of the generator of heads belongs to a frame's."""
+        return self._head_rows[self._names[int(frame["avatar"])]]
 
     def _frame(self, request: RenderRequest) -> Prepared:
         """What was prepared, of one frame; a frame that was not is prepared alone."""
@@ -229,14 +219,15 @@ def _on_canvas(avatar: Retargeted, canvas: Float64Array) -> tuple[Float32Array, 
     return xy, avatar.xyz[..., 2] / side[..., 0]
 
 
-def _drawing(frame: Prepared, palette: Float32Array) -> Drawing:
+def _drawing(frame: Prepared, avatar: int, palette: Float32Array, part: str = "") -> Drawing:
+    """What a generator is asked for in a frame; ``part`` begins the names of what was prepared for it alone."""
     return Drawing(
-        frame["xy"],
-        frame["z"],
-        frame["score"],
+        frame[f"{part}xy"],
+        frame[f"{part}z"],
+        frame[f"{part}score"],
         frame["expression"],
-        int(frame["avatar"]),
-        int(frame["stage"]),
+        avatar,
+        int(frame[f"{part}stage"]),
         palette,
     )
 
