@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from figures import write_figures
+from process_group import run_group
 
 from animegen.avatar.checkpoint import load_tensors
 from animegen.avatar.recipes import ANIME, Phase
@@ -43,16 +40,7 @@ train_avatar(TrainOptions(Path(sys.argv[1]), Path(sys.argv[2]), recipe, images=8
 
 
 def train(data: Path, run: Path, world: int) -> dict[str, torch.Tensor]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = []
-    for rank in range(world):
-        group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        paths = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-        environment = {**os.environ, **paths, **{name: str(value) for name, value in group.items()}}
-        processes.append(subprocess.Popen([sys.executable, "-c", SCRIPT, str(data), str(run)], env=environment))
-    assert [process.wait(timeout=300) for process in processes] == [0] * world
+    run_group(SCRIPT, world, data, run)
     return load_tensors(run / "checkpoint.safetensors")[0]
 
 

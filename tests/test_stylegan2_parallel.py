@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from process_group import run_group
 from safetensors.torch import load_file
 
 SAME_STEP = 1e-5
@@ -53,18 +50,7 @@ with Workers.from_environment("cpu") as workers:
 
 def train(data: Path, run: Path, world: int) -> list[dict[str, torch.Tensor]]:
     """All tensors, the optimisers' among them, after each step."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = []
-    for rank in range(world):
-        group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        paths = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-        environment = {**os.environ, **paths, **{name: str(value) for name, value in group.items()}}
-        numbers = [str(number) for number in (SIDE, BATCH, STEPS)]
-        command = [sys.executable, "-c", SCRIPT, str(data), str(run), *numbers]
-        processes.append(subprocess.Popen(command, env=environment))
-    assert [process.wait(timeout=300) for process in processes] == [0] * world
+    run_group(SCRIPT, world, data, run, SIDE, BATCH, STEPS)
     return [load_file(run / f"{step}.safetensors") for step in range(STEPS)]
 
 
