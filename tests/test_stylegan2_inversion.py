@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,10 @@ FOUND = 30.0
 """dB in W+ for a picture that the generator made itself."""
 STORED = 1.0
 """dB that may be lost with other noise pictures, which move this generator's output a little by themselves."""
+ANY = {"noise_gain": math.inf}
+"""All that was found of the noise is kept, whatever it tells of the picture."""
+ROUNDING = 1e-4
+"""Of noise that has a mean of zero and a mean square of one, in float32."""
 ALONE = 0.02
 """Of the latents: what is found alone and in a batch differs by rounding, which the search amplifies."""
 SIXTEEN_BITS = 0.25
@@ -91,7 +96,7 @@ def test_people_of_a_batch_do_not_influence_each_other(model):
 
 def test_noise_kept_white_does_not_store_the_picture(model):
     target = drawing()
-    sought = InversionOptions(steps=150, optimise_noise=True, noise_begins=0)
+    sought = InversionOptions(steps=150, optimise_noise=True, noise_begins=0, **ANY)
     (white,) = invert(model, target, sought)
     (free,) = invert(model, target, replace(sought, noise_weight=0))
     assert white.psnr - psnr(model.draw(model.ws([white.latent]), "random", 5)[0], target[0]) < STORED
@@ -101,11 +106,26 @@ def test_noise_kept_white_does_not_store_the_picture(model):
 def test_noise_that_joins_late_is_not_needed_for_its_own_picture(model):
     """Noise of strength 0.1 moves this generator's pictures to 24 dB: sought throughout, it is found, not white."""
     target = own(model, 100)
-    (late,) = invert(model, target, InversionOptions(steps=150, optimise_noise=True))
-    (early,) = invert(model, target, InversionOptions(steps=150, optimise_noise=True, noise_begins=0))
+    (late,) = invert(model, target, InversionOptions(steps=150, optimise_noise=True, **ANY))
+    (early,) = invert(model, target, InversionOptions(steps=150, optimise_noise=True, noise_begins=0, **ANY))
     others = [psnr(model.draw(model.ws([found.latent]), "random", 5)[0], target[0]) for found in (late, early)]
     assert late.psnr - others[0] < STORED < early.psnr - others[1]
     assert others[0] > others[1]
+
+
+def test_of_noise_no_more_is_kept_than_can_be_lost(model):
+    """Of a picture that was drawn without noise, noise from the beginning on would tell much."""
+    target = model.draw(model.ws([model.z(100)]), "none")
+    sought = InversionOptions(steps=60, optimise_noise=True, noise_begins=0)
+    falls = []
+    for options in (sought, replace(sought, **ANY)):
+        (found,) = invert(model, target, options)
+        others = [psnr(model.draw(model.ws([found.latent]), "random", seed)[0], target[0]) for seed in range(8)]
+        falls.append(found.psnr - np.mean(others))
+        for noise in found.noise.values():
+            assert noise.dtype == np.float32
+            assert abs(noise.mean()) < ROUNDING and abs(np.square(noise).mean() - 1) < ROUNDING
+    assert falls[0] < STORED < falls[1]
 
 
 def test_a_search_ends_early(model):

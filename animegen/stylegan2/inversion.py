@@ -5,8 +5,9 @@ Source: Karras et al. 2020, arXiv 1912.04958, appendix D.
 Latents in W or W+ are optimised from the mean (or a random one), with noise on them that fades. Where wanted, the noise
 pictures of the layers are optimised too, and kept white by a penalty on their autocorrelation. White noise can store a
 picture all the same, as far as the generator shows it, so it joins the search at its end only: until then every step
-draws new noise, and the latents have to tell all they can. All people of a batch are optimised at once and none
-influences another.
+draws new noise, and the latents have to tell all they can. In the end so much new noise is mixed into what was found
+that little of the picture is lost with any other. All people of a batch are optimised at once and none influences
+another.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from animegen.types import Float32Array, Latent
 
 _MEAN_SAMPLES, _MEAN_SEED = 10_000, 123
 _SMALLEST_NOISE = 8
+_OTHER_SEEDS = range(1000, 1003)
+"""Of the noise with which it is seen how much the sought noise tells of a picture."""
+_HALVINGS = 6
+"""Of the span in which it is sought how much of the noise may be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class InversionOptions:
     The learning rate rises over the first ``ramp_up`` of the steps and falls over the last ``ramp_down`` as a cosine;
     noise of ``exploration`` times the spread of w fades over the first ``exploration_ends`` of them.
     ``optimise_noise`` seeks noise pictures too, kept white with ``noise_weight``, after a share ``noise_begins`` of the
-    steps (the source's is 0: what is then drawn with other noise is less like the target). ``spread_weight`` holds the
+    steps (the source's is 0: what is then drawn with other noise is less like the target); so much of what was found is
+    kept that other noise costs at most ``noise_gain`` dB. ``spread_weight`` holds the
     layers' latents of W+ near their mean. A person is done early when the distance is below ``good_enough``, or has not
     fallen by a thousandth for ``patience`` steps. ``start_seed`` begins at the latent of a seed, not at the mean.
     ``half`` is the dtype in which the generator's ``num_fp16_res`` largest blocks draw while the search lasts.
@@ -53,6 +59,7 @@ class InversionOptions:
     optimise_noise: bool = False
     noise_begins: float = 0.9
     noise_weight: float = 1e5
+    noise_gain: float = 0.5
     spread_weight: float = 0.0
     good_enough: float = 0.0
     patience: int = 100
@@ -222,9 +229,30 @@ class _Search:
         """What stands now for a person, drawn once more as whoever loads it will draw it."""
         values = self.w[person].detach().cpu().numpy().copy()
         latent = Latent(self.options.space, values if self.options.space == "w+" else values[0], self.model.sha256)
-        noise = {name: pictures[person, 0].detach().cpu().numpy().copy() for name, pictures in self.noise.items()}
-        picture = self.model.draw(self.model.ws([latent]), noise or "const")[0]
-        return Inversion(latent, noise, picture, psnr(picture, self.targets[person].cpu().numpy()), steps)
+        target, ws = self.targets[person].cpu().numpy(), self.model.ws([latent])
+        noise = self._kept(person, ws, target) if self.noise else {}
+        picture = self.model.draw(ws, noise or "const")[0]
+        return Inversion(latent, noise, picture, psnr(picture, target), steps)
+
+    def _kept(self, person: int, ws: Float32Array, target: Float32Array) -> dict[str, Float32Array]:
+        """As much of a person's noise as may be kept; the rest of it is noise that the latents have not seen."""
+        found = {name: pictures[person, 0].detach().cpu().numpy() for name, pictures in self.noise.items()}
+        others = [self.model.random_noise(seed) for seed in _OTHER_SEEDS]
+
+        def mixed(share: float) -> dict[str, Float32Array]:
+            return {name: _unit(share * own + (1 - share) * others[0][name]) for name, own in found.items()}
+
+        def near(noise: Mapping[str, Float32Array]) -> float:
+            return psnr(self.model.draw(ws, noise)[0], target)
+
+        most = float(np.mean([near(noise) for noise in others])) + self.options.noise_gain
+        if near(found) <= most:
+            return mixed(1.0)
+        low, high = 0.0, 1.0
+        for _ in range(_HALVINGS):
+            share = (low + high) / 2
+            low, high = (share, high) if near(mixed(share)) <= most else (low, share)
+        return mixed(low)
 
 
 @torch.no_grad()
@@ -260,6 +288,13 @@ def whiteness(noise: Iterable[Tensor]) -> Tensor:
                 break
             level = functional.avg_pool2d(level, 2) * 2
     return total
+
+
+def _unit(noise: Float32Array) -> Float32Array:
+    """Noise with a mean of zero and a mean square of one."""
+    centred = noise - noise.mean()
+    scaled: Float32Array = centred / np.sqrt(np.square(centred).mean())
+    return scaled
 
 
 def psnr(picture: Float32Array, target: Float32Array) -> float:

@@ -108,7 +108,7 @@ class StyleGan2:
 
     @torch.inference_mode()
     def _draw_one(self, ws: Tensor, noise: NoiseMode | Mapping[str, Float32Array], seed: int) -> Tensor:
-        given = self._random_noise(seed) if noise == "random" else noise
+        given = self.random_noise(seed) if noise == "random" else noise
         pictures = (
             given
             if isinstance(given, str)
@@ -117,7 +117,8 @@ class StyleGan2:
         picture: Tensor = self.generator.synthesis(ws.to(self.device), pictures)
         return picture.cpu()
 
-    def _random_noise(self, seed: int) -> dict[str, Float32Array]:
+    def random_noise(self, seed: int) -> dict[str, Float32Array]:
+        """White noise pictures f32 [r, r] by their layers, of a seed."""
         draw = np.random.RandomState(seed)
         layers = self.generator.synthesis.layers()
         return {name: draw.randn(layer.side, layer.side).astype(np.float32) for name, layer in layers.items()}
