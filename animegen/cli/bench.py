@@ -254,6 +254,7 @@ def _print_long(result: LongBench) -> None:
     told = result.forecast
     rows = {
         "seconds": (told.seconds, result.seconds),
+        **{f"  {name}": (seconds, result.passes[name]) for name, seconds in told.passes.items()},
         "disk at most, MB": (told.disk / 1e6, result.disk / 1e6),
         "output, MB": (told.output / 1e6, result.output / 1e6),
         "peak memory, MB": (told.memory / 1e6, result.peak / 1e6),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from animegen.composite.hide import pixelated
+from animegen.composite.inpaint import inpaint
 from animegen.composite.layer import compose, compose_alpha, cut_out, depth_order, faded
 from animegen.composite.matte import Matte, body_height, frame_matte, own_matte, person_matte
 from animegen.composite.observe import Observation, PlateObserver
@@ -22,6 +23,7 @@ __all__ = [
     "depth_order",
     "faded",
     "frame_matte",
+    "inpaint",
     "one_thread_per_call",
     "own_matte",
     "person_matte",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -76,6 +76,11 @@ class PlateSet:
                 cv2.multiply(plate, alpha, scale=1 / 255), cv2.multiply(here, cv2.bitwise_not(alpha), scale=1 / 255)
             )
         return cleaned
+
+    def pictures(self) -> Iterator[tuple[Uint8Array, Uint8Array]]:
+        """Every plate, uint8 [h, w, 3] RGB, and 255 in uint8 [h, w] where it was seen and not invented."""
+        for number in range(int(self._table.plate.max(initial=-1)) + 1):
+            yield self._decode(number)
 
     def _behind(self, row: int, matte: Matte) -> tuple[Uint8Array, Uint8Array]:
         """What lies behind a matte's window, one plate, or two while one gives way to the other; 255 where known."""

@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,11 +31,12 @@ class LongBench:
 
     ``short_peak`` and ``peak`` are bytes of memory of a tenth of the run and of the whole; ``disk`` and ``output`` are
     bytes; ``folder_seconds`` is what writing and sealing every artefact takes, ``resume_seconds`` what the same command
-    takes once all is finished, start of the process included.
+    takes once all is finished, start of the process included; ``passes`` are the seconds of each.
     """
 
     forecast: Forecast
     seconds: float
+    passes: Mapping[str, float]
     short_frames: int
     short_peak: float
     peak: float
@@ -82,10 +83,12 @@ def bench_long(clip: Path, config: ConvertConfig, frames: int, tell: Callable[[s
         many = measured(command)
         job = JobFolder.beside(output)
         disk, size = size_of(job.root) + size_of(output), size_of(output)
+        passes = passes_of(job)
         again = measured(command)
         return LongBench(
             forecast=forecast,
             seconds=many.seconds,
+            passes=passes,
             short_frames=short,
             short_peak=few.peak_mb * 2**20,
             peak=many.peak_mb * 2**20,

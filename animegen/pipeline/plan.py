@@ -1,8 +1,9 @@
 """What a conversion will take, from a short trial: time, memory and disk, before any of it is spent.
 
 The trial converts a few windows of the clip as the whole would be converted. A stage is taken to cost a constant and so
-much a frame; windows of two lengths tell the two apart. Finding the cast costs what it costs in a window for every
-plate of the background: a window of any length has one, and takes as long to invent what nobody saw.
+much a frame; two windows that begin at the same place, one short and one long, tell the two apart. Finding the cast
+costs what it costs in a window for every plate of the background, of which a window of any length has one; but what
+nobody saw is invented once, and handed from plate to plate.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from animegen.composite import PlateSet, inpaint
 from animegen.composite.windows import PLATE_SECONDS
 from animegen.config import ConvertConfig
 from animegen.events import Event, Listener, Progress, StageFinished, ignore
@@ -35,7 +37,7 @@ WINDOWS = 3
 """Longer windows of the trial, spread over the clip."""
 
 SHORT = 5
-"""How many times shorter the windows are that tell what a stage costs before its first frame."""
+"""How many times shorter the window is that tells what a stage costs before its first frame."""
 
 TRIAL_FRAMES = 120
 """Frames of all longer windows together."""
@@ -66,10 +68,14 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """One window, converted: seconds of every stage, bytes of every kind of artefact, and of what is in the output."""
+    """One window, converted: seconds of every stage, bytes of every kind of artefact, and of what is in the output.
+
+    ``inventing`` are the seconds, among the cast's, in which the plates' unseen places were painted.
+    """
 
     frames: int
     seconds: Mapping[str, float]
+    inventing: float
     sizes: Mapping[str, int]
     key_frames: Sequence[int]
     other_frames: Sequence[int]
@@ -118,13 +124,15 @@ def _opening(video: VideoFile, began: float) -> float:
 
 
 def _windows(start: int, stop: int, frames: int) -> list[range]:
-    """The frames of every window: two short ones, of which the first warms up, and the longer ones."""
+    """The frames of every window: the longer ones after a short one at the first one's place, which comes twice.
+
+    The first time it warms up.
+    """
     length = max(1, frames // WINDOWS)
-    short = range(start, min(start + max(1, length // SHORT), stop))
-    if stop - start <= frames:
-        return [short, short, range(start, stop)]
     first = [middle - length // 2 for middle in spread(start, stop, WINDOWS)]
-    return [short, short, *(range(index, index + length) for index in first)]
+    longer = [range(index, index + length) for index in first] if stop - start > frames else [range(start, stop)]
+    short = longer[0][: max(1, length // SHORT)]
+    return [short, short, *longer]
 
 
 def _cut(config: ConvertConfig, video: VideoFile, window: range) -> ConvertConfig:
@@ -157,12 +165,26 @@ def _try(
         return _Trial(
             frames=run.frame_count,
             seconds={stage: seconds[stage] for stage in STAGES},
+            inventing=_inventing(run),
             sizes=kinds,
             key_frames=key_frames,
             other_frames=other_frames,
             beside=size_of(run.plan.output) - sum(key_frames) - sum(other_frames),
             in_memory=_in_memory(run),
         )
+
+
+def _inventing(run: Run) -> float:
+    """Seconds that it takes to paint, once more, what the plates show and nobody saw."""
+    if not run.job.plates.exists():
+        return 0.0
+    seconds = 0.0
+    for picture, known in PlateSet.load(run.job.plates).pictures():
+        began = time.perf_counter()
+        if not known.all():
+            inpaint(picture, 255 - known)
+        seconds += time.perf_counter() - began
+    return seconds
 
 
 def _in_memory(run: Run) -> int:
@@ -179,11 +201,12 @@ def _forecast(
     trials: Sequence[_Trial], segments: Sequence[Segment], plates: float, opening: float, free: int
 ) -> Forecast:
     frames = sum(len(segment) for segment in segments)
-    warm_up, *rest = trials
-    longer = rest[1:]
+    warm_up, short, *longer = trials
     tried = sum(trial.frames for trial in longer)
-    passes = {stage: _seconds(stage, warm_up, rest, frames) for stage in STAGES}
-    passes["cast"] = plates * float(np.mean([trial.seconds["cast"] for trial in longer]))
+    passes = {stage: _seconds(stage, warm_up, short, longer, frames) for stage in STAGES}
+    inventing = float(np.mean([trial.inventing for trial in longer]))
+    seeing = float(np.mean([trial.seconds["cast"] for trial in longer])) - inventing
+    passes["cast"] = plates * max(0.0, seeing) + inventing
     times = {"plates": plates, "files": 1.0}
     sizes = {
         kind: round(times[kind] * max(trial.sizes.get(kind, 0) for trial in longer))
@@ -208,16 +231,13 @@ def _forecast(
     )
 
 
-def _seconds(stage: str, warm_up: _Trial, rest: Sequence[_Trial], frames: int) -> float:
-    """A stage's seconds for ``frames`` frames: a line through the windows, and what only the first one took."""
-    counts = np.array([trial.frames for trial in rest], np.float64)
-    taken = np.array([trial.seconds[stage] for trial in rest])
-    spread_of = counts - counts.mean()
-    slope = float(spread_of @ taken / (spread_of @ spread_of)) if spread_of.any() else float(taken.sum() / counts.sum())
-    slope = max(0.0, slope)
-    constant = max(0.0, float(taken.mean() - slope * counts.mean()))
-    once = max(0.0, warm_up.seconds[stage] - constant - slope * warm_up.frames)
-    return once + constant + slope * frames
+def _seconds(stage: str, warm_up: _Trial, short: _Trial, longer: Sequence[_Trial], frames: int) -> float:
+    """A stage's seconds for ``frames`` frames: what it costs before the first one, once and in every run, and each."""
+    begun, ended, more = short.seconds[stage], longer[0].seconds[stage], longer[0].frames - short.frames
+    constant = max(0.0, begun - short.frames * max(0.0, ended - begun) / more) if more else 0.0
+    each = sum(max(0.0, trial.seconds[stage] - constant) for trial in longer) / sum(trial.frames for trial in longer)
+    once = max(0.0, warm_up.seconds[stage] - begun)
+    return once + constant + each * frames
 
 
 def _film(trials: Sequence[_Trial], segments: int, frames: int) -> int:
