@@ -71,9 +71,10 @@ def style(weights):
     return made(weights)
 
 
-def made(weights, *avatars, heads=None):
-    files = {"avatar-anime": weights, **({"avatar-anime-head": heads} if heads else {})}
-    return make_style(AnimeOptions(avatars), PluginContext(weights=files))
+def made(weights, *avatars, heads=None, hands=None):
+    files = {"avatar-anime": weights, "avatar-anime-head": heads, "avatar-anime-hand": hands}
+    given = {name: file for name, file in files.items() if file}
+    return make_style(AnimeOptions(avatars), PluginContext(weights=given))
 
 
 def drawn(style, track, identity=None, frames=None):
@@ -197,6 +198,44 @@ def test_heads_are_drawn_once_more_and_laid_over_the_figure(weights, heads):
         y = other.affine[1, 1] * rows + other.affine[1, 2]
         assert max(np.abs(x - nose[0]).max(), np.abs(y - nose[1]).max()) < 80  # of 300 pixels, hair included
         assert len(rows) > 100
+
+
+def with_fingers(track):
+    """A track whose person stretches out both hands."""
+    names, poses = track.poses[0].skeleton.points, []
+    right, left = (names.index(f"{side}_wrist") for side in ("right", "left"))
+    for pose in track.poses:
+        xy = pose.xy.copy()
+        for finger, way in (("index", (-20, 4)), ("pinky", (-20, -4)), ("thumb", (-10, 8))):
+            xy[names.index(f"right_{finger}")] = xy[right] + way
+            xy[names.index(f"left_{finger}")] = xy[left] + np.multiply(way, (-1, 1))
+        poses.append(replace(pose, xy=xy))
+    return Track(track.id, track.frame_indices, tuple(poses))
+
+
+def test_hands_are_drawn_once_more_each_where_it_is(weights, heads):
+    track = with_fingers(synthetic_track(length=2, height=300.0))
+    identity = replace(synthetic_identity(1), avatar="Kei")
+    whole = made(weights, hands=heads)
+    check_style(whole)
+    prepared = whole.prepare(identity, track, ())
+    points = np.stack([pose.xy for pose in track.poses])
+    for side, name in (("right", "right_hand"), ("left", "left_hand")):
+        canvas = prepared[f"{name}_canvas"]
+        middle = canvas[:, :2] + canvas[:, 2:] / 2
+        wrist = points[:, track.poses[0].skeleton.index(f"{side}_wrist")]
+        assert np.linalg.norm(middle - wrist, axis=1).max() < canvas[:, 2].max() / 2
+        assert prepared[f"{name}_score"].all()
+        own = prepared[f"{name}_xy"][:, AVATAR35.index("right_wrist")]
+        assert ((own > 0.1) & (own < 0.9)).all()  # the generator is asked for a right hand
+    assert not np.array_equal(drawn(whole, track, identity)[0].rgba, drawn(made(weights), track, identity)[0].rgba)
+
+
+def test_the_hands_of_small_figures_are_left_as_they_are(weights, heads):
+    track, identity = with_fingers(synthetic_track(length=1, height=80.0)), replace(synthetic_identity(1), avatar="Kei")
+    whole = made(weights, hands=heads)
+    assert "right_hand_xy" not in whole.prepare(identity, track, ())
+    assert np.array_equal(drawn(whole, track, identity)[0].rgba, drawn(made(weights), track, identity)[0].rgba)
 
 
 def test_an_avatar_without_a_head_of_its_own_is_drawn_whole(weights, heads):

@@ -33,9 +33,9 @@ from animegen.types import Float32Array, Skeleton, Uint8Array
 Split: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-FRAMINGS = ("full", "half", "head", "loose", "face")
-"""What a picture shows: the whole figure filling the canvas, half of it, head and shoulders, the figure off centre, or
-the head alone."""
+FRAMINGS = ("full", "half", "head", "loose", "face", "hand")
+"""What a picture shows: the whole figure filling the canvas, half of it, head and shoulders, the figure off centre, the
+head alone, or the right hand, of which nothing else but the forearm is drawn, and what hides it hides it."""
 
 DATASET_FORMAT = 1
 
@@ -51,7 +51,8 @@ class Sample:
 
     ``layers`` uint8 [S, S, 10] as in :mod:`animegen.avatar.layers`; when read, its memory lies plane by plane, so that
     ``layers.transpose(2, 0, 1)`` is contiguous. ``xy`` f32 [K, 2] pixels, also of points outside of the picture; ``z``
-    f32 [K] pixels relative to the hips' midpoint (smaller is nearer); ``visible`` f32 [K], 1 inside the picture;
+    f32 [K] pixels relative to the hips' midpoint (smaller is nearer); ``visible`` f32 [K], 1 inside the picture, of a
+    hand's everywhere;
     ``expression`` f32 [10] in the order of ``EXPRESSION``. ``avatar`` and ``clip`` index the header's lists,
     ``framing`` indexes ``FRAMINGS``.
     """

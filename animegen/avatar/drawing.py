@@ -1,4 +1,4 @@
-"""Coloured sprites from a generator: always in batches of one size, and heads laid over the figures they belong to."""
+"""Coloured sprites from a generator: always in batches of one size, and parts laid over figures they belong to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from animegen.avatar.generator import AvatarGenerator
@@ -23,7 +24,10 @@ ENLARGED = 1.25
 
 _LEAST_STAGE = 32
 _FEATHER = 0.12
-"""Over how much of its side a head fades into the figure at each border."""
+"""Over how much of its side a part fades into the figure at each border."""
+_BLURRED = 2
+"""How far around a part that was drawn alone, in the figure's pixels, the blurred one of the figure reaches."""
+_LEAST = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +44,19 @@ class Drawing:
     avatar: int
     stage: int
     palette: Float32Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """A part of a figure that was drawn by itself.
+
+    ``picture`` uint8 [P, P, 4] RGBA with premultiplied alpha; ``place`` is where it lies on the figure's: left, top and
+    side in sides of it. ``alone``: it shows nothing but the part; else it shows all that is there.
+    """
+
+    picture: Uint8Array
+    place: tuple[float, float, float]
+    alone: bool = False
 
 
 class Drawer:
@@ -80,28 +97,45 @@ class Drawer:
         )
 
 
-def with_head(figure: Uint8Array, head: Uint8Array, place: tuple[float, float, float], scale: int) -> Uint8Array:
-    """A figure, enlarged ``scale`` times, with a head that was drawn alone laid over its own; borders fade.
+def with_patches(figure: Uint8Array, patches: Sequence[Patch], scale: int) -> Uint8Array:
+    """A figure, enlarged ``scale`` times, with parts laid over its own, one after the other; their borders fade.
 
-    ``figure`` uint8 [S, S, 4] and ``head`` uint8 [H, H, 4] RGBA with premultiplied alpha; ``place`` is where the head's
-    picture lies on the figure's: left, top and side in sides of it. Returns uint8 [scale S, scale S, 4].
+    ``figure`` uint8 [S, S, 4] RGBA with premultiplied alpha. Returns uint8 [scale S, scale S, 4].
     """
     planes = torch.from_numpy(figure).permute(2, 0, 1)[None].float()
     if scale > 1:
         planes = functional.interpolate(planes, scale_factor=scale, mode="bilinear", align_corners=False)
-    size = planes.shape[-1]
-    left, top, side = (value * size for value in place)
-    columns, rows = _span(left, side, size), _span(top, side, size)
-    if len(columns) and len(rows):
-        u, v = ((np.array(span) + 0.5 - begin) / side for span, begin in ((columns, left), (rows, top)))
-        grid = torch.from_numpy(np.stack(np.meshgrid(2 * u - 1, 2 * v - 1), axis=-1).astype(np.float32))[None]
-        source = torch.from_numpy(head).permute(2, 0, 1)[None].float()
-        laid = functional.grid_sample(source, grid, padding_mode="border", align_corners=False)
-        share = torch.from_numpy((_fade(v)[:, None] * _fade(u)[None]).astype(np.float32))
-        under = planes[..., rows.start : rows.stop, columns.start : columns.stop]
-        under += share * (laid - under)
+    for patch in patches:
+        _lay(planes, patch, _BLURRED * scale)
     whole: Uint8Array = planes[0].round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     return whole
+
+
+def _lay(planes: Tensor, patch: Patch, blurred: int) -> None:
+    """Lay a part over a figure f32 [1, 4, S, S] in place."""
+    size = planes.shape[-1]
+    left, top, side = (value * size for value in patch.place)
+    columns, rows = _span(left, side, size), _span(top, side, size)
+    if not (len(columns) and len(rows)):
+        return
+    u, v = ((np.array(span) + 0.5 - begin) / side for span, begin in ((columns, left), (rows, top)))
+    grid = torch.from_numpy(np.stack(np.meshgrid(2 * u - 1, 2 * v - 1), axis=-1).astype(np.float32))[None]
+    source = torch.from_numpy(patch.picture.copy()).permute(2, 0, 1)[None].float()
+    laid = functional.grid_sample(source, grid, padding_mode="border", align_corners=False)
+    share = torch.from_numpy((_fade(v)[:, None] * _fade(u)[None]).astype(np.float32))
+    under = planes[..., rows.start : rows.stop, columns.start : columns.stop]
+    if patch.alone:
+        alpha = laid[:, 3:] / 255
+        laid += (1 - alpha) * _without(under, alpha, share, blurred)
+    under += share * (laid - under)
+
+
+def _without(under: Tensor, alpha: Tensor, share: Tensor, blurred: int) -> Tensor:
+    """A figure without what lies around a part of opacity ``alpha`` f32 [1, 1, H, W]: with what is farther around."""
+    near = share * functional.max_pool2d(alpha, 2 * blurred + 1, 1, blurred)
+    reach = 2 * blurred
+    seen, known = (functional.avg_pool2d(x, 2 * reach + 1, 1, reach) for x in ((1 - near) * under, 1 - near))
+    return under + near * (seen / known.clamp_min(_LEAST) - under)
 
 
 def _span(begin: float, length: float, size: int) -> range:

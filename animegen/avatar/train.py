@@ -28,7 +28,7 @@ from animegen.errors import UsageError, WeightsError
 from animegen.parallel import Workers
 
 _OBJECTIVES: Mapping[str, Callable[[Setting], Objective]] = MappingProxyType(
-    {"anime": AnimeObjective, "anime-head": AnimeObjective, "psgan-2018": PsganObjective}
+    {"anime": AnimeObjective, "anime-head": AnimeObjective, "anime-hand": AnimeObjective, "psgan-2018": PsganObjective}
 )
 _VALIDATION_SAMPLES = 64
 _GRID_SAMPLES = 16

@@ -17,22 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.avatar.config import EXPRESSION
-from animegen.avatar.drawing import ENLARGED, Drawer, Drawing, with_head
+from animegen.avatar.drawing import ENLARGED, Drawer, Patch, with_patches
 from animegen.avatar.generator import AvatarGenerator, load_avatar_generator
 from animegen.avatar.options import AnimeOptions
 from animegen.colour import palette_rgb
 from animegen.errors import InvalidValue, UsageError, WeightsError
-from animegen.pose.canvas import canvases, head_canvases, sprite_affine
-from animegen.pose.lift import Lifted, lift_track
-from animegen.pose.limbs import POINTS
-from animegen.pose.retarget import Proportions, Retargeted, retarget
+from animegen.pipeline.anime_parts import HANDS, HEADS, PARTS, PartArtist, drawing, drawn_points, on_canvas
+from animegen.pose.canvas import canvases, sprite_affine
+from animegen.pose.lift import lift_track
+from animegen.pose.retarget import Proportions, retarget
 from animegen.pose.skeletons import AVATAR35
 from animegen.protocols import PluginContext, Style
 from animegen.types import (
     Crop,
     Expression,
     Float32Array,
-    Float64Array,
     Identity,
     Prepared,
     RenderRequest,
@@ -43,19 +42,19 @@ from animegen.types import (
 
 _USUAL_HEAD = 0.14
 """Head to height of people of whom it was not measured."""
-_TIPS_SHOWN = 0.1
-"""Share of the frames that must show the tip of a finger for it to be drawn."""
-_LEAST_WITH_HEAD = 64
-"""Figures that are drawn smaller than this show no face to speak of: no head is drawn alone."""
-_TIPS = np.array([name.endswith("_tip") for name in AVATAR35.points])
+_LEAST_WITH_PARTS = 64
+"""Figures that are drawn smaller than this show no face to speak of: no part of them is drawn once more."""
 
 
 def make_style(options: AnimeOptions | None, context: PluginContext) -> Style:
     """The style with the weights of the context. Raises WeightsError where they cannot be used."""
     options = options or AnimeOptions()
-    figures = context.weights["avatar-anime"]
-    heads = options.heads or (None if options.weights else context.weights.get("avatar-anime-head"))
-    return AnimeStyle(_generator(figures, context), None if heads is None else _generator(heads, context), options)
+    figures = _generator(context.weights["avatar-anime"], context)
+    given = {HEADS: options.heads, HANDS: options.hands}
+    files = {name: file or (None if options.weights else context.weights.get(name)) for name, file in given.items()}
+    generators = {name: _generator(file, context) for name, file in files.items() if file}
+    parts = [PartArtist(part, generators[part.weights]) for part in PARTS if part.weights in generators]
+    return AnimeStyle(figures, parts, options)
 
 
 def _generator(path: Path, context: PluginContext) -> AvatarGenerator:
@@ -77,16 +76,14 @@ def _generator(path: Path, context: PluginContext) -> AvatarGenerator:
 class AnimeStyle:
     """Draws avatars; implements :class:`animegen.protocols.CastingStyle`.
 
-    ``heads`` draws those of the avatars that it knows by name once more, larger than they stand in the figure.
+    ``parts`` are drawn once more and laid over the figure, the first one first.
     """
 
-    def __init__(self, figures: AvatarGenerator, heads: AvatarGenerator | None, options: AnimeOptions) -> None:
-        self._figures, self._heads = Drawer(figures), None if heads is None else Drawer(heads)
-        self._options = options
+    def __init__(self, figures: AvatarGenerator, parts: Sequence[PartArtist], options: AnimeOptions) -> None:
+        self._figures, self._parts, self._options = Drawer(figures), parts, options
         self._names = [str(avatar["name"]) for avatar in figures.avatars]
         self._builds = [Proportions.from_dict(avatar["proportions"]) for avatar in figures.avatars]
         self._traits: list[Mapping[str, Any]] = [avatar.get("traits", {}) for avatar in figures.avatars]
-        self._head_rows = {} if heads is None else {str(avatar["name"]): i for i, avatar in enumerate(heads.avatars)}
 
     def cast(self, identities: Sequence[Identity]) -> list[str]:
         """Who is played by whom: as asked for, else by the free avatar that is most like the person."""
@@ -108,53 +105,46 @@ class AnimeStyle:
         lowest = np.array([pose.bbox[3] for pose in track.poses], np.float64)
         crown = float(self._traits[avatar].get("crown", build.crown))
         canvas = canvases(moved, crown=crown, lowest=lowest)
-        xy, z = _on_canvas(moved, canvas)
+        xy, z = on_canvas(moved, canvas)
         stage = self._figures.stage_for(float(canvas[:, 2].max()))
         prepared: dict[str, NDArray[Any]] = {
             "frame_indices": np.array(track.frame_indices, np.int64),
             "canvas": canvas,
             "xy": xy,
             "z": z,
-            "score": _drawn_points(person, xy),
+            "score": drawn_points(person, xy),
             "expression": np.stack([_vector(pose.expression) for pose in track.poses]),
             "avatar": np.array(avatar, np.int64),
             "stage": np.array(stage, np.int64),
         }
-        if self._heads is None or self._names[avatar] not in self._head_rows or stage < _LEAST_WITH_HEAD:
+        if stage < _LEAST_WITH_PARTS:
             return prepared
-        head = head_canvases(moved, crown=crown)
-        head_xy, head_z = _on_canvas(moved, head)
-        return {
-            **prepared,
-            "scale": np.array(1 if stage * ENLARGED >= canvas[:, 2].max() else 2, np.int64),
-            "head_canvas": head,
-            "head_xy": head_xy,
-            "head_z": head_z,
-            "head_score": _drawn_points(person, head_xy),
-            "head_stage": np.array(self._heads.stage_for(float(head[:, 2].max())), np.int64),
-        }
+        parts: dict[str, NDArray[Any]] = {}
+        for part in self._parts:
+            parts |= part.prepare(self._names[avatar], person, moved, crown)
+        scale = 1 if not parts or stage * ENLARGED >= canvas[:, 2].max() else 2
+        return {**prepared, **parts, "scale": np.array(scale, np.int64)}
 
     def render(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
         """One sprite per request, the canvas of the avatar."""
         frames = [self._frame(request) for request in requests]
         palettes = [palette_rgb(request.identity.palette) for request in requests]
         shown = [i for i, frame in enumerate(frames) if frame["score"].any()]
-        pictures = self._figures.draw([_drawing(frames[i], int(frames[i]["avatar"]), palettes[i]) for i in shown])
-        drawn = dict(zip(shown, pictures, strict=True))
-        if self._heads is not None:
-            with_heads = [i for i in shown if "head_xy" in frames[i]]
-            heads = [_drawing(frames[i], self._head_row(frames[i]), palettes[i], "head_") for i in with_heads]
-            for i, head in zip(with_heads, self._heads.draw(heads), strict=True):
-                drawn[i] = with_head(drawn[i], head, _place(frames[i]), int(frames[i]["scale"]))
+        asked, colours = [frames[i] for i in shown], [palettes[i] for i in shown]
+        figures = self._figures.draw([drawing(*one) for one in zip(asked, colours, strict=True)])
+        patches: list[list[Patch]] = [[] for _ in shown]
+        for part in self._parts:
+            for place, patch in part.draw(asked, colours).items():
+                patches[place].append(patch)
+        drawn = {
+            i: with_patches(figure, laid, int(frames[i]["scale"])) if laid else figure
+            for i, figure, laid in zip(shown, figures, patches, strict=True)
+        }
         rgba = [drawn.get(i, np.zeros((1, 1, 4), np.uint8)) for i in range(len(requests))]
         return [
             Sprite(picture, sprite_affine(frame["canvas"], len(picture)), request.order)
             for request, frame, picture in zip(requests, frames, rgba, strict=True)
         ]
-
-    def _head_row(self, frame: Prepared) -> int:
-        """Which avatar of the generator of heads belongs to a frame's."""
-        return self._head_rows[self._names[int(frame["avatar"])]]
 
     def _frame(self, request: RenderRequest) -> Prepared:
         """What was prepared, of one frame; a frame that was not is prepared alone."""
@@ -195,45 +185,7 @@ def _distance(person: Traits, avatar: Mapping[str, Any], usual_head: float) -> f
     return float(total)
 
 
-def _drawn_points(person: Lifted, xy: Float32Array) -> Float32Array:
-    """f32 [T, 35] 1 for every point that is drawn on the canvas, 0 for the others, as the generator knows it.
-
-    What a frame does not show is drawn where it is taken to be; only finger tips that are hardly ever seen are not.
-    """
-    ever = person.known[:, :POINTS]
-    drawn = np.where(_TIPS, ever.mean(axis=0) >= _TIPS_SHOWN, ever.any())
-    inside = ((xy >= 0) & (xy < 1)).all(axis=2)
-    return np.asarray(inside & drawn, np.float32)
-
-
 def _vector(face: Expression | None) -> Float32Array:
     """f32 [10] in the order of EXPRESSION."""
     shown = (face or Expression()).calmed()
     return np.array([getattr(shown, name) for name in EXPRESSION], np.float32)
-
-
-def _on_canvas(avatar: Retargeted, canvas: Float64Array) -> tuple[Float32Array, Float32Array]:
-    """An avatar's points in sides of a canvas that follows them: f32 [T, 35, 2], and their depth f32 [T, 35]."""
-    side = canvas[:, None, 2:].astype(np.float32)
-    xy = ((avatar.xyz[..., :2] - canvas[:, None, :2]) / side).astype(np.float32)
-    return xy, avatar.xyz[..., 2] / side[..., 0]
-
-
-def _drawing(frame: Prepared, avatar: int, palette: Float32Array, part: str = "") -> Drawing:
-    """What a generator is asked for in a frame; ``part`` begins the names of what was prepared for it alone."""
-    return Drawing(
-        frame[f"{part}xy"],
-        frame[f"{part}z"],
-        frame[f"{part}score"],
-        frame["expression"],
-        avatar,
-        int(frame[f"{part}stage"]),
-        palette,
-    )
-
-
-def _place(frame: Prepared) -> tuple[float, float, float]:
-    """Where the head's canvas lies on the figure's: left, top and side in sides of it."""
-    figure, head = frame["canvas"], frame["head_canvas"]
-    left, top = (head[:2] - figure[:2]) / figure[2]
-    return float(left), float(top), float(head[2] / figure[2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
@@ -17,12 +19,17 @@ MARGIN = 0.16
 HEAD_MARGIN = 0.2
 """Room around a head above its crown and below its mouth, as a share of the distance between them."""
 
+HAND_MARGIN = 0.3
+"""Room around a hand before its fingers and behind its wrist, as a share of its length."""
+
+_AT_MOST = 0.9
 _STEADY_FRAMES = 8
 """Half the window over which the square is steadied."""
 _LEAST = 1e-9
 _EYES, _MOUTH = (
     [AVATAR35.index(name) for name in names] for names in (("left_eye", "right_eye"), ("mouth_left", "mouth_right"))
 )
+_WRIST, *_KNUCKLES = (AVATAR35.index(f"right_{name}") for name in ("wrist", "index", "pinky"))
 _LEGS = frozenset({"knee", "ankle", "heel", "foot"})
 _BODY = [i for i, name in enumerate(AVATAR35.points) if _LEGS.isdisjoint(name.split("_"))]
 
@@ -56,7 +63,33 @@ def canvases(avatar: Retargeted, *, crown: float, lowest: Float64Array) -> Float
 def head_canvases(avatar: Retargeted, *, crown: float) -> Float64Array:
     """Where an avatar's head is drawn: f64 [T, 3] as :func:`canvases`, of a side that does not depend on its turn."""
     ends = head_ends(avatar.xyz.astype(np.float64), crown)
-    side = (1 + 2 * HEAD_MARGIN) * np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
+    return _around(ends, (1 + 2 * HEAD_MARGIN) * _length(ends))
+
+
+def hand_canvases(avatar: Retargeted) -> Float64Array:
+    """Where an avatar's right hand is drawn: f64 [T, 3] as :func:`head_canvases`.
+
+    Where little is known of how deep a hand reaches it is lifted too short, so nearly its greatest length is taken.
+    """
+    ends = hand_ends(avatar.xyz.astype(np.float64))
+    length = avatar.height * np.quantile(_length(ends) / avatar.height, _AT_MOST)
+    return _around(ends, (1 + 2 * HAND_MARGIN) * length)
+
+
+def mirrored(avatar: Retargeted) -> Retargeted:
+    """The avatar in a mirror that stands at x = 0: its left hand is a right one."""
+    order = np.arange(len(AVATAR35))
+    for left, right in AVATAR35.flip_pairs:
+        order[[left, right]] = right, left
+    return replace(avatar, xyz=avatar.xyz[:, order] * np.array([-1, 1, 1], np.float32), score=avatar.score[:, order])
+
+
+def _length(ends: Float64Array) -> Float64Array:
+    return np.asarray(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1))
+
+
+def _around(ends: Float64Array, side: Float64Array) -> Float64Array:
+    """Canvases f64 [T, 3] of sides f64 [T] around what has these ends, f64 [T, 2, 3]."""
     return np.concatenate([ends.mean(axis=1)[:, :2] - side[:, None] / 2, np.maximum(side, 1.0)[:, None]], axis=1)
 
 
@@ -70,6 +103,15 @@ def head_ends(points: Float64Array, crown: float) -> Float64Array:
     up = (eyes - mouth) / np.maximum(np.linalg.norm(eyes - mouth, axis=-1, keepdims=True), _LEAST)
     neck = np.linalg.norm(ears - shoulders, axis=-1, keepdims=True)
     return np.stack([ears + crown * neck * up, mouth], axis=-2)
+
+
+def hand_ends(points: Float64Array) -> Float64Array:
+    """The wrist of a right hand and where its fingers end when they are straight, f64 [..., 2, 3], of points as above.
+
+    The fingers are taken to be as long as the palm, whose knuckles lie in the middle: so neither end tells their bend.
+    """
+    wrist, knuckles = points[..., _WRIST, :], points[..., _KNUCKLES, :].mean(axis=-2)
+    return np.stack([wrist, 2 * knuckles - wrist], axis=-2)
 
 
 def sprite_affine(canvas: Float64Array, pixels: int) -> Float64Array:

@@ -7,7 +7,7 @@ import pytest
 from animegen_vrm.framing import CHANCES, FRONT, FRONT_CHANCES, View, facing, frame, random_view, top_of_head
 
 from animegen.avatar.data import FRAMINGS
-from animegen.pose.canvas import head_ends
+from animegen.pose.canvas import hand_ends, head_ends
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array
 
@@ -92,6 +92,22 @@ def test_a_face_is_as_large_however_it_is_turned(yaw: float, pitch: float) -> No
     xy, _ = camera.project(ends)
     assert xy.mean(axis=0) == pytest.approx((SIZE - 1) / 2, abs=FILL)
     assert xy[0, 1] < xy[1, 1]
+
+
+@pytest.mark.parametrize("yaw", [0.0, 90.0, 180.0])
+@pytest.mark.parametrize("raised", [False, True])
+def test_a_hand_is_as_large_however_it_is_turned(yaw: float, raised: bool) -> None:
+    points = standing()
+    wrist = AVATAR35.index("right_wrist")
+    for finger, beside in (("index", 0.03), ("pinky", -0.03)):
+        along = (beside, 0.0, 0.08) if raised else (0.0, -0.08, beside)
+        points[AVATAR35.index(f"right_{finger}")] = points[wrist] + np.float32(along)
+    ends = hand_ends(points.astype(np.float64))
+    assert np.linalg.norm(ends[1] - ends[0]) == pytest.approx(0.16)
+    camera = frame(view("hand", yaw=yaw, margin=0.3), points, CROWN, SIZE)
+    assert 0.16 * camera.pixels_per_metre(ends.mean(axis=0)) == pytest.approx(SIZE / 1.6, abs=FILL)
+    xy, _ = camera.project(ends)
+    assert xy.mean(axis=0) == pytest.approx((SIZE - 1) / 2, abs=FILL)
 
 
 def test_a_framing_may_be_asked_for() -> None:

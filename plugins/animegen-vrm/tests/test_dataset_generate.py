@@ -11,9 +11,10 @@ import pytest
 from animegen_vrm import dataset
 from animegen_vrm.dataset import RANDOM, RANDOM_VALIDATION, Recipe, Studio, describe, files, generate
 
-from animegen.avatar.data import Dataset
+from animegen.avatar.data import FRAMINGS, Dataset
 from animegen.avatar.layers import ALPHA
 from animegen.errors import AnimegenError, InputError, InvalidValue, UsageError
+from animegen.pose.skeletons import AVATAR35
 
 AVATARS = ("godette_ccby", "korii_churo_credit")
 MOTIONS = ("8yr_old_skipping", "cmu1_jumping_jacks", "cmu_new_walk_sway", "fair1_dab")
@@ -93,6 +94,22 @@ def test_samples_show_what_they_say(studio: Studio, recipe: Recipe) -> None:
             for x, y in np.rint(sample.xy[inside]).astype(int)
         ]
         assert np.mean(near) >= ON_THE_FIGURE
+
+
+@pytest.mark.usefixtures("studio")
+def test_of_hands_nothing_else_is_drawn_and_all_points_are_known(recipe: Recipe) -> None:
+    hands, faces = Studio(replace(recipe, framing="hand")), Studio(replace(recipe, framing="face"))
+    wrist, knuckle = (AVATAR35.index(f"right_{name}") for name in ("wrist", "index"))
+    shown = 0
+    for index in range(6):
+        sample = hands.sample(index)
+        assert FRAMINGS[sample.framing] == "hand" and sample.visible.all()
+        assert ((sample.xy[[wrist, knuckle]] >= 0) & (sample.xy[[wrist, knuckle]] < SIZE)).all()
+        drawn = sample.layers[..., ALPHA] > 127
+        assert drawn.mean() < 0.6
+        shown += bool(drawn.any())
+    assert shown >= 4
+    assert not faces.sample(4).visible.all()
 
 
 def test_every_clip_has_one_split(recipe: Recipe) -> None:

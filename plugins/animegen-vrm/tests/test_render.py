@@ -263,6 +263,20 @@ def test_layers_darken_in_the_shade_as_colours_do(renderer: Renderer) -> None:
     assert shaded[0][2] / lit[0][2] == pytest.approx(shaded[1][0] / lit[1][0], abs=0.02)
 
 
+def test_what_is_drawn_of_an_avatar_is_hidden_by_the_rest_of_it(renderer: Renderer) -> None:
+    both = avatar([card(z=-0.2), card(1, half=0.2, z=0.2)], [plain("far", RED), plain("near", BLUE)])
+    far = [np.ones(2, bool), np.zeros(2, bool)]
+    part, whole = renderer.load(both, far), renderer.load(both)
+    drawn, hidden = (renderer.layers(part, REST, CAMERA, whole=one) for one in (None, whole))
+    own = renderer.layers(renderer.load(both), REST, CAMERA)
+    assert (drawn[24:40, 24:40, ALPHA] == 255).all()
+    assert not hidden[27:37, 27:37].any()
+    around = np.ones((SIZE, SIZE), bool)
+    around[24:40, 24:40] = False
+    assert np.array_equal(hidden[around], own[around])
+    assert np.array_equal(renderer.layers(whole, REST, CAMERA), own)
+
+
 def test_any_thread_draws_the_same_with_a_renderer_that_another_made(renderer: Renderer) -> None:
     shown = avatar([card()], [plain("red", RED)])
     here = draw(renderer, shown)

@@ -153,8 +153,8 @@ def render(output: Path, *, quiet: bool, **options: Any) -> None:
 )
 @click.option(
     "--framing",
-    type=click.Choice(["full", "half", "head", "loose", "face"]),
-    help="What all pictures show; default: all but faces, by chance.",
+    type=click.Choice(["full", "half", "head", "loose", "face", "hand"]),
+    help="What all pictures show; default: all but faces and hands, by chance.",
 )
 @_QUIET
 def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **options: Any) -> None:

@@ -46,6 +46,7 @@ from animegen_vrm.motion import Motion, random_look, random_pose, read_motion
 from animegen_vrm.proportions import measure, measure_traits
 from animegen_vrm.read import read_avatar
 from animegen_vrm.recolour import reference_palette
+from animegen_vrm.regions import triangles_on
 from animegen_vrm.render import LIGHT, Renderer
 from animegen_vrm.rig import BodyPose, Rig, vrm_expressions
 from animegen_vrm.springs import settle
@@ -86,7 +87,7 @@ class Recipe:
 
     Samples 0 .. ``tests`` show the motions named in ``hold_out``; all further ones show the others. Every ``film``
     samples are consecutive frames of one motion, seen by one camera, the hips held in their place. ``framing`` is what
-    all of them show; None: all but faces, by chance.
+    all of them show; None: all but faces and hands, by chance.
     """
 
     avatars: tuple[Path, ...]
@@ -178,7 +179,8 @@ class Studio:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self._renderer = Renderer(recipe.size)
-        self._figures = [_Figure(read_avatar(path), self._renderer) for path in recipe.avatars]
+        self._hands = recipe.framing == "hand"
+        self._figures = [_Figure(read_avatar(path), self._renderer, hands=self._hands) for path in recipe.avatars]
         self._motions = {path.stem: read_motion(path) for path in recipe.motions}
         self._clips = recipe.clips()
         self._framing = None if recipe.framing is None else FRAMINGS.index(recipe.framing)
@@ -200,10 +202,10 @@ class Studio:
         x, y, z = LIGHT + rng.normal(0.0, _LIGHT_SPREAD, 3)
         xy, depth = seen(points, camera)
         return Sample(
-            layers=self._renderer.layers(figure.model, posed, camera, (x, y, z)),
+            layers=self._renderer.layers(figure.model, posed, camera, (x, y, z), figure.whole),
             xy=xy,
             z=depth,
-            visible=_inside(xy, self._recipe.size),
+            visible=np.ones(len(xy), np.float32) if self._hands else _inside(xy, self._recipe.size),
             expression=np.array([getattr(face, name) for name in EXPRESSION], np.float32),
             avatar=avatar,
             clip=clip,
@@ -236,14 +238,15 @@ class Studio:
 
 
 class _Figure:
-    """An avatar with all that poses and draws it."""
+    """An avatar with all that poses and draws it; of ``hands`` the right one with its forearm, where it is seen."""
 
-    def __init__(self, avatar: Avatar, renderer: Renderer) -> None:
+    def __init__(self, avatar: Avatar, renderer: Renderer, *, hands: bool) -> None:
         self.avatar = avatar
         self.rig = Rig(avatar)
         self.keypoints = Keypoints(avatar)
         self.crown = crown_of(avatar, self.keypoints)
-        self.model = renderer.load(avatar)
+        self.whole = renderer.load(avatar) if hands else None
+        self.model = renderer.load(avatar, triangles_on(avatar, ("rightLowerArm",)) if hands else None)
 
     def posed(self, pose: BodyPose, face: Expression) -> Posed:
         """The avatar in a pose and with a face, its hair and skirt at rest under gravity."""

@@ -8,7 +8,7 @@ from math import atan, cos, degrees, radians, sin, tan
 import numpy as np
 
 from animegen.avatar.data import FRAMINGS
-from animegen.pose.canvas import head_ends
+from animegen.pose.canvas import hand_ends, head_ends
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array, Float64Array
 from animegen_vrm.camera import Camera, look_at
@@ -16,15 +16,15 @@ from animegen_vrm.keypoints import Keypoints
 from animegen_vrm.model import Avatar, Posed
 from animegen_vrm.rig import bound_vertices, rest_matrices
 
-CHANCES = (0.50, 0.25, 0.15, 0.10, 0.0)
-"""How often each of ``FRAMINGS`` is drawn where none is asked for: faces are for a generator of their own."""
+CHANCES = (0.50, 0.25, 0.15, 0.10, 0.0, 0.0)
+"""How often each of ``FRAMINGS`` is drawn where none is asked for: faces and hands have generators of their own."""
 
 FRONT = 60.0
-FRONT_CHANCES = (0.60, 0.65, 0.80, 0.60, 0.70)
+FRONT_CHANCES = (0.60, 0.65, 0.80, 0.60, 0.70, 0.65)
 """People in videos mostly face the camera, the more the closer they are: how often each framing is drawn from within
 so many degrees of the front; the rest from anywhere else."""
 
-_MARGINS = {"loose": (0.15, 0.6), "face": (0.12, 0.28)}
+_MARGINS = {"loose": (0.15, 0.6), "face": (0.12, 0.28), "hand": (0.22, 0.38)}
 _USUAL_MARGINS = (0.08, 0.25)
 
 _UP = np.array([0.0, 1.0, 0.0])
@@ -44,8 +44,8 @@ class View:
     Degrees: ``yaw`` from the person's front (positive: from their left), ``pitch`` from above, ``roll``, and ``fov``,
     the field of view that the whole body would fill: nearer cameras have a larger one. ``framing`` indexes FRAMINGS.
     ``margin`` is left free on each side, in sides of the box around what is framed (of a face, in its length from crown
-    to mouth, however it is turned); ``shift`` moves the picture in the
-    same unit. ``knees``: half a figure reaches down to the knees instead of the hips.
+    to mouth, and of a hand, in its own, however they are turned); ``shift`` moves the picture in the same unit.
+    ``knees``: half a figure reaches down to the knees instead of the hips.
     """
 
     framing: int
@@ -90,14 +90,14 @@ def frame(view: View, points: Float32Array, crown: float, size: int) -> Camera:
     radius = np.linalg.norm(whole - centre, axis=1).max()
     toward, up = _directions(view, facing(body))
     eye = centre + toward * radius / tan(radians(view.fov) / 2)
-    face = head_ends(body, crown) if FRAMINGS[view.framing] == "face" else None
-    framed = whole[_framed(view)] if face is None else face
+    ends = {"face": head_ends(body, crown), "hand": hand_ends(body)}.get(FRAMINGS[view.framing])
+    framed = whole[_framed(view)] if ends is None else ends
     target, slope = centre, tan(radians(view.fov) / 2)
     camera = look_at(eye, target, up, view.fov, size)
     for _ in range(_STEPS):
         pixels, _ = camera.project(framed)
         low, high = pixels.min(axis=0), pixels.max(axis=0)
-        box = float((high - low).max()) if face is None else _length(face) * camera.pixels_per_metre(face.mean(axis=0))
+        box = float((high - low).max()) if ends is None else _length(ends) * camera.pixels_per_metre(ends.mean(axis=0))
         miss = (low + high) / 2 - (size - 1) / 2 - box * np.array(view.shift)
         forward = target - eye
         right = _unit(np.cross(forward, up))

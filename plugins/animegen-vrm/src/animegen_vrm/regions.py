@@ -41,6 +41,13 @@ def triangle_regions(primitive: Primitive, joints: NDArray[np.int64]) -> NDArray
     return strongest
 
 
+def triangles_on(avatar: Avatar, bones: tuple[str, ...]) -> list[NDArray[np.bool_]]:
+    """Which triangles of each primitive hang on given bones, or on what hangs on those, above all: bool [T] each."""
+    joints = hangs_on(avatar, bones)
+    shares = [(joints[one.joints] * one.weights).sum(axis=1) for one in avatar.primitives]
+    return [share[one.triangles].mean(axis=1) > 0.5 for one, share in zip(avatar.primitives, shares, strict=True)]
+
+
 def hangs_on(avatar: Avatar, bones: tuple[str, ...]) -> NDArray[np.bool_]:
     """Which joints are, or hang on, one of the given bones: bool [J]."""
     marked = np.zeros(len(avatar.nodes.parents), bool)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 import moderngl
 import numpy as np
+from numpy.typing import NDArray
 
 from animegen.avatar.layers import ALPHA, FIXED, LAYERS, SHADES
 from animegen.errors import InvalidValue
@@ -51,6 +53,11 @@ class _Target:
     def _read(self, picture: moderngl.Texture) -> Uint8Array:
         picture.build_mipmaps(0, self._level)
         return np.frombuffer(picture.read(level=self._level), np.uint8).reshape(self._size[1], self._size[0], 4)
+
+    def allow_colours(self, allowed: bool) -> None:
+        """Whether colours are drawn, or depth alone."""
+        masks = ((allowed,) * 4,) * len(self._pictures)
+        self.framebuffer.color_mask = masks  # type: ignore[assignment]  # its hints know of one picture alone
 
     def release(self) -> None:
         """Give back its memory."""
@@ -103,10 +110,10 @@ class Renderer:
                 target.release()
         self._targets = {}
 
-    def load(self, avatar: Avatar) -> Model:
-        """Bring an avatar to the GPU."""
+    def load(self, avatar: Avatar, shown: Sequence[NDArray[np.bool_]] | None = None) -> Model:
+        """Bring an avatar to the GPU, or those triangles of its primitives that are ``shown``, bool [T] each."""
         with self.context:
-            return Model(self.context, self._programs, avatar)
+            return Model(self.context, self._programs, avatar, shown)
 
     def colours(
         self, model: Model, posed: Posed, camera: Camera, light: tuple[float, float, float] = LIGHT
@@ -118,10 +125,18 @@ class Renderer:
         return self._render(model, posed, camera, light, layers=False)[0][::-1].copy()
 
     def layers(
-        self, model: Model, posed: Posed, camera: Camera, light: tuple[float, float, float] = LIGHT
+        self,
+        model: Model,
+        posed: Posed,
+        camera: Camera,
+        light: tuple[float, float, float] = LIGHT,
+        whole: Model | None = None,
     ) -> Uint8Array:
-        """The avatar in the shade layers of animegen.avatar: uint8 [H, W, 10]. ``light`` as in colours."""
-        fixed, first, second = self._render(model, posed, camera, light, layers=True)
+        """The avatar in the shade layers of animegen.avatar: uint8 [H, W, 10]. ``light`` as in colours.
+
+        Of a model that shows some of its triangles alone, what is hidden by ``whole``, that of all, is left out.
+        """
+        fixed, first, second = self._render(model, posed, camera, light, layers=True, whole=whole)
         layers = np.empty((*fixed.shape[:2], LAYERS), np.uint8)
         sources = [(fixed, ALPHA, (3,)), (first, SHADES.start, range(3)), (second, SHADES.start + 3, range(3))]
         for source, start, channels in (*sources, (fixed, FIXED.start, range(3))):
@@ -130,7 +145,14 @@ class Renderer:
         return layers
 
     def _render(
-        self, model: Model, posed: Posed, camera: Camera, light: tuple[float, float, float], layers: bool
+        self,
+        model: Model,
+        posed: Posed,
+        camera: Camera,
+        light: tuple[float, float, float],
+        *,
+        layers: bool,
+        whole: Model | None = None,
     ) -> list[Uint8Array]:
         """Draw, average the samples and read back: uint8 [H, W, 4] per target, bottom row first."""
         if camera.size != self.size:
@@ -142,13 +164,23 @@ class Renderer:
             framebuffer.depth_mask = True
             framebuffer.clear()
             self._write_frame(camera, light)
-            model.pose(posed)
-            for step in model.layer_steps if layers else model.colour_steps:
-                framebuffer.depth_mask = step.depth_write
-                self.context.enable_only(step.flags)
-                self.context.cull_face = step.cull
-                model.draw(step)
+            if whole is not None:
+                target.allow_colours(False)
+                self._draw(whole, posed, framebuffer, layers)
+                target.allow_colours(True)
+            self.context.depth_func = "<" if whole is None else "<="  # the same triangles have the same depth
+            self._draw(model, posed, framebuffer, layers)
+            self.context.depth_func = "<"
             return target.read()
+
+    def _draw(self, model: Model, posed: Posed, framebuffer: moderngl.Framebuffer, layers: bool) -> None:
+        """Draw all triangles of a model."""
+        model.pose(posed)
+        for step in model.layer_steps if layers else model.colour_steps:
+            framebuffer.depth_mask = step.depth_write
+            self.context.enable_only(step.flags)
+            self.context.cull_face = step.cull
+            model.draw(step)
 
     def _target(self, layers: bool) -> _Target:
         if layers not in self._targets:

@@ -47,14 +47,23 @@ class Step:
 class Model:
     """An avatar's vertices, joints, materials and textures. Made by Renderer.load; lives as long as the renderer."""
 
-    def __init__(self, context: moderngl.Context, programs: Programs, avatar: Avatar) -> None:
+    def __init__(
+        self,
+        context: moderngl.Context,
+        programs: Programs,
+        avatar: Avatar,
+        shown: Sequence[NDArray[np.bool_]] | None = None,
+    ) -> None:
+        """``shown``: which triangles of each primitive are drawn, bool [T] each; default: all."""
         self._context = context
         self._programs = programs
         self._avatar = avatar
-        self._draws = _draws(avatar)
+        masks = shown or [np.ones(len(one.triangles), bool) for one in avatar.primitives]
+        drawn = [one.triangles[mask] for one, mask in zip(avatar.primitives, masks, strict=True)]
+        self._draws = _draws(avatar, drawn)
         self._weights: dict[str, float] = {}
         self._starts = np.cumsum([0, *(len(p.positions) for p in avatar.primitives)])
-        self._upload_vertices()
+        self._upload_vertices(drawn)
         self._textures = Textures(context, avatar)
         self._blocks = context.buffer(_material_blocks(avatar))
         self._vertices: dict[Look, moderngl.VertexArray] = {}
@@ -113,7 +122,7 @@ class Model:
             )
         return self._vertices[needs]
 
-    def _upload_vertices(self) -> None:
+    def _upload_vertices(self, triangles: Sequence[NDArray[np.uint32]]) -> None:
         primitives, context = self._avatar.primitives, self._context
         positions = _joined([p.positions for p in primitives], 3, np.float32)
         normals = _joined([p.normals for p in primitives], 3, np.float32)
@@ -123,7 +132,7 @@ class Model:
         self._uvs = context.buffer(_joined([p.uvs for p in primitives], 2, np.float32))
         self._moved = context.buffer(reserve=positions.nbytes + normals.nbytes)
         self._joints = context.buffer(reserve=max(len(self._avatar.joint_nodes), 1) * 48, dynamic=True)
-        self._triangles = context.buffer(_triangles(self._avatar, self._draws, self._starts))
+        self._triangles = context.buffer(_triangles(self._avatar, triangles, self._draws, self._starts))
         self._skin = context.vertex_array(
             self._programs.skin,
             [
@@ -154,24 +163,29 @@ def _joined(arrays: Sequence[NDArray[np.generic]], columns: int, dtype: type[np.
     return rows if len(rows) else np.zeros((1, columns), dtype)
 
 
-def _draws(avatar: Avatar) -> tuple[Draw, ...]:
-    """One draw per material in use, in the order of drawing: the opaque first, then the blended by their order."""
+def _draws(avatar: Avatar, triangles: Sequence[NDArray[np.uint32]]) -> tuple[Draw, ...]:
+    """One draw per material in use, in the order of drawing: the opaque first, then the blended by their order.
+
+    ``triangles`` of each primitive are drawn.
+    """
     counts = [0] * len(avatar.materials)
-    for primitive in avatar.primitives:
-        counts[primitive.material] += 3 * len(primitive.triangles)
+    for primitive, drawn in zip(avatar.primitives, triangles, strict=True):
+        counts[primitive.material] += 3 * len(drawn)
     used = [i for i, count in enumerate(counts) if count]
     used.sort(key=lambda i: (avatar.materials[i].alpha_mode == "blend", avatar.materials[i].order, i))
     firsts = np.cumsum([0, *(counts[i] for i in used)])
     return tuple(Draw(i, int(first), counts[i]) for i, first in zip(used, firsts, strict=False))
 
 
-def _triangles(avatar: Avatar, draws: Sequence[Draw], starts: NDArray[np.int64]) -> NDArray[np.generic]:
-    """Vertex numbers of all triangles, material by material in the order of the draws."""
+def _triangles(
+    avatar: Avatar, triangles: Sequence[NDArray[np.uint32]], draws: Sequence[Draw], starts: NDArray[np.int64]
+) -> NDArray[np.generic]:
+    """Vertex numbers of all triangles that are drawn, material by material in the order of the draws."""
     return _joined(
         [
-            primitive.triangles + np.uint32(start)
+            drawn + np.uint32(start)
             for draw in draws
-            for primitive, start in zip(avatar.primitives, starts, strict=False)
+            for primitive, drawn, start in zip(avatar.primitives, triangles, starts, strict=False)
             if primitive.material == draw.material
         ],
         3,

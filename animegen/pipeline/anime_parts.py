@@ -1,0 +1,135 @@
+"""Parts of the avatars of the style anime that generators of their own draw once more, larger than in the figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animegen.avatar.drawing import Drawer, Drawing, Patch
+from animegen.avatar.generator import AvatarGenerator
+from animegen.pose.canvas import hand_canvases, head_canvases, mirrored
+from animegen.pose.lift import Lifted
+from animegen.pose.limbs import POINTS
+from animegen.pose.retarget import Retargeted
+from animegen.pose.skeletons import AVATAR35
+from animegen.types import Float32Array, Float64Array, Prepared
+
+_TIPS_SHOWN = 0.1
+"""Share of the frames that must show the tip of a finger for it to be drawn."""
+_TIPS = np.array([name.endswith("_tip") for name in AVATAR35.points])
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a figure.
+
+    ``name`` begins the names of what is prepared for it; ``weights`` is the name of the generator's. ``canvases`` says
+    where an avatar's is drawn, given how far its crown lies above its ears (:func:`animegen.pose.canvas.canvases`);
+    one whose canvas is never wider than ``least`` pixels is not drawn. ``alone``: as
+    :class:`animegen.avatar.drawing.Patch` has it, and all points of the body are known to the generator wherever they
+    are. ``mirrored``: the generator knows the one of the other side.
+    """
+
+    name: str
+    weights: str
+    canvases: Callable[[Retargeted, float], Float64Array]
+    least: float = 0.0
+    alone: bool = False
+    mirrored: bool = False
+
+
+def _hand(avatar: Retargeted, crown: float) -> Float64Array:  # noqa: ARG001
+    return hand_canvases(avatar)
+
+
+HEADS, HANDS = "avatar-anime-head", "avatar-anime-hand"
+
+PARTS = (
+    Part("head", HEADS, lambda avatar, crown: head_canvases(avatar, crown=crown)),
+    Part("right_hand", HANDS, _hand, least=16, alone=True),
+    Part("left_hand", HANDS, _hand, least=16, alone=True, mirrored=True),
+)
+"""In the order in which they are laid over the figure."""
+
+
+class PartArtist:
+    """Draws one part of those avatars that its generator knows by name."""
+
+    def __init__(self, part: Part, generator: AvatarGenerator) -> None:
+        self._part, self._drawer = part, Drawer(generator)
+        self._rows = {str(avatar["name"]): i for i, avatar in enumerate(generator.avatars)}
+
+    def prepare(self, name: str, person: Lifted, moved: Retargeted, crown: float) -> dict[str, NDArray[Any]]:
+        """What is to be known in every frame of the part of the avatar of a name; nothing where it is not drawn."""
+        part = self._part
+        seen = mirrored(moved) if part.mirrored else moved
+        canvas = part.canvases(seen, crown)
+        if name not in self._rows or canvas[:, 2].max() < part.least:
+            return {}
+        xy, z = on_canvas(seen, canvas)
+        if part.mirrored:
+            canvas = np.stack([-canvas[:, 0] - canvas[:, 2], canvas[:, 1], canvas[:, 2]], axis=1)
+        prepared: dict[str, NDArray[Any]] = {
+            "canvas": canvas,
+            "xy": xy,
+            "z": z,
+            "score": np.ones_like(z) if part.alone else drawn_points(person, xy),
+            "avatar": np.array(self._rows[name], np.int64),
+            "stage": np.array(self._drawer.stage_for(float(canvas[:, 2].max())), np.int64),
+        }
+        return {f"{part.name}_{what}": values for what, values in prepared.items()}
+
+    def draw(self, frames: Sequence[Prepared], palettes: Sequence[Float32Array]) -> Mapping[int, Patch]:
+        """The part in those frames, by their position, that it was prepared for."""
+        name = self._part.name
+        members = [i for i, frame in enumerate(frames) if f"{name}_xy" in frame]
+        pictures = self._drawer.draw([drawing(frames[i], palettes[i], f"{name}_") for i in members])
+        return {
+            i: Patch(
+                picture[:, ::-1] if self._part.mirrored else picture,
+                _place(frames[i]["canvas"], frames[i][f"{name}_canvas"]),
+                self._part.alone,
+            )
+            for i, picture in zip(members, pictures, strict=True)
+        }
+
+
+def drawn_points(person: Lifted, xy: Float32Array) -> Float32Array:
+    """f32 [T, 35] 1 for every point that is drawn on the canvas, 0 for the others, as the generator knows it.
+
+    What a frame does not show is drawn where it is taken to be; only finger tips that are hardly ever seen are not.
+    """
+    ever = person.known[:, :POINTS]
+    drawn = np.where(_TIPS, ever.mean(axis=0) >= _TIPS_SHOWN, ever.any())
+    inside = ((xy >= 0) & (xy < 1)).all(axis=2)
+    return np.asarray(inside & drawn, np.float32)
+
+
+def on_canvas(avatar: Retargeted, canvas: Float64Array) -> tuple[Float32Array, Float32Array]:
+    """An avatar's points in sides of a canvas that follows them: f32 [T, 35, 2], and their depth f32 [T, 35]."""
+    side = canvas[:, None, 2:].astype(np.float32)
+    xy = ((avatar.xyz[..., :2] - canvas[:, None, :2]) / side).astype(np.float32)
+    return xy, avatar.xyz[..., 2] / side[..., 0]
+
+
+def drawing(frame: Prepared, palette: Float32Array, part: str = "") -> Drawing:
+    """What a generator is asked for in a frame; ``part`` begins the names of what was prepared for it alone."""
+    return Drawing(
+        frame[f"{part}xy"],
+        frame[f"{part}z"],
+        frame[f"{part}score"],
+        frame["expression"],
+        int(frame[f"{part}avatar"]),
+        int(frame[f"{part}stage"]),
+        palette,
+    )
+
+
+def _place(figure: Float64Array, part: Float64Array) -> tuple[float, float, float]:
+    """Where a part's canvas lies on the figure's: left, top and side in sides of it."""
+    left, top = (part[:2] - figure[:2]) / figure[2]
+    return float(left), float(top), float(part[2] / figure[2])
