@@ -58,15 +58,35 @@ def to_rgb_skip_reference(
     """:func:`to_rgb_skip` in PyTorch."""
     dtype = computing(x.dtype)
     modulated = weight[None, :, :, 0, 0].to(dtype) * styles[:, None, :].to(dtype)
-    pixels = x.flatten(2).to(dtype)
+    pixels = x.flatten(2)
     beside = pixels.stride(1) == 1  # channels side by side: so is then the gradient
-    y = (pixels.mT @ modulated.mT).mT if beside else modulated @ pixels
+    y = _Pointwise.apply(pixels.mT, modulated).mT if beside else modulated @ pixels.to(dtype)  # type: ignore[no-untyped-call]
     y = y.view(len(x), len(weight), *x.shape[2:])
     if bias is not None:
         y = y + bias.to(dtype)[:, None, None]
     if clamp is not None:
         y = y.clamp(-clamp, clamp)
     return y if skip is None else y + upsampled(skip, fir)
+
+
+class _Pointwise(torch.autograd.Function):
+    """Products [B, P, O] of pixels [B, P, I] with a few rows [B, O, I], in whose dtype they come.
+
+    The gradients are the products whose long dimension matrix multiplication is made for, in the dtype of the pixels.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(pixels, rows)
+        return pixels.to(rows.dtype) @ rows.mT
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        pixels, rows = ctx.saved_tensors
+        dy = dy.to(pixels.dtype)
+        d_pixels = dy @ rows.to(pixels.dtype) if ctx.needs_input_grad[0] else None
+        d_rows = (dy.mT @ pixels).to(rows.dtype) if ctx.needs_input_grad[1] else None
+        return d_pixels, d_rows
 
 
 def upsampled(picture: Tensor, fir: Tensor | None) -> Tensor:

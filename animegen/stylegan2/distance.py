@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from animegen.errors import WeightsError
@@ -46,6 +47,9 @@ _STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 _EPSILON = 1e-10
+_NEAR = 2**18
+"""Numbers that are compared at once on a CPU, so that they stay in its cache."""
+
 _HINT = "give torchvision's vgg16 (.pth or .safetensors), with LPIPS's lin layers in it or without"
 
 
@@ -84,7 +88,7 @@ class Perceptual:
         except KeyError as error:
             raise WeightsError(f"the tensors are not VGG16's: {error} is missing", _HINT) from error
         lins = [tensors.get(f"lin{n}.model.1.weight", tensors.get(f"lins.{n}.model.1.weight")) for n in range(5)]
-        self.roots = [None if lin is None else lin.float().clamp(min=0).sqrt().reshape(1, -1, 1, 1) for lin in lins]
+        self.roots = [None if lin is None else lin.float().clamp(min=0).sqrt().flatten() for lin in lins]
 
     @classmethod
     def load(cls, path: Path, device: torch.device | str = "cpu", half: torch.dtype | None = None) -> Perceptual:
@@ -94,7 +98,8 @@ class Perceptual:
     @torch.no_grad()
     def describe(self, targets: Tensor) -> Description:
         """The targets and their features."""
-        return (targets, *self._features(targets))
+        layers = zip(self._layers(targets), self.roots, strict=True)
+        return (targets, *(_weighted(_rows(layer).float(), root)[0] for layer, root in layers))
 
     def between(self, pictures: Tensor, described: Description) -> Tensor:
         """The distance of every picture from its target."""
@@ -104,24 +109,72 @@ class Perceptual:
         """The distance of the features alone: f32 [B]."""
         _, *features = described
         total = pictures.new_zeros(len(pictures))
-        for one, other in zip(self._features(pictures), features, strict=True):
-            total = total + torch.linalg.vector_norm(one - other, dim=(1, 2, 3)).square() / one[0, 0].numel()
+        for one, other, root in zip(self._layers(pictures), features, self.roots, strict=True):
+            total = total + _Apart.apply(one, other, root)  # type: ignore[no-untyped-call]
         return total
 
-    def _features(self, pictures: Tensor) -> list[Tensor]:
-        """The five layers' features, of unit length in every place, times the roots of their weights."""
+    def _layers(self, pictures: Tensor) -> list[Tensor]:
+        """The five layers' outputs [B, C, H, W] in the network's dtype."""
         x = functional.adaptive_avg_pool2d(pictures, _LARGEST) if pictures.shape[-1] > _LARGEST else pictures
         x = x[:, :3].expand(-1, 3, -1, -1)
         shift, scale = (x.new_tensor(values).reshape(1, 3, 1, 1) for values in (_SHIFT, _SCALE))
-        x, features = _laid_out(((x - shift) / scale).to(self.dtype)), []
+        x, layers = _laid_out(((x - shift) / scale).to(self.dtype)), []
         for stage, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = functional.max_pool2d(x, 2) if stage else x
             for weight, bias in zip(weights, biases, strict=True):
                 x = functional.relu(functional.conv2d(x, weight, bias, padding=1), inplace=True)
-            found, root = x.float(), self.roots[stage]
-            length = torch.linalg.vector_norm(found, dim=1, keepdim=True) + _EPSILON
-            features.append(found * (1 / length if root is None else root / length))
-        return features
+            layers.append(x)
+        return layers
+
+
+class _Apart(torch.autograd.Function):
+    """The mean squared differences [B] of features [B, C, H, W] from described ones, pixels in rows [B, H * W, C].
+
+    The gradient is found on the way, while the numbers are near: with u = x / |x| and r the difference times the root
+    of the weights, it is 2 (r - u (u . r)) / |x|.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, layer: Tensor, described: Tensor, root: Tensor | None) -> Tensor:
+        rows, wanted = _rows(layer), ctx.needs_input_grad[0]
+        gradient = torch.empty_like(rows) if wanted else None
+        most = max(1, _NEAR // rows.shape[2]) if layer.device.type == "cpu" else rows.shape[1]
+        totals = []
+        for person, (own, other) in enumerate(zip(rows, described, strict=True)):
+            total = other.new_zeros(())
+            for start in range(0, len(own), most):
+                part = slice(start, start + most)
+                weighted, unit, length = _weighted(own[part].float(), root)
+                difference = weighted.sub_(other[part])
+                total += torch.linalg.vector_norm(difference).square()
+                if gradient is not None:
+                    pull = difference if root is None else difference.mul_(root)
+                    along = (unit * pull).sum(dim=1, keepdim=True)
+                    gradient[person, part] = pull.sub_(unit.mul_(along)).mul_(2 / rows.shape[1] / length)
+            totals.append(total / rows.shape[1])
+        ctx.save_for_backward(gradient)
+        ctx.shape = layer.shape
+        return torch.stack(totals)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        batch, channels, height, width = ctx.shape
+        scaled = gradient * dy.to(gradient.dtype)[:, None, None]
+        return scaled.view(batch, height, width, channels).permute(0, 3, 1, 2), None, None
+
+
+def _rows(layer: Tensor) -> Tensor:
+    """A layer [B, C, H, W] as rows of channels [B, H * W, C]."""
+    return layer.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _weighted(rows: Tensor, root: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows f32 [..., C] of unit length times the roots of their weights, without these, and their lengths before."""
+    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True) + _EPSILON
+    unit = rows / length
+    return unit.clone() if root is None else unit * root, unit, length
 
 
 def _laid_out(x: Tensor) -> Tensor:

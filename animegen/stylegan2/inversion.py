@@ -176,13 +176,14 @@ class _Search:
     ) -> None:
         self.model, self.targets, self.options = model, targets, options
         self.distance, self.described = distance, distance.describe(targets)
+        self.people, self.known = list(range(len(targets))), self.described
         mean, self.spread = w_statistics(model, label)
         if options.start_seed is not None:
             mean = torch.from_numpy(model.ws([model.z(options.start_seed)], label=label)[0, 0]).to(model.device)
         rows = model.config.num_ws if options.space == "w+" else 1
         self.w = mean.repeat(len(targets), rows, 1).requires_grad_()
         self.noise = self._noise() if options.optimise_noise else {}
-        self.optimiser = torch.optim.Adam([self.w, *self.noise.values()], lr=options.learning_rate)
+        self.optimiser = torch.optim.Adam([self.w, *self.noise.values()], lr=options.learning_rate, fused=True)
         self.draw = np.random.RandomState(options.seed)
 
     def _noise(self) -> dict[str, Tensor]:
@@ -200,6 +201,8 @@ class _Search:
     def step(self, step: int, people: list[int]) -> list[float]:
         """One step of the optimiser for some of the people; returns their distances before it."""
         options = self.options
+        if people != self.people:
+            self.people, self.known = people, tuple(known[people] for known in self.described)
         for group in self.optimiser.param_groups:
             group["lr"] = options.rate(step)
         wandering = self.draw.randn(1, *self.w.shape[1:]).astype(np.float32) * (options.wander(step) * self.spread)
@@ -209,7 +212,7 @@ class _Search:
         noise = {name: pictures[people] if seeking else self._fresh(pictures) for name, pictures in self.noise.items()}
         ws = wandered.expand(-1, self.model.config.num_ws, -1)
         pictures = self.model.generator.synthesis(ws, noise or "const", half=options.half)
-        distances = self.distance.between(pictures, tuple(known[people] for known in self.described))
+        distances = self.distance.between(pictures, self.known)
         loss = distances.sum()
         if options.space == "w+" and options.spread_weight:
             loss = loss + options.spread_weight * (w - w.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2)).sum()
@@ -278,15 +281,17 @@ def whiteness(noise: Iterable[Tensor]) -> Tensor:
     The squared mean product of neighbours, across and down, of each picture and of its halvings to 8 px, which are
     doubled to keep unit variance. Source: Karras et al. 2020, arXiv 1912.04958, appendix D.
     """
-    total = torch.zeros(())
+    levels: dict[int, list[Tensor]] = {}
     for pictures in noise:
-        level = pictures
-        while True:
-            for axis in (2, 3):
-                total = total + (level * level.roll(1, dims=axis)).mean(dim=(1, 2, 3)).square()
-            if level.shape[-1] <= _SMALLEST_NOISE:
-                break
-            level = functional.avg_pool2d(level, 2) * 2
+        levels.setdefault(pictures.shape[-1], []).append(pictures)
+    total = torch.zeros(())
+    while levels:  # pictures of one size together
+        side = max(levels)
+        level = torch.cat(levels.pop(side), dim=1)
+        for axis in (2, 3):
+            total = total + (level * level.roll(1, dims=axis)).mean(dim=(2, 3)).square().sum(dim=1)
+        if side > _SMALLEST_NOISE:
+            levels.setdefault(side // 2, []).append(functional.avg_pool2d(level, 2) * 2)
     return total
 
 
