@@ -6,7 +6,6 @@ It sees the whole clip but decodes nothing: it reads the artefacts of the first 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,22 +70,28 @@ class Cast:
 def cast(run: Run) -> Cast:
     """Find the people of the clip, write ``cast.toml`` where there is none, and build the plates.
 
-    The plates need nothing of the people but the raw tracks, so they are built while everyone is measured.
+    One after the other, though the plates need nothing of the people but the raw tracks: both take much memory, and
+    that of the raw tracks, which grows with the clip, is free again before the plates begin.
     """
     give_back_memory()
-    with run.stage("cast") as advance, ThreadPoolExecutor(1, "animegen-plates") as beside:
-        shots = shots_of(run)
-        tracks, slots = _tracks(run, shots)
-        run.check()
-        plates = beside.submit(_plates, run, tracks, shots) if run.needs_clean else None
-        people = _people(run, _wanted(run, who_is_who(run, tracks, slots)), shots)
+    with run.stage("cast") as advance:
+        people, missed = _found(run, shots_of(run))
         if not people:
             run.on_event(Warned("nobody was found in this clip: the picture is left as it is"))
         advance(1)
-        built = plates.result() if plates is not None else None
+        give_back_memory()
+        plates = _plates(run, missed) if run.needs_clean and people else None
         run.check()
         advance(1)
-    return Cast(people, built if people else None)
+    return Cast(people, plates)
+
+
+def _found(run: Run, shots: Sequence[range]) -> tuple[tuple[Person, ...], dict[int, list[Pose]]]:
+    """Everyone who is wanted, and by frame the poses of people who were there and were not found."""
+    tracks, slots = _tracks(run, shots)
+    run.check()
+    people = _people(run, _wanted(run, who_is_who(run, tracks, slots)), shots)
+    return people, unseen(run, tracks, shots)
 
 
 def find_who(run: Run) -> list[Known]:
@@ -215,8 +220,8 @@ def _places(track: Track, slots: Mapping[int, int]) -> tuple[int | None, ...]:
     return tuple(slots.get(index) for index in track.frame_indices)
 
 
-def _plates(run: Run, tracks: Sequence[Track], shots: Sequence[range]) -> PlateSet:
-    """The plates of the clip, built once from what the first pass observed."""
+def _plates(run: Run, missed: Mapping[int, Sequence[Pose]]) -> PlateSet:
+    """The plates of the clip, built once from what the first pass observed; ``missed`` are poses of the unseen."""
 
     def observed() -> Iterator[Path]:
         for segment in run.segments:
@@ -225,6 +230,6 @@ def _plates(run: Run, tracks: Sequence[Track], shots: Sequence[range]) -> PlateS
 
     if not run.stands(run.job.plates):
         with artefact_folder(run.job.plates) as part:
-            build_plates(observed(), run.size, part, unseen(run, tracks, shots))
+            build_plates(observed(), run.size, part, missed)
         run.job.seal(run.job.plates)
     return PlateSet.load(run.job.plates)
