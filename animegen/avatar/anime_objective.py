@@ -24,7 +24,9 @@ from animegen.avatar.sheets import pairs
 from animegen.errors import UsageError
 
 _GENERATOR_BETAS, _CRITIC_BETAS = (0.9, 0.99), (0.0, 0.99)
-_R1_EVERY, _R1_WEIGHT = 16, 1.0
+_R1_EVERY, _R1_WEIGHT = 16, 0.2
+"""The penalty is a patch's: each of the logits sees its own part of a picture, and their sum is as steep as all."""
+
 _DRAWN_AT_ONCE = 16
 
 
@@ -137,7 +139,8 @@ class AnimeObjective:
         loss = functional.softplus(-seen.float()).mean() + functional.softplus(drawn.float()).mean()
         if lazy:
             (slope,) = torch.autograd.grad(seen.sum(), real, create_graph=True)
-            loss = loss + 0.5 * _R1_WEIGHT * _R1_EVERY * slope.square().sum(dim=(1, 2, 3)).mean()
+            steep = slope.square().sum(dim=(1, 2, 3)).mean() / seen[0].numel()
+            loss = loss + 0.5 * _R1_WEIGHT * _R1_EVERY * steep
         critic.descend(loss, moment.rate)
         return loss.detach()
 
