@@ -131,11 +131,20 @@ def _lay(planes: Tensor, patch: Patch, blurred: int) -> None:
 
 
 def _without(under: Tensor, alpha: Tensor, share: Tensor, blurred: int) -> Tensor:
-    """A figure without what lies around a part of opacity ``alpha`` f32 [1, 1, H, W]: with what is farther around."""
+    """A figure without what lies around a part of opacity ``alpha`` f32 [1, 1, H, W].
+
+    What is farther around grows in there pixel by pixel, but covers nothing that the figure did not cover.
+    """
     near = share * functional.max_pool2d(alpha, 2 * blurred + 1, 1, blurred)
-    reach = 2 * blurred
-    seen, known = (functional.avg_pool2d(x, 2 * reach + 1, 1, reach) for x in ((1 - near) * under, 1 - near))
-    return under + near * (seen / known.clamp_min(_LEAST) - under)
+    known = (near < 0.5).float()
+    grown = known * under
+    for _ in range(2 * blurred):
+        colours, weight = (functional.avg_pool2d(x, 3, 1, 1) for x in (grown, known))
+        grown = torch.where(known > 0, grown, colours / weight.clamp_min(_LEAST))
+        known = (weight > 0).float()
+    grown = torch.where(known > 0, grown, under)
+    grown = grown * (under[:, 3:] / grown[:, 3:].clamp_min(_LEAST)).clamp_max(1)
+    return under + near * (grown - under)
 
 
 def _span(begin: float, length: float, size: int) -> range:

@@ -50,7 +50,7 @@ def make_style(options: AnimeOptions | None, context: PluginContext) -> Style:
     """The style with the weights of the context. Raises WeightsError where they cannot be used."""
     options = options or AnimeOptions()
     figures = _generator(context.weights["avatar-anime"], context)
-    given = {HEADS: options.heads, HANDS: options.hands}
+    given = {HEADS: options.heads, HANDS: options.hand_weights}
     files = {name: file or (None if options.weights else context.weights.get(name)) for name, file in given.items()}
     generators = {name: _generator(file, context) for name, file in files.items() if file}
     parts = [PartArtist(part, generators[part.weights]) for part in PARTS if part.weights in generators]
