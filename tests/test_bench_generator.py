@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from animegen.cli import cli
 from animegen.errors import UsageError
 from animegen.stylegan2 import bench
-from animegen.stylegan2.bench import BenchedGenerator, difference
+from animegen.stylegan2.bench import BenchedGenerator, error
 
 ROUNDED = 0.05
 """Relative difference that bfloat16 makes to a picture of random weights."""
@@ -77,8 +77,10 @@ def brief(monkeypatch):
 def test_prepared_weights_and_peers_draw_the_same(native_ops, checkout):
     generator = BenchedGenerator(16, 128, batch=1, device="cpu", threads=1)
     official = generator.peers("stylegan2-ada-pytorch", checkout)["stylegan2-ada-pytorch, fp32"]()
-    assert difference(generator.draw(half=False)(), official) < EXACT
-    assert 0 < difference(generator.draw(half=True)(), official) < ROUNDED
+    assert error(official, generator.exact()) < EXACT
+    for by in ("ops", "references"):
+        assert error(generator.draw("fp32", by=by)(), official) < EXACT
+        assert 0 < error(generator.draw("bf16", by=by)(), official) < ROUNDED
 
 
 def test_rosinality_and_another_peer_with_modules_of_the_same_names(native_ops, checkout):
@@ -90,11 +92,11 @@ def test_rosinality_and_another_peer_with_modules_of_the_same_names(native_ops, 
     plain = NETWORKS.replace("synthesis_kwargs):", "**synthesis_kwargs):")
     (other / "networks_stylegan2.py").write_text(plain)
     generator = BenchedGenerator(8, 16384, batch=1, device="cpu", threads=1)
-    ours = generator.draw(half=False)()
+    ours = generator.draw("fp32")()
     places = {"rosinality": checkout, "stylegan2-ada-pytorch": checkout, "stylegan3": checkout / "other"}
     for name, folder in places.items():
         (draw,) = generator.peers(name, folder).values()
-        assert difference(draw(), ours) < EXACT
+        assert error(draw(), ours) < EXACT
     assert not {"op", "model", "training"} & set(sys.modules)
     with pytest.raises(UsageError, match="rosinality has no network of channel base 64"):
         BenchedGenerator(8, 64, batch=1, device="cpu", threads=1).peers("rosinality", checkout)
@@ -116,19 +118,27 @@ def test_on_a_gpu_official_code_is_drawn_with_in_every_format(native_ops, checko
     assert [*generator.peers("rosinality", checkout)] == ["rosinality, fp32", "rosinality, TF32"]
     assert seen == [("stylegan3", 0), ("stylegan3", 4), ("stylegan3", 16), ("rosinality", 0)]
     before = torch.backends.cudnn.conv.fp32_precision
-    with bench._products("tf32"):
+    with bench._on_gpu("tf32"):
         assert torch.backends.cuda.matmul.fp32_precision == torch.backends.cudnn.conv.fp32_precision == "tf32"
+        assert torch.backends.cudnn.benchmark
     assert torch.backends.cudnn.conv.fp32_precision == before
+    assert not torch.backends.cudnn.benchmark
 
 
 def test_the_command_tells_every_variant(native_ops, checkout):
     small = ["bench", "generator", "--resolution", "8", "--channel-base", "64", "--threads", "1"]
     peer = ["--peer", f"stylegan2-ada-pytorch={checkout}"]
     told = CliRunner().invoke(cli, [*small, *peer, "--json"], catch_exceptions=False)
-    times = json.loads(told.stdout)["times"]
-    assert [time["name"] for time in times] == ["stylegan2-ada-pytorch, fp32", "animegen, fp32", "animegen, bf16"]
+    figures = json.loads(told.stdout)
+    ours = [f"{by}, {precision}" for precision in ("fp32", "bf16") for by in ("animegen", "reference")]
+    assert [time["name"] for time in figures["times"]] == ["stylegan2-ada-pytorch, fp32", *ours]
+    assert [*figures["not_measured"]] == ["animegen, fp32, CUDA graph", "animegen, bf16, CUDA graph"]
+    assert figures["library"].startswith("native")
     text = CliRunner().invoke(cli, [*small, *peer], catch_exceptions=False).stdout
-    assert "x stylegan2-ada-pytorch, fp32" in text
+    assert "animegen, bf16, CUDA graph           not measured: CUDA graphs are of GPUs" in text
+    over = text[text.index("times as fast as") :].splitlines()
+    assert over[0].split()[4:] == ["animegen,", "fp32", "animegen,", "bf16"]
+    assert over[1].startswith("stylegan2-ada-pytorch, fp32") and len(over[1].split()) == 4
     assert "GEMM fp32" in text
 
 

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from animegen.pipeline.bench_jobs import LongBench
     from animegen.pipeline.bench_people import PeopleBench
 
+PEERS_OPTION = click.option(
+    "--peer", "peers", metavar="NAME=PATH", multiple=True,
+    help="Compare with a checkout of stylegan2-ada-pytorch, stylegan3 or rosinality; its code is run. May be repeated.",
+)  # fmt: skip
+
 
 @click.group(name="bench")
 def command() -> None:
@@ -112,11 +117,15 @@ def avatar(
     "--compile/--no-compile", "compiled", default=True, help="Compare with torch.compile, which takes a while."
 )
 @click.option("--only", default="", metavar="TEXT", help="Ops whose names hold this, such as down or upsampling.")
+@PEERS_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def ops(*, device: str, threads: int, rounds: int, compiled: bool, only: str, as_json: bool) -> None:
-    """The native ops beside their references, torch.compile, swscale and OpenCV: time, bandwidth, error."""
+def ops(
+    *, device: str, threads: int, rounds: int, compiled: bool, only: str, peers: tuple[str, ...], as_json: bool
+) -> None:
+    """The native ops beside their references, torch.compile, Triton, swscale, OpenCV: time, bandwidth, error."""
     from animegen.cli import console
     from animegen.measure.ops_report import bench_ops
+    from animegen.stylegan2.peer_ops import peer_ops
 
     result = bench_ops(
         device,
@@ -124,6 +133,7 @@ def ops(*, device: str, threads: int, rounds: int, compiled: bool, only: str, as
         rounds=rounds,
         compiled=compiled,
         only=only,
+        peers={name: peer_ops(name, path) for name, path in _places(peers).items()},
         tell=lambda text: click.echo(text, err=True),
     )
     if as_json:
@@ -158,10 +168,7 @@ def build(*, cuda_arch: str, as_json: bool) -> None:
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Of the CPU.")
 @click.option("--compile/--no-compile", "compiled", default=False, help="Compare with torch.compile, which takes long.")
-@click.option(
-    "--peer", "peers", metavar="NAME=PATH", multiple=True,
-    help="Compare with a checkout of stylegan2-ada-pytorch, stylegan3 or rosinality; its code is run. May be repeated.",
-)  # fmt: skip
+@PEERS_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def generator(
     *,
@@ -178,10 +185,6 @@ def generator(
     from animegen.cli import console
     from animegen.pipeline.bench_generator import bench_generator
 
-    pairs = [peer.partition("=") for peer in peers]
-    for name, equals, _ in pairs:
-        if not equals:
-            raise click.BadParameter(f"'{name}' is not NAME=PATH", param_hint="--peer")
     result = bench_generator(
         resolution,
         channel_base=channel_base,
@@ -189,7 +192,7 @@ def generator(
         device=device,
         threads=threads,
         compiled=compiled,
-        peers={name: Path(path) for name, _, path in pairs},
+        peers=_places(peers),
         tell=lambda text: click.echo(text, err=True),
     )
     if as_json:
@@ -250,6 +253,15 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
     return numbers
 
 
+def _places(peers: tuple[str, ...]) -> dict[str, Path]:
+    """Where the checkouts of peers lie, by name."""
+    pairs = [peer.partition("=") for peer in peers]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise click.BadParameter(f"'{name}' is not NAME=PATH", param_hint="--peer")
+    return {name: Path(path) for name, _, path in pairs}
+
+
 def _print_long(result: LongBench) -> None:
     told = result.forecast
     rows = {
@@ -270,16 +282,20 @@ def _print_long(result: LongBench) -> None:
 
 def _print_generator(result: GeneratorBench) -> None:
     gemm = ", ".join(f"GEMM {name} {rate:.0f} GFLOP/s" for name, rate in result.gemm_gflops.items())
-    click.echo(f"{result.device}; copy {result.copy_gbytes:.1f} GB/s, {gemm}")
+    click.echo(f"{result.device}; ops: {result.library}")
+    click.echo(f"copy {result.copy_gbytes:.1f} GB/s, {gemm}")
     click.echo(f"{result.resolution} px, batch {result.batch}: {result.gflop:.1f} GFLOP")
-    first = result.times[0].name
     for time in result.times:
         median, fastest, slowest = time.milliseconds
         click.echo(
-            f"{time.name:<36}{median:>9.1f} ms ({fastest:.1f}..{slowest:.1f}), "
-            f"{result.gflop / median * 1e3:.0f} GFLOP/s, {result.speedup(time.name, first):.2f} x {first}, "
-            f"off by {time.difference:.1e}"
+            f"{time.name:<36}{median:>9.2f} ms ({fastest:.2f}..{slowest:.2f}), "
+            f"{result.gflop / median * 1e3:.0f} GFLOP/s, off by {time.error:.1e}"
         )
+    for name, reason in result.not_measured.items():
+        click.echo(f"{name:<36} not measured: {reason}")
+    click.echo(f"{'times as fast as':<36}" + "".join(f"{name:>28}" for name in result.ours))
+    for rival in result.rivals:
+        click.echo(f"{rival:<36}" + "".join(f"{result.speedup(name, rival):>28.2f}" for name in result.ours))
 
 
 def _print_people(result: PeopleBench) -> None:
@@ -363,17 +379,17 @@ def _print_ops(result: OpsBench) -> None:
     gemm = ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in result.gemm_gflops.items())
     click.echo(f"{result.device}; ops: {result.library}")
     click.echo(f"copy {result.copy_gbytes:.1f} GB/s; GEMM {gemm}")
-    click.echo(f"{'':<50}{'ms':>9}{'least..most':>18}{'GB/s':>8}{'of copy':>9}{'error':>10}{'times':>7}")
+    click.echo(f"{'':<55}{'ms':>9}{'least..most':>18}{'GB/s':>8}{'of copy':>9}{'error':>10}{'times':>7}")
     native: dict[str, float] = {}
     for line in result.lines:
         if line.median is None or line.gbytes is None:
-            click.echo(f"{line.op:<34}{line.variant:<16}  not measured")
+            click.echo(f"{line.op:<34}{line.variant:<21}  not measured: {line.reason}")
             continue
         if line.variant == "native":
             native[line.op] = line.median
         ratio = f"{line.median / native[line.op]:.2f}" if line.op in native else "-"
         spread = f"{line.least:.3f}..{line.most:.3f}"
         click.echo(
-            f"{line.op:<34}{line.variant:<16}{line.median:>9.3f}{spread:>18}{line.gbytes:>8.2f}"
+            f"{line.op:<34}{line.variant:<21}{line.median:>9.3f}{spread:>18}{line.gbytes:>8.2f}"
             f"{line.gbytes / result.copy_gbytes:>9.0%}{line.error:>10.2g}{ratio:>7}"
         )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 
-SIDE = 1024
-"""Of the square matrices: large enough for full speed, small enough for milliseconds on a few cores."""
+SIDES: Mapping[str, int] = MappingProxyType({"cpu": 1024, "cuda": 8192})
+"""Of the square matrices: large enough for full speed, small enough for milliseconds."""
 
-FLOPS = 2 * SIDE**3
-"""Floating-point operations of one product."""
+
+def flops(device: str) -> int:
+    """Floating-point operations of one product."""
+    return 2 * SIDES[device] ** 3
 
 
 def matrix_product(bfloat16: bool, device: str) -> Callable[[], None]:
-    """A function that multiplies two matrices of :data:`SIDE` and returns when that is done."""
+    """A function that multiplies two matrices of :data:`SIDES` and returns when that is done."""
     dtype = torch.bfloat16 if bfloat16 else torch.float32
-    generator = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(SIDE, SIDE, generator=generator).to(device, dtype) for _ in range(2))
+    generator, side = torch.Generator().manual_seed(0), SIDES[device]
+    a, b = (torch.randn(side, side, generator=generator).to(device, dtype) for _ in range(2))
     out = torch.empty_like(a)
 
     def multiply() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animegen.measure.ops_bench import Case
+from animegen.measure.ops_bench import NOT_ASKED, Case
 from animegen.ops.nearest_conv2d import PreparedKernel, nearest_conv2d, nearest_conv2d_reference
 
 BLOCKS = ((4, 256, 256), (8, 256, 256), (16, 256, 192), (32, 192, 96), (64, 96, 48), (128, 48, 24))
@@ -51,7 +51,7 @@ def _case(side: int, inputs: int, outputs: int, dtype: torch.dtype, *, compiled:
     variants = {
         "native": drawing(lambda x: nearest_conv2d(x, kernel)),
         "reference": drawing(lambda x: nearest_conv2d_reference(x, weight)),
-        "torch.compile": None if plain is None else drawing(lambda x: plain(x, weight)),
+        "torch.compile": NOT_ASKED if plain is None else drawing(lambda x: plain(x, weight)),
     }
     traffic = (_BATCH * side**2 * (inputs + 4 * outputs) + weight.numel()) * dtype.itemsize
     return Case(f"upsampling {side} {str(dtype).removeprefix('torch.')}", traffic, make, variants, error)

@@ -35,13 +35,14 @@ _BOX, _INPUT = (420.0, 60.0, 1380.0, 1020.0), (256, 256)
 def picture_cases() -> Iterator[Case]:
     """1080p to video and back, to a network's input, and a sprite of 512 pixels laid over it."""
     native = library.native("cpu") is not None
+    none = str(library.choice("cpu"))
     pixels = _SIZE[0] * _SIZE[1]
     yield Case(
         "rgb_to_yuv 1080p",
         pixels * 9 // 2,
         _picture,
         {
-            "native": (lambda rgb: rgb_to_yuv(rgb, **_SPACE)) if native else None,
+            "native": (lambda rgb: rgb_to_yuv(rgb, **_SPACE)) if native else none,
             "reference": lambda rgb: rgb_to_yuv_reference(rgb, **_SPACE),
             "swscale": _Swscale("rgb24", "yuv420p", Interpolation.AREA).planes,
             "OpenCV": lambda rgb: _opencv_planes(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)),
@@ -56,7 +57,7 @@ def picture_cases() -> Iterator[Case]:
         pixels * 9 // 2,
         lambda rng: rgb_to_yuv_reference(_picture(rng), **_SPACE),
         {
-            "native": (lambda planes: yuv_to_rgb(planes, **_SPACE)) if native else None,
+            "native": (lambda planes: yuv_to_rgb(planes, **_SPACE)) if native else none,
             "reference": lambda planes: yuv_to_rgb_reference(planes, **_SPACE),
             "swscale, accurate": _Swscale("yuv420p", "rgb24", accurate).picture,
             "swscale, fast": _Swscale("yuv420p", "rgb24", Interpolation.FAST_BILINEAR).picture,
@@ -69,7 +70,7 @@ def picture_cases() -> Iterator[Case]:
         _INPUT[0] * _INPUT[1] * 12 + 960 * 960 * 3 // 2,
         lambda rng: rgb_to_yuv_reference(_picture(rng), **_SPACE),
         {
-            "native": (lambda planes: yuv_to_tensor(planes, _BOX, _INPUT, **_SPACE)) if native else None,
+            "native": (lambda planes: yuv_to_tensor(planes, _BOX, _INPUT, **_SPACE)) if native else none,
             "OpenCV": _opencv_tensor,
         },
         lambda planes, out: 255 * float(np.abs(out.transpose(1, 2, 0) - _exact_tensor(planes)).max()),
@@ -79,7 +80,7 @@ def picture_cases() -> Iterator[Case]:
         _SPRITE**2 * (4 + 3 + 3),
         _scene,
         {
-            "native": (lambda scene: _laid(composite, *scene)) if native else None,
+            "native": (lambda scene: _laid(composite, *scene)) if native else none,
             "reference": lambda scene: _laid(composite_reference, *scene),
             "OpenCV": lambda scene: _opencv_composite(*scene),
         },

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from types import MappingProxyType
 
 import cv2
 import torch
 
 from animegen.errors import UsageError
-from animegen.measure.gemm import FLOPS, device_name, has_cuda, matrix_product
+from animegen.measure.gemm import device_name, flops, has_cuda, matrix_product
+from animegen.measure.gpu import stopwatch
 from animegen.measure.ops_bench import Line, measured
 from animegen.measure.ops_blocks import block_cases
 from animegen.measure.ops_pictures import picture_cases
-from animegen.measure.ops_tensors import tensor_cases
-from animegen.measure.timing import timed_in_turns
+from animegen.measure.ops_tensors import Operations, tensor_cases
+from animegen.measure.timing import core_seconds, timed_in_turns
 from animegen.ops.library import choice
 
-COPIED = 256 * 2**20
-"""Bytes of the copy that tells the bandwidth; read and written."""
+COPIED: Mapping[str, int] = MappingProxyType({"cpu": 2**28, "cuda": 2**30})
+"""Bytes of the copy that tells the bandwidth, read and written; on a GPU as many as the ops are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,19 @@ class OpsBench:
 
 
 def bench_ops(
-    device: str, *, threads: int, rounds: int, compiled: bool, only: str = "", tell: Callable[[str], None]
+    device: str,
+    *,
+    threads: int,
+    rounds: int,
+    compiled: bool,
+    only: str = "",
+    peers: Mapping[str, Operations] = MappingProxyType({}),
+    tell: Callable[[str], None],
 ) -> OpsBench:
     """Measure the ops whose names hold ``only`` on ``device`` (``cpu`` or ``cuda``), on the CPU in ``threads`` threads.
 
-    Pictures are measured on the CPU only, in one thread. Raises UsageError where there is no GPU.
+    ``peers``: ops of other implementations, by their names. Pictures are measured on the CPU only, in one thread.
+    Raises UsageError where there is no GPU.
     """
     if device == "cuda" and not has_cuda():
         raise UsageError("there is no CUDA device here", "--device cpu measures the processor")
@@ -54,10 +63,9 @@ def bench_ops(
             tell("pictures")
             lines += measured((case for case in picture_cases() if only in case.op), rounds)
         tell("tensors")
-        clock = time.perf_counter if device == "cuda" else time.process_time
         blocks = block_cases(compiled=compiled) if device == "cpu" else ()
-        tensors = chain(tensor_cases(device, compiled=compiled), blocks)
-        lines += measured((case for case in tensors if only in case.op), rounds, clock)
+        tensors = chain(tensor_cases(device, compiled=compiled, peers=peers), blocks)
+        lines += measured((case for case in tensors if only in case.op), rounds, stopwatch(device, core_seconds))
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
@@ -66,18 +74,14 @@ def bench_ops(
 
 def copy_gbytes(device: str) -> float:
     """The bandwidth of a copy, read and written, in 10^9 bytes a second."""
-    source = torch.ones(COPIED // 4, device=device)
+    source = torch.rand(COPIED[device] // 4, device=device)
     target = torch.empty_like(source)
-
-    def copy() -> None:
-        target.copy_(source)
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    return 2 * COPIED / timed_in_turns({"copy": copy}, 5)["copy"].least / 1e9
+    taken = timed_in_turns({"copy": lambda: target.copy_(source)}, 5, stopwatch(device))
+    return 2 * COPIED[device] / taken["copy"].least / 1e9
 
 
 def gemm_gflops(device: str) -> dict[str, float]:
     """The rate of a matrix product by number format, in 10^9 operations a second."""
     products = {name: matrix_product(name == "bf16", device) for name in ("fp32", "bf16")}
-    return {name: FLOPS / timing.least / 1e9 for name, timing in timed_in_turns(products, 3).items()}
+    taken = timed_in_turns(products, 3, stopwatch(device))
+    return {name: flops(device) / timing.least / 1e9 for name, timing in taken.items()}

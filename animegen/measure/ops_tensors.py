@@ -1,24 +1,29 @@
-"""The cases of the bench that work on tensors, with PyTorch's eager mode and its compiler as rivals."""
+"""The cases of the bench that work on tensors; rivals are PyTorch's eager mode, its compiler, Triton, and peers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from animegen.measure.ops_bench import Case
+from animegen.measure.ops_bench import NOT_ASKED, Case, Variant
 from animegen.ops.bias_act import bias_act, bias_act_reference
+from animegen.ops.library import choice
 from animegen.ops.pose_maps import limb_maps, limb_maps_reference
 from animegen.ops.tensors import native_for
 from animegen.ops.to_rgb_skip import to_rgb_skip, to_rgb_skip_reference
 from animegen.ops.upfirdn2d import fir_bias_act, fir_bias_act_reference, fir_filter, upfirdn2d, upfirdn2d_reference
 
-Operation = Callable[..., Tensor]
+Operation: TypeAlias = Callable[..., Tensor]
+Operations: TypeAlias = Mapping[str, Operation]
+"""By the names of the ops that compute the same."""
+
 Shape = tuple[int, ...]
 
 _SHAPES: Mapping[str, Shape] = MappingProxyType({"cpu": (1, 64, 128, 128), "cuda": (16, 64, 512, 512)})
@@ -27,6 +32,9 @@ _SHAPES: Mapping[str, Shape] = MappingProxyType({"cpu": (1, 64, 128, 128), "cuda
 _DTYPES: Mapping[str, tuple[torch.dtype, ...]] = MappingProxyType(
     {"cpu": (torch.float32, torch.bfloat16), "cuda": (torch.float32, torch.float16, torch.bfloat16)}
 )
+
+_IN_TRITON = ("bias_act", "upfirdn2d", "fir_bias_act")
+"""What is written in Triton, without gradients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +53,13 @@ class _Op:
     gradient: bool = False
 
 
-def tensor_cases(device: str, *, compiled: bool) -> Iterator[Case]:
+def tensor_cases(
+    device: str, *, compiled: bool, peers: Mapping[str, Operations] = MappingProxyType({})
+) -> Iterator[Case]:
     """A layer's worth of every op, in every dtype that is fast on ``device``; ``compiled``: torch.compile too."""
     for dtype in _DTYPES[device]:
         for op in _ops(device, _SHAPES[device]):
-            yield _case(op, device, dtype, compiled=compiled)
+            yield _case(op, device, dtype, compiled=compiled, peers=peers)
 
 
 def _ops(device: str, shape: Shape) -> Iterator[_Op]:
@@ -77,7 +87,7 @@ def _ops(device: str, shape: Shape) -> Iterator[_Op]:
     yield _Op("limb_maps", limb_maps, limb_maps_reference, {}, pose, limbs)
 
 
-def _case(op: _Op, device: str, dtype: torch.dtype, *, compiled: bool) -> Case:
+def _case(op: _Op, device: str, dtype: torch.dtype, *, compiled: bool, peers: Mapping[str, Operations]) -> Case:
     def make(rng: np.random.Generator) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
 
@@ -86,30 +96,47 @@ def _case(op: _Op, device: str, dtype: torch.dtype, *, compiled: bool) -> Case:
 
         return draw(op.tensors, dtype) | draw(op.wide, torch.float32)
 
-    def waiting(operation: Operation) -> Callable[[dict[str, Tensor]], Tensor]:
+    def calling(operation: Operation) -> Callable[[dict[str, Tensor]], Tensor]:
         def run(tensors: dict[str, Tensor]) -> Tensor:
             with torch.inference_mode(not op.gradient):
-                result = _gradient(operation, tensors, op) if op.gradient else operation(**tensors, **op.options)
-            if device == "cuda":
-                torch.cuda.synchronize()
-            return result
+                return _gradient(operation, tensors, op) if op.gradient else operation(**tensors, **op.options)
 
         return run
 
     def error(tensors: dict[str, Tensor], result: Tensor) -> float:
-        exact = waiting(op.reference)({name: tensor.double() for name, tensor in tensors.items()})
+        exact = calling(op.reference)({name: tensor.double() for name, tensor in tensors.items()})
         return float((result.double() - exact).abs().max() / exact.abs().max())
 
     sample = make(np.random.default_rng(0))
-    native = native_for(next(iter(sample.values()))) is not None
+    library = native_for(next(iter(sample.values())))
     moved = sum(tensor.nbytes for tensor in (*sample.values(), op.reference(**sample, **op.options)))
-    variants = {
-        "native": waiting(op.native) if native else None,
-        "reference": waiting(op.reference),
-        "torch.compile": waiting(torch.compile(op.reference, fullgraph=True)) if compiled else None,
+    variants: dict[str, Variant] = {
+        "native": str(choice("cuda" if device == "cuda" else "cpu")) if library is None else calling(op.native),
+        "reference": calling(op.reference),
+        "torch.compile": calling(torch.compile(op.reference, fullgraph=True)) if compiled else NOT_ASKED,
     }
+    rivals = {"Triton": _triton(device)} | {name: _peer(ops, device, dtype) for name, ops in peers.items()}
+    for name, ops in rivals.items():
+        found = ops.get(op.native.__name__)
+        if found is not None and not (op.gradient and name == "Triton"):
+            variants[name] = found if isinstance(found, str) else calling(found)
     name = f"{op.name} {str(dtype).removeprefix('torch.')}"
     return Case(name, 2 * moved if op.gradient else moved, make, variants, error)
+
+
+def _triton(device: str) -> Mapping[str, Operation | str]:
+    """What is written in Triton, or why it cannot be had."""
+    if device == "cuda" and find_spec("triton") is not None:
+        from animegen.measure import ops_triton
+
+        return {name: getattr(ops_triton, name) for name in _IN_TRITON}
+    return dict.fromkeys(_IN_TRITON, "Triton is not installed" if device == "cuda" else "Triton compiles for GPUs")
+
+
+def _peer(ops: Operations, device: str, dtype: torch.dtype) -> Mapping[str, Operation | str]:
+    if device == "cuda" and dtype == torch.bfloat16:
+        return dict.fromkeys(ops, "its kernels know no bfloat16")
+    return ops
 
 
 def _gradient(operation: Operation, tensors: Mapping[str, Tensor], op: _Op) -> Tensor:

@@ -12,7 +12,9 @@ import hashlib
 import logging
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -47,6 +49,8 @@ ABSENT = bytes(_TENSOR.size)
 CPU_DEVICE = -1
 
 _log = logging.getLogger("animegen.ops")
+
+_by_reference = ContextVar("by_reference", default=False)
 
 
 def tensor(address: int, dtype: int, sizes: Sequence[int], strides: Sequence[int]) -> bytes:
@@ -145,10 +149,22 @@ def native(kind: Kind) -> Library | None:
 
     Raises OpsError where ``ANIMEGEN_OPS=native`` asks for a library and there is none.
     """
+    if _by_reference.get():
+        return None
     found = choice(kind)
     if found.library is None and found.mode == "native":
         raise OpsError(f"{MODE_VARIABLE} asks for native ops, but: {found}", BUILD_HINT)
     return found.library
+
+
+@contextmanager
+def references() -> Iterator[None]:
+    """Has the references compute meanwhile, whatever was chosen: a bench compares with them."""
+    token = _by_reference.set(True)
+    try:
+        yield
+    finally:
+        _by_reference.reset(token)
 
 
 def mode() -> Mode:

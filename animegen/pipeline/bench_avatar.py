@@ -20,7 +20,7 @@ from animegen.avatar.generator import AvatarGenerator, Precision, load_avatar_ge
 from animegen.avatar.layers import colour_layers
 from animegen.errors import InputError, UsageError
 from animegen.measure.cores import usable_cores
-from animegen.measure.gemm import FLOPS, device_name, has_cuda, matrix_product
+from animegen.measure.gemm import device_name, flops, has_cuda, matrix_product
 from animegen.measure.timing import timed_in_turns
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array
@@ -128,7 +128,8 @@ def _measured(
         work["conditioning", size, batch, ""] = conditioning(first, *_poses(first, batch), size)
         work["colouring", size, batch, ""] = _colouring(size, batch)
     timings = timed_in_turns(work, ROUNDS)
-    gemm = {key[3]: timing.rate(FLOPS / 1e9) for key, timing in timings.items() if key[0] == "gemm"}
+    product = flops(first.device.type) / 1e9
+    gemm = {key[3]: timing.rate(product) for key, timing in timings.items() if key[0] == "gemm"}
     gflop = {size: first.flops(size) / 1e9 for size in sizes}
     draws = [
         DrawTime(size, batch, precision, timing.rate(batch), gflop[size], gemm[precision][0])

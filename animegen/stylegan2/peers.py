@@ -43,12 +43,12 @@ def peer(name: str, checkout: Path, ours: Generator, *, halved: int = 0) -> Draw
 
 
 def _ada(checkout: Path, ours: Generator, halved: int) -> tuple[nn.Module, Draw]:
-    with _module(checkout, "training.networks") as networks:
+    with module_of(checkout, "training.networks") as networks:
         return _official(networks, ours, halved, synthesis_kwargs=_synthesis(ours, halved))
 
 
 def _stylegan3(checkout: Path, ours: Generator, halved: int) -> tuple[nn.Module, Draw]:
-    with _module(checkout, "training.networks_stylegan2") as networks:
+    with module_of(checkout, "training.networks_stylegan2") as networks:
         return _official(networks, ours, halved, **_synthesis(ours, halved))
 
 
@@ -72,7 +72,7 @@ def _rosinality(checkout: Path, ours: Generator, halved: int) -> tuple[nn.Module
     if config.channel_base not in {_ROSINALITY_BASE, 2 * _ROSINALITY_BASE} or config.channel_max != 512:
         raise UsageError(f"rosinality has no network of channel base {config.channel_base}", "it has 16384 and 32768")
     multiplier = config.channel_base // _ROSINALITY_BASE
-    with _module(checkout, "model") as model:
+    with module_of(checkout, "model") as model:
         network = model.Generator(config.resolution, config.w_dim, config.mapping_layers, channel_multiplier=multiplier)
     network.load_state_dict(write_generator(config, ours.state_dict()))
     return network, lambda ws: network([ws], input_is_latent=True, randomize_noise=False)[0]
@@ -88,7 +88,7 @@ HALVES = ("stylegan2-ada-pytorch", "stylegan3")
 
 
 @contextmanager
-def _module(checkout: Path, name: str) -> Iterator[Any]:
+def module_of(checkout: Path, name: str) -> Iterator[Any]:
     """A module of a checkout, importable meanwhile. Its modules are not kept by name: two checkouts have namesakes."""
     if not (checkout / f"{name.replace('.', '/')}.py").is_file():
         raise InputError(f"{checkout} holds no {name.replace('.', '/')}.py", "give the folder of a checkout")
