@@ -19,6 +19,9 @@ FIR = fir_filter([1, 3, 3, 1])
 PRODUCTS = {torch.float64: 4.0, torch.float32: 4.0, torch.bfloat16: 4.0, torch.float16: 8.0}
 """How many roundings of the dtype a result may be off: weights, modulated activations and sums are each rounded."""
 
+FROZEN = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 0.25}
+"""Of the norm: sixteen bits turn the sign of what is near zero or the clamp, and with it gradients."""
+
 RESAMPLINGS = [{}, {"up": 2}, {"down": 2}]
 
 
@@ -85,6 +88,28 @@ def test_prepared_weights_give_the_same(resampling, dtype):
     close(found, modulated_conv2d(x.double(), weight, styles, FIR, padding=1, **resampling), PRODUCTS[dtype])
     with pytest.raises(InvalidValue, match="weights for float16 cannot be prepared"):
         PreparedWeight.of(weight, torch.float16)
+
+
+@pytest.mark.parametrize("up", [1, 2])
+@pytest.mark.parametrize("clamp", [None, 1.0])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("dtype", FROZEN)
+def test_gradients_beside_frozen_weights_are_the_same(dtype, batch, clamp, up):
+    """A layer of prepared weights finds them from its result; what it is compared with, as PyTorch does."""
+    weight, bias = random(5, 9, 3, 3, seed=1), random(5, seed=4)
+    x, styles = random(batch, 9, 8, 8), 1 + 0.5 * random(batch, 9, seed=2)
+    noise, gradient = random(1, 1, 8 * up, 8 * up, seed=3), random(batch, 5, 8 * up, 8 * up, seed=5)
+    prepared = PreparedWeight.of(weight, dtype, up=up)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        found = []
+        for kind, kernel in ((torch.float64, weight), (dtype, prepared)):
+            given = [part.to(kind) for part in (x.contiguous(memory_format=layout), noise)]
+            given = [part.detach().clone().requires_grad_() for part in (*given, styles)]
+            options = {"padding": 1, "flip_weight": up == 1, "bias": bias.to(kind), "act": "lrelu", "clamp": clamp}
+            y = modulated_conv2d(given[0], kernel, given[2], FIR, up=up, noise=given[1], **options)
+            found.append([y.detach(), *torch.autograd.grad(y, given, gradient.to(kind))])
+        for one, other in zip(*found, strict=True):
+            assert (one - other).norm() <= FROZEN[dtype] * one.norm()
 
 
 def test_no_pictures():

@@ -12,12 +12,15 @@ where d is one small matrix product for the whole batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from animegen.errors import InvalidValue
+from animegen.ops.bias_act import constants
 from animegen.ops.checks import computing, shaped
 from animegen.ops.registration import differentiates
 from animegen.ops.upfirdn2d import fir_bias_act, taps_of, upfirdn2d
@@ -96,7 +99,7 @@ def modulated_conv2d(
     ``x`` [B, I, H, W]; ``weight`` [O, I, k, k], or prepared, and ``styles`` [B, I], any float dtype. ``fir``, ``up``,
     ``down``, ``padding`` and ``flip_weight`` as in :func:`conv2d_resample`; noise, bias, activation, gain and clamp as
     in :func:`animegen.ops.bias_act.bias_act`, in the same pass as the filter and the demodulation. Differentiable
-    twice. Raises InvalidValue naming what does not fit.
+    twice, with prepared weights once. Raises InvalidValue naming what does not fit.
     """
     kernel = weight.kernel if isinstance(weight, PreparedWeight) else weight
     shaped("styles", styles, x.shape[0], kernel.shape[1])
@@ -107,6 +110,10 @@ def modulated_conv2d(
             kernel, styles = _scaled(kernel.to(wide), styles)
         energy = weight.energy if isinstance(weight, PreparedWeight) else energy_of(kernel.to(wide))
         demodulation = torch.rsqrt(styles.square() @ energy.T + _EPSILON)
+    frozen = isinstance(weight, PreparedWeight) and kernel.shape[-1] > 1 and down == 1 and not differentiates(bias)
+    if frozen and demodulation is not None and act == "lrelu" and differentiates(x, styles, noise):
+        how = _Frozen(fir, up, padding, flip_weight, *constants(act, alpha, gain, clamp)[1:])
+        return _frozen_layer(x, kernel, styles, demodulation, noise, bias, how)
     # The scales of the only example of a batch can as well go into the weights, where these are fewer. Gradients of the
     # scales alone are cheaper without those of the weights, which cost another convolution.
     if len(x) == 1 and kernel.numel() < x.numel() and (differentiates(kernel) or not differentiates(styles)):
@@ -128,6 +135,94 @@ def modulated_conv2d(
         act_gain=gain,
         clamp=clamp,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frozen:
+    """How a layer of frozen weights computes; ``clamp`` is negative for none."""
+
+    fir: Tensor | None
+    up: int
+    padding: int
+    flip_weight: bool
+    alpha: float
+    gain: float
+    clamp: float
+
+
+class _FrozenLayer(torch.autograd.Function):
+    """A demodulated layer with leaky ReLU whose weights and bias have no gradients.
+
+    With d the demodulation and u the filtered convolution, y = gain lrelu(d u + noise + bias) tells all of u that the
+    gradients need. For g = dy lrelu'(y), gain (d u + noise + bias) g is y dy, so that of d, summed over the pixels, is
+    (sum(y dy) - gain sum((noise + bias) g)) / d.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        *tensors, how = given
+        x, kernel, styles, demodulation, noise, bias = tensors
+        modulated = x * styles.to(x.dtype)[:, :, None, None]
+        convolved, pads = _convolved(
+            modulated, kernel, how.fir, up=how.up, down=1, padding=how.padding, flip_weight=how.flip_weight
+        )
+        y = fir_bias_act(
+            convolved,
+            how.fir if how.up > 1 else None,
+            padding=pads,
+            gain=how.up**2,
+            demodulation=demodulation,
+            noise=noise,
+            bias=bias,
+            act="lrelu",
+            alpha=how.alpha,
+            act_gain=how.gain,
+            clamp=how.clamp if how.clamp >= 0 else None,
+        )
+        ctx.how, ctx.pads = how, pads
+        ctx.save_for_backward(*tensors, y)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, kernel, styles, demodulation, noise, bias, y = ctx.saved_tensors
+        how: _Frozen = ctx.how
+        dy = dy if dy.stride() == y.stride() else torch.empty_like(y).copy_(dy)
+        if how.clamp >= 0:
+            dy = torch.ops.aten.hardtanh_backward(dy, y, -how.clamp, how.clamp)  # zero at the limits
+        g = torch.ops.aten.leaky_relu_backward(dy, y, how.alpha, True)
+        d_noise, added = None, 0.0
+        if noise is not None:
+            added = (noise.flatten(2).expand(len(g), -1, -1) @ g.flatten(2).mT)[:, 0].to(styles.dtype)
+            if ctx.needs_input_grad[4]:
+                d_noise = (how.gain * g.sum(dim=1, keepdim=True)).sum_to_size(noise.shape)
+        if bias is not None:
+            added = added + bias.to(styles.dtype) * g.sum(dim=(2, 3)).to(styles.dtype)
+        d_demodulation = ((dy * y).sum(dim=(2, 3)).to(styles.dtype) - how.gain * added) / demodulation
+        du = g.mul_((how.gain * demodulation).to(g.dtype)[:, :, None, None])
+        if how.up > 1:
+            taps_y, taps_x = taps_of(how.fir)
+            left, right, top, bottom = ctx.pads
+            pads = (taps_x - 1 - left, taps_x - 1 - right, taps_y - 1 - top, taps_y - 1 - bottom)
+            du = upfirdn2d(du, how.fir, padding=pads, flip_filter=True, gain=how.up**2)
+        d_modulated = _adjoint(du, kernel.to(x.dtype), how)
+        d_styles = (d_modulated * x).sum(dim=(2, 3)).to(styles.dtype)
+        dx = d_modulated.mul_(styles.to(x.dtype)[:, :, None, None]) if ctx.needs_input_grad[0] else None
+        return dx, None, d_styles, d_demodulation, d_noise, None, None
+
+
+def _frozen_layer(*given: Tensor | _Frozen | None) -> Tensor:
+    layer: Tensor = _FrozenLayer.apply(*given)  # type: ignore[no-untyped-call]
+    return layer
+
+
+def _adjoint(du: Tensor, kernel: Tensor, how: _Frozen) -> Tensor:
+    """The gradient of what was convolved, of that of the result."""
+    kernel = kernel if how.flip_weight == (how.up == 1) else kernel.flip(2, 3)
+    if how.up == 1:
+        return functional.conv_transpose2d(du, kernel, padding=how.padding)
+    return functional.conv2d(du, kernel.transpose(0, 1), stride=how.up)
 
 
 def energy_of(weight: Tensor) -> Tensor:

@@ -175,6 +175,7 @@ class _Search:
         self, model: StyleGan2, targets: Tensor, options: InversionOptions, distance: Distance, label: int | None
     ) -> None:
         self.model, self.targets, self.options = model, targets, options
+        model.generator.synthesis.prepare(options.half)
         self.distance, self.described = distance, distance.describe(targets)
         self.people, self.known = list(range(len(targets))), self.described
         mean, self.spread = w_statistics(model, label)

@@ -37,7 +37,7 @@ class SynthesisLayer(nn.Module):
         self.up, self.side, self.act, self.clamp = up, side, config.activation, config.clamp
         self.affine = Dense(config.w_dim, inputs, bias=1.0)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
-        self.prepared: PreparedWeight | None = None
+        self.prepared: dict[torch.dtype, PreparedWeight] = {}
         self.use_noise = config.use_noise
         if config.use_noise:
             self.register_buffer("noise_const", torch.randn(side, side))
@@ -50,7 +50,7 @@ class SynthesisLayer(nn.Module):
         added = self._noise(x, noise)
         return modulated_conv2d(
             x,
-            self.weight if self.prepared is None else self.prepared,
+            self.prepared.get(x.dtype, self.weight),
             self.affine(w),
             self.fir.float(),
             up=self.up,
@@ -156,7 +156,7 @@ class Synthesis(nn.Module):
         return block
 
     def prepare(self, half: torch.dtype | None = None) -> None:
-        """Lay the weights of all convolutions out for drawing with this ``half`` dtype, the quickest way there is.
+        """Lay the weights of all convolutions out for drawing with this ``half`` dtype too, the quickest way there is.
 
         Later changes of the weights, moves to a device and gradients in them pass unseen: this is for networks that
         only draw.
@@ -164,8 +164,8 @@ class Synthesis(nn.Module):
         for side in self.config.resolutions:
             dtype = self._dtype(side, half, torch.float32)
             for layer in self.block(side).modules():
-                if isinstance(layer, SynthesisLayer):
-                    layer.prepared = PreparedWeight.of(layer.weight, dtype, up=layer.up)
+                if isinstance(layer, SynthesisLayer) and dtype not in {torch.float16, *layer.prepared}:
+                    layer.prepared[dtype] = PreparedWeight.of(layer.weight, dtype, up=layer.up)
 
     def _dtype(self, side: int, half: torch.dtype | None, whole: torch.dtype) -> torch.dtype:
         """In what a block computes: the ``num_fp16_res`` largest in ``half`` where given, but never the first."""

@@ -81,6 +81,7 @@ def invert_video(
     if not len(frames):
         raise InvalidValue("the clip has no frame")
     search, measure = options.search, distance or Multiscale()
+    model.generator.synthesis.prepare(search.half)
     mean, spread = w_statistics(model, label)
     base = mean.repeat(model.config.num_ws, 1).requires_grad_()
     basis = spline_basis(len(frames), options.knot_frames).to(model.device)
