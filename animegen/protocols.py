@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from animegen.errors import InvalidValue
+from animegen.events import Listener, ignore
 
 if TYPE_CHECKING:  # a module that announces specs must import in milliseconds, so NumPy stays out of this one
     from animegen.types import (
@@ -144,7 +145,8 @@ class PluginContext:
     """What a factory may use: the device, threads, the checked weight files by name, and the run's seed.
 
     ``faces`` makes the run's face backend, for the factory of a style whose spec asks for it. ``check`` raises
-    Cancelled once the user asked to stop; whatever works for long calls it now and then.
+    Cancelled once the user asked to stop; whatever works for long calls it now and then, and tells ``on_event`` how far
+    it has come.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
@@ -153,6 +155,7 @@ class PluginContext:
     seed: int = 0
     faces: Callable[[], FaceBackend] | None = None
     check: Callable[[], None] = _nobody_stops
+    on_event: Listener = ignore
 
 
 _WHEEL_SOURCE = re.compile(r"wheel:([A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+)")

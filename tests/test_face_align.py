@@ -20,7 +20,7 @@ from animegen.face.align import (
     to_source,
 )
 from animegen.face.course import SMALL, TURNED, follow, turn, visible
-from animegen.face.paste import colours_of, face_mask, in_colours, layer, softened, usual_mask
+from animegen.face.paste import MASK_SIDE, colours_of, drawn_mask, face_mask, in_colours, layer, softened, usual_mask
 from animegen.types import Face, Mask, Sprite
 
 POINTS = np.array([[203.2, 101.1], [246.3, 103.5], [222.6, 130.7], [200.7, 138.6], [245.5, 141.1]], np.float32)
@@ -160,14 +160,55 @@ def test_small_and_turned_faces_are_left():
     assert visible(face((POINTS - middle) * (0.9 * SMALL[0] / side) + middle)) == 0
     assert visible(face((POINTS - middle) * (1.1 * SMALL[1] / side) + middle)) == 1
     aside = POINTS.copy()
-    aside[2, 0] += 1.1 * TURNED[1] * (POINTS[1, 0] - POINTS[0, 0])
-    assert turn(aside) > TURNED[1]
+    aside[2, 0] += 1.5 * (POINTS[1, 0] - POINTS[0, 0])
+    assert turn(aside) > TURNED[1] > TURNED[0] > turn(POINTS)
     assert visible(face(aside)) == 0
     assert visible(face(score=0.3)) == visible(None) == 0
     assert follow([face(aside)] * 9, range(9)).places == ()
     assert follow([None, face(), None, None, None, None, None, None], range(8)).places == ()
     assert follow([face()], [17]).places == (0,)
     assert follow([], []).places == ()
+
+
+def turned(angle):
+    """A face's points from the front when its head is turned: the nose lies before the others as far as noses do."""
+    space = np.array([[-1, -1, 0], [1, -1, 0], [0, 0, 0.9], [-0.8, 1, 0], [0.8, 1, 0]])
+    across, towards = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return 30 * np.stack([space[:, 0] * across + space[:, 2] * towards, space[:, 1]], axis=1) + 100
+
+
+@given(angle=st.floats(-70, 70))
+def test_a_turn_is_told_by_the_nose_and_by_the_eyes(angle):
+    points = turned(angle)
+    assert turn(points.astype(np.float32)) == pytest.approx(abs(angle), abs=0.1)
+    assert turn(np.float32(points @ [[0.8, 0.6], [-0.6, 0.8]])) == pytest.approx(abs(angle), abs=0.1)
+
+
+def test_a_face_is_drawn_or_fades_but_does_not_stand_half_drawn():
+    ahead, aside = face(turned(0)), face(turned(0.3 * TURNED[0] + 0.7 * TURNED[1]))
+    assert 0 < visible(aside) < 0.5
+    strength = follow([*[ahead] * 20, *[aside] * 20], range(40)).strength
+    assert strength[0] == 1 and (strength[30:] == 0).all()
+    assert ((strength > 0) & (strength < 1)).sum() < 10
+    assert (np.diff(strength) <= 0).all()
+
+
+def test_of_a_drawn_face_only_skin_is_laid():
+    """A face between hair that hangs over its forehead and its cheeks, and a ground of nearly its colour."""
+    picture = np.full((128, 128, 3), [224, 170, 140], np.uint8)
+    rows, columns = (np.mgrid[:128, :128] + 0.5) / 128
+    picture[np.hypot((columns - 0.5) / 0.4, (rows - 0.5) / 0.45) < 1] = [90, 60, 40]
+    skin = np.hypot((columns - 0.5) / 0.2, (rows - 0.6) / 0.22) < 1
+    picture[skin] = [230, 180, 150]
+    for x in (0.41, 0.59):
+        picture[np.hypot(columns - x, rows - 0.475) < 0.03] = [20, 20, 30]
+    mask = drawn_mask(picture)
+    inside = skin[1::2, 1::2]
+    assert mask.shape == (MASK_SIDE, MASK_SIDE) and mask.dtype == np.uint8
+    assert mask[inside].mean() > 200 and mask[~inside].mean() < 5
+    noise = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
+    usual = usual_mask() > 0
+    assert drawn_mask(noise)[usual].mean() > 200 and drawn_mask(noise)[~usual].mean() < 5
 
 
 @pytest.mark.parametrize("stretch", [1.0, 1.4])

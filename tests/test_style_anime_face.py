@@ -15,6 +15,7 @@ from animegen.builtin import animegen_styles
 from animegen.composite import compose
 from animegen.config import ConvertConfig, EncodeConfig
 from animegen.errors import Cancelled, UsageError, WeightsError
+from animegen.events import Progress, StageStarted
 from animegen.face.options import ANIME, BASE, AnimeFaceOptions
 from animegen.identity import take_crop
 from animegen.jobs import JobFolder, load_arrays
@@ -48,9 +49,10 @@ class Middle:
         return [[self.face(picture)] for picture in pictures]
 
     def face(self, picture):
-        size = np.array(picture.shape[1::-1], np.float32)
-        shares = [[0.38, 0.42], [0.62, 0.42], [0.5, 0.53], [0.41, 0.63], [0.59, 0.63]]
-        return Face(np.concatenate([0.25 * size, 0.75 * size]), 0.9, np.array(shares, np.float32) * size)
+        middle, side = np.array(picture.shape[1::-1], np.float32) / 2, np.float32(min(picture.shape[:2]))
+        shares = [[-0.16, -0.1], [0.16, -0.1], [0.0, 0.04], [-0.12, 0.17], [0.12, 0.17]]
+        box = np.concatenate([middle - side / 4, middle + side / 4])
+        return Face(box, 0.9, middle + side * np.array(shares, np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +213,16 @@ def test_the_search_stops_when_the_user_asks_to(pair):
     style, track = make_style(AnimeFaceOptions(**QUICK), context), synthetic_track(length=1)
     with pytest.raises(Cancelled):
         style.prepare(synthetic_identity(0), track, [synthetic_crop(track.poses[0], synthetic_identity(0))])
+
+
+def test_it_tells_how_far_the_search_has_come(pair):
+    told = []
+    context = PluginContext(weights=pair, faces=Middle, on_event=told.append)
+    style, track = make_style(AnimeFaceOptions(steps=3), context), synthetic_track(length=2, height=220.0)
+    crops = [synthetic_crop(pose, synthetic_identity(0), i) for i, pose in enumerate(track.poses)]
+    style.prepare(synthetic_identity(0), track, crops)
+    assert told[:2] == [StageStarted("faces", 2), Progress("faces", 2, 2)]
+    assert told[3:7] == [StageStarted("latents", 3), *(Progress("latents", done, 3) for done in (1, 2, 3))]
 
 
 @pytest.mark.usefixtures("face_weights")

@@ -110,7 +110,7 @@ def test_projection_directions_and_edit(checkpoint, tmp_path):
     run("generate", checkpoint, "--seeds", "0-1", "-o", tmp_path / "own")
     pictures = sorted((tmp_path / "own").iterdir())
     told = run("project", checkpoint, *pictures, "-o", tmp_path / "found", "--steps", 5, "--noise")
-    assert told.count("after 5 steps") == 2
+    assert told.count("after 5 steps") == 2 and "latents: 5 done" in told
     assert {path.name for path in (tmp_path / "found").iterdir()} == {
         f"seed000{n}.{s}" for n in (0, 1) for s in ("npz", "png")
     }
@@ -124,9 +124,8 @@ def test_projection_directions_and_edit(checkpoint, tmp_path):
 
 def test_a_clip_is_projected_and_edited(checkpoint, tmp_path):
     run("interpolate", checkpoint, "--seeds", "0-1", "--frames", 2, "-o", tmp_path / "walk.mp4")
-    assert "4 frames" in run(
-        "project-video", checkpoint, tmp_path / "walk.mp4", "-o", tmp_path / "clip.npz", "--steps", 3
-    )
+    told = run("project-video", checkpoint, tmp_path / "walk.mp4", "-o", tmp_path / "clip.npz", "--steps", 3)
+    assert "4 frames" in told and "latents: 3 done" in told
     run("directions", checkpoint, "-o", tmp_path / "ways.npz", "--count", 1)
     run("edit", checkpoint, tmp_path / "clip.npz", "--directions", tmp_path / "ways.npz", "-o", tmp_path / "edit.mp4")
     for name in ("clip.mp4", "edit.mp4"):

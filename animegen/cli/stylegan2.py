@@ -33,7 +33,7 @@ class Numbers(click.ParamType[tuple[int, ...]]):
 _Device = Literal["auto", "cpu", "cuda"]
 
 _TELL_EVERY = 50
-"""Steps between two lines of a search's progress."""
+"""Steps between two lines of a training's progress."""
 
 _TRUNCATION = click.option(
     "--trunc", "psi", default=1.0, show_default=True, help="Truncation: 1 for variety, less for typical pictures."
@@ -143,9 +143,6 @@ def mix(checkpoint: Path, device: _Device, **values: Any) -> None:
 
 _SEARCH = (
     click.option("--steps", type=click.IntRange(min=1), default=500, show_default=True, help="Steps of the optimiser."),
-    click.option(
-        "--learning-rate", type=click.FloatRange(min=0, min_open=True), default=0.1, show_default=True, help="Its peak."
-    ),
     click.option("--features", type=_PATH, help="VGG16 weights (.pth, .safetensors) for the perceptual distance."),
     click.option(
         "--precision",
@@ -159,10 +156,17 @@ _SEARCH = (
 )
 
 
-def _search(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_SEARCH):
-        function = option(function)
-    return function
+def _search(rate: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of a search whose usual learning rate is ``rate``."""
+    peak = click.FloatRange(min=0, min_open=True)
+    own = click.option("--learning-rate", type=peak, default=rate, show_default=True, help="Its peak.")
+
+    def with_options(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed((_SEARCH[0], own, *_SEARCH[1:])):
+            function = option(function)
+        return function
+
+    return with_options
 
 
 @command.command()
@@ -171,7 +175,7 @@ def _search(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("-o", "--output", "folder", required=True, type=_PATH, help="Folder to write into.")
 @click.option("--space", type=click.Choice(["w", "w+"]), default="w+", show_default=True, help="One w, or one a layer.")
 @click.option("--noise", "optimise_noise", is_flag=True, help="Seek noise pictures too, kept white.")
-@_search
+@_search(0.1)
 @_CLASS
 @_DEVICE
 def project(
@@ -189,13 +193,15 @@ def project(
 
     Writes NAME.npz, the latent, and NAME.png, what the generator draws from it.
     """
+    from animegen.cli.progress import listener
     from animegen.pipeline.stylegan2_inversion import project as run
     from animegen.stylegan2.inversion import InversionOptions
     from animegen.stylegan2.training import precision
 
     options = InversionOptions(half=precision(half), **values)
     model = _model(checkpoint, device)
-    found = run(model, pictures, folder, options, features=features, label=label, on_step=_told(options.steps))
+    with listener() as tell:
+        found = run(model, pictures, folder, options, features=features, label=label, on_event=tell)
     for path, one in zip(pictures, found, strict=True):
         click.echo(f"{folder / path.stem}.npz: {one.psnr:.2f} dB after {one.steps} steps")
 
@@ -204,7 +210,7 @@ def project(
 @click.argument("checkpoint", type=_PATH)
 @click.argument("clip", type=_PATH)
 @click.option("-o", "--output", required=True, type=_PATH, help="The .npz to write; the drawn clip is the .mp4 beside.")
-@_search
+@_search(0.01)
 @_CLASS
 @_DEVICE
 def project_video(
@@ -219,14 +225,16 @@ def project_video(
     **values: Any,
 ) -> None:
     """Find one latent for CLIP, of one aligned face, and small offsets that change smoothly with time."""
+    from animegen.cli.progress import listener
     from animegen.pipeline.stylegan2_inversion import project_video as run
     from animegen.stylegan2.inversion import InversionOptions
     from animegen.stylegan2.training import precision
     from animegen.stylegan2.video_inversion import VideoOptions
 
     options = VideoOptions(InversionOptions(half=precision(half), **values))
-    steps = options.search.steps
-    found = run(_model(checkpoint, device), clip, output, options, features=features, label=label, on_step=_told(steps))
+    model = _model(checkpoint, device)
+    with listener() as tell:
+        found = run(model, clip, output, options, features=features, label=label, on_event=tell)
     click.echo(f"{output}: {found.psnr:.2f} dB over {len(found.offsets)} frames")
 
 
@@ -465,16 +473,6 @@ def _run_training(
         path = train(trainer, values["run"], images=values["images"], every=values["every"], on_step=tell)
         if workers.rank == 0:
             click.echo(path)
-
-
-def _told(steps: int) -> Callable[[int, float], None]:
-    """Tells of every fiftieth step."""
-
-    def tell(step: int, distance: float) -> None:
-        if (step + 1) % _TELL_EVERY == 0:
-            click.echo(f"step {step + 1} of {steps}: distance {distance:.5f}", err=True)
-
-    return tell
 
 
 def _model(checkpoint: Path, device: _Device) -> Any:

@@ -14,19 +14,24 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from animegen.face.align import face_square, side_of, steady_squares
-from animegen.types import FACE_POINTS, Face, Float32Array, Float64Array
+from animegen.types import Face, Float32Array, Float64Array
 
 SMALL = (28.0, 40.0)
 """Sides of a face's square, in pixels of the frame, up to which it is not drawn, and from which it is fully so."""
-TURNED = (0.45, 0.8)
-"""Offset of the nose from the middle of the eyes, in distances of the eyes, up to which a face is drawn, and from which
-it is not: about 45 and 60 degrees."""
+TURNED = (28.0, 36.0)
+"""Degrees, by :func:`turn`, up to which a face is drawn, and from which it is not. The face mesh takes a head for less
+turned than it is: these are about 40 and 50 degrees in truth."""
+_NOSE = 0.45
+"""How far the tip of a nose lies before the eyes, in distances of the eyes."""
 _LEAST_SCORE = 0.5
 _GAP_FRAMES = 8
 """Missing faces of no more frames than this are drawn between those around."""
 _LEAST_FRAMES = 5
 """A face seen for fewer frames on end is taken for a mistake, unless that is the whole clip."""
 _FADE_FRAMES = 4
+_DRAWN = 0.5
+"""A face that can be drawn so well on the mean over a fade is drawn, any other fades out: one that stands half drawn is
+two faces."""
 _JUMP = 0.5
 """A face that moves or grows by this share of its side from one frame to the next is in another shot."""
 
@@ -53,14 +58,21 @@ def visible(face: Face | None) -> float:
     if face is None or face.score < _LEAST_SCORE:
         return 0.0
     side = float(side_of(face_square(face.points)))
-    return _rise(side, *SMALL) * (1 - _rise(abs(turn(face.points)), *TURNED))
+    return _rise(side, *SMALL) * (1 - _rise(turn(face.points), *TURNED))
 
 
 def turn(points: Float32Array) -> float:
-    """How far the tip of the nose lies from the middle of the eyes, along them and in their distances."""
-    right, left, nose = (points[FACE_POINTS.index(name)].astype(np.float64) for name in FACE_POINTS[:3])
-    across = left - right
-    return float((nose - (right + left) / 2) @ across / max(float(across @ across), 1e-9))
+    """How far a head is turned aside, in degrees: the mean of what its nose and the distance of its eyes tell.
+
+    The nose moves along the eyes, and these come nearer to one another than to the mouth; where points are guessed that
+    are not seen, either alone tells less than the other.
+    """
+    right, left, nose, *mouth = points.astype(np.float64)
+    across, eyes = left - right, (left + right) / 2
+    offset = abs(float((nose - eyes) @ across)) / max(float(across @ across), 1e-9)
+    down = float(np.hypot(*(np.mean(mouth, axis=0) - eyes)))
+    narrowed = min(1.0, float(np.hypot(*across)) / max(down, 1e-9))
+    return float(np.degrees(np.arctan(offset / _NOSE) + np.arccos(narrowed)) / 2)
 
 
 def follow(faces: Sequence[Face | None], frames: Sequence[int]) -> Course:
@@ -110,7 +122,9 @@ def _part(
     columns = np.stack([squares[place] for place in known]).T
     filled = np.stack([np.interp([frames[p] for p in places], [frames[k] for k in known], c) for c in columns], axis=1)
     clear = np.interp(places, known, seen[known])
-    clear = uniform_filter1d(clear, min(2 * _FADE_FRAMES + 1, len(clear)), mode="nearest")
+    window = min(2 * _FADE_FRAMES + 1, len(clear))
+    drawn = uniform_filter1d(clear, window, mode="nearest") >= _DRAWN
+    clear = uniform_filter1d(drawn.astype(np.float64), window, mode="nearest")
     count = np.arange(len(places))
     if places[0] > 0 and seen[places[0] - 1] == 0:
         clear = np.minimum(clear, (count + 1) / (_FADE_FRAMES + 1))

@@ -18,6 +18,10 @@ _MIDDLE, _RADII = (0.5, 0.6), (0.26, 0.33)
 """The ellipse that stands for a face's outline in its square, in sides of it: middle, and half its width and height."""
 _INWARD, _SOFT = 0.02, 0.03
 """How far the edge lies inside of the outline, so that nothing else shows in it, and its softness, in sides."""
+_MIDDLE_OF_SKIN, _SKIN = (slice(35, 42), slice(26, 38)), 12.0
+"""Rows and columns of a mask between a face's eyes and mouth, and how far colours of its skin lie apart in CIELAB."""
+_LEAST = 0.25
+"""Share of the ellipse that a drawn face fills at least; what fills less is not taken for its outline."""
 _RIM = 0.03
 """Part of the square's border in which nothing is drawn, in sides."""
 _GAIN = (0.5, 2.0)
@@ -42,6 +46,27 @@ def usual_mask(stretch: float = 1.0) -> Uint8Array:
         (columns - _MIDDLE[0]) / _RADII[0], (EYE_LINE + stretch * (rows - EYE_LINE) - _MIDDLE[1]) / _RADII[1]
     )
     return np.asarray(255 * (apart < 1), np.uint8)
+
+
+def drawn_mask(picture: Uint8Array, stretch: float = 1.0) -> Uint8Array:
+    """The outline, softened, in which an aligned drawn picture uint8 [r, r, 3] shows face and not the hair around.
+
+    It is the convex hull of the skin that hangs together between eyes and mouth, without what shows between strands of
+    hair; the ellipse where that is hardly any.
+    """
+    lab = _to_lab(np.asarray(cv2.resize(picture, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA), np.uint8))
+    skin = np.median(lab[_MIDDLE_OF_SKIN].reshape(-1, 3), axis=0)
+    near = np.asarray(np.linalg.norm(lab - skin, axis=2) < _SKIN, np.uint8)
+    near = np.asarray(cv2.morphologyEx(near, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+    _, parts = cv2.connectedComponents(near)
+    inside = parts[_MIDDLE_OF_SKIN][near[_MIDDLE_OF_SKIN] > 0]
+    hull, usual = np.zeros_like(near), usual_mask(stretch)
+    if inside.size:
+        points = np.argwhere(parts == np.bincount(inside).argmax())[:, ::-1].astype(np.int32)
+        cv2.fillConvexPoly(hull, cv2.convexHull(points), 255)
+    outline = hull if (hull > 0).sum() > _LEAST * (usual > 0).sum() else usual
+    inner = cv2.erode(outline, np.ones((3, 3), np.uint8))  # so that the soft edge shows no hair
+    return np.asarray(cv2.GaussianBlur(inner, (0, 0), _SOFT * MASK_SIDE / 2), np.uint8)
 
 
 def softened(mask: Uint8Array) -> Uint8Array:

@@ -18,8 +18,19 @@ from animegen.errors import PluginError, UsageError
 from animegen.face.align import cut_square, moved_face, moved_square, steady
 from animegen.face.course import Course, follow
 from animegen.face.options import ANIME, BASE, AnimeFaceOptions
-from animegen.face.paste import MASK_SIDE, blended, colours_of, face_mask, in_colours, layer, softened, usual_mask
+from animegen.face.paste import (
+    MASK_SIDE,
+    blended,
+    colours_of,
+    drawn_mask,
+    face_mask,
+    in_colours,
+    layer,
+    softened,
+    usual_mask,
+)
 from animegen.pipeline.flow import batched
+from animegen.pipeline.progress import stage
 from animegen.protocols import FaceBackend, PluginContext, Style
 from animegen.stylegan2.blend import blend_files
 from animegen.stylegan2.inversion import InversionOptions, w_statistics
@@ -71,7 +82,7 @@ def make_style(options: AnimeFaceOptions | None, context: PluginContext) -> Styl
     if context.faces is None:
         raise PluginError("the style anime-face was made without a face backend")
     anime = StyleGan2(pair.generator, "", device=context.device)
-    return AnimeFaceStyle(base, anime, context.faces, options, context.check)
+    return AnimeFaceStyle(base, anime, context.faces, options, context)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,9 +105,10 @@ class AnimeFaceStyle:
         anime: StyleGan2,
         faces: Callable[[], FaceBackend],
         options: AnimeFaceOptions,
-        check: Callable[[], None],
+        context: PluginContext,
     ) -> None:
-        self._base, self._anime, self._faces, self._options, self._check = base, anime, faces, options, check
+        self._base, self._anime, self._faces, self._options = base, anime, faces, options
+        self._check, self._on_event = context.check, context.on_event
 
     def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:  # noqa: ARG002
         """The person's face in every frame of the pictures that shows it well enough: place, look and latents."""
@@ -124,6 +136,11 @@ class AnimeFaceStyle:
         mean: Float32Array = w_statistics(self._base)[0].cpu().numpy()
         return np.repeat(mean[None], self._base.config.num_ws, axis=0)
 
+    @cached_property
+    def _drawn(self) -> Uint8Array:
+        """Where the pictures that are laid over the frames show face: what lies around stays as it was filmed."""
+        return drawn_mask(to_image(self._anime.draw(self._mean[None])[0]), self._options.longer)
+
     def _sprite(self, request: RenderRequest) -> Sprite:
         prepared = request.prepared
         places = np.flatnonzero(prepared["frame_indices"] == request.frame_index)
@@ -140,14 +157,16 @@ class AnimeFaceStyle:
     def _find(self, poses: Mapping[int, Pose], crops: Sequence[Crop]) -> list[Face | None]:
         """The person's own face in every picture, in pixels of the frame."""
         backend, own = self._faces(), []
-        for batch in batched(crops, _LOOKED_AT):
-            self._check()
-            heads = [_head(crop) for crop in batch]
-            shown = [crop.image[head.window] for crop, head in zip(batch, heads, strict=True) if head]
-            found = iter(backend.find(shown))
-            for crop, head in zip(batch, heads, strict=True):
-                face = head.own(next(found)) if head else None
-                own.append(face and moved_face(face, _to_frame(crop, poses[crop.frame_index])))
+        with stage("faces", len(crops), self._on_event) as advance:
+            for batch in batched(crops, _LOOKED_AT):
+                self._check()
+                heads = [_head(crop) for crop in batch]
+                shown = [crop.image[head.window] for crop, head in zip(batch, heads, strict=True) if head]
+                found = iter(backend.find(shown))
+                for crop, head in zip(batch, heads, strict=True):
+                    face = head.own(next(found)) if head else None
+                    own.append(face and moved_face(face, _to_frame(crop, poses[crop.frame_index])))
+                advance(len(batch))
         return own
 
     def _cut_out(
@@ -169,12 +188,16 @@ class AnimeFaceStyle:
             picture = cut_square(crop.image, moved_square(square, to_crop), side, longer)
             if row in chosen:
                 pictures[chosen.index(row)] = picture
-            masks[row] = masks[row - 1] if face is None else softened(face_mask(face, square, longer))
+            masks[row] = masks[row - 1] if face is None else self._outline(face_mask(face, square, longer))
             colours[row] = colours_of(picture, masks[row])
         for part in course.stretches():
             colours[part] = steady(colours[part])
             masks[part] = uniform_filter1d(masks[part], _MASK_FRAMES, axis=0, mode="nearest")
         return _Cut(masks, colours, chosen, pictures)
+
+    def _outline(self, mask: Uint8Array) -> Uint8Array:
+        """The outline of a filmed face, softened, as far as a face is drawn there."""
+        return np.minimum(softened(mask), self._drawn)
 
     def _latents(self, cut: _Cut) -> Float32Array:
         """The latents of all faces, f32 [N, num_ws, w_dim], nearer to the mean face than they were found.
@@ -186,18 +209,28 @@ class AnimeFaceStyle:
         if not count:
             return np.zeros((0, *mean.shape), np.float32)
         usual = to_image(self._base.draw(mean[None])[0])
-        wanted = colours_of(usual, softened(usual_mask(self._options.longer)))
+        wanted = colours_of(usual, self._outline(usual_mask(self._options.longer)))
         targets = [
             to_picture(blended(in_colours(picture, cut.colours[row], wanted), usual, cut.masks[row]))
             for row, picture in zip(cut.chosen, cut.pictures, strict=True)
         ]
-        search = InversionOptions(steps=self._options.steps, learning_rate=_RATE)
-        options, check = VideoOptions(search=search, mean_weight=_MEAN_WEIGHT), lambda *_: self._check()
-        found = invert_video(self._base, np.stack(targets), options, on_step=check).ws
+        found = self._sought(np.stack(targets))
         columns = found.reshape(len(found), -1).T
         ws = np.stack([np.interp(np.arange(count), cut.chosen, column) for column in columns], axis=1)
-        near = mean + self._options.likeness * (ws.reshape(count, *mean.shape) - mean)
+        near = mean + self._options.near * (ws.reshape(count, *mean.shape) - mean)
         return np.asarray(near, np.float32)
+
+    def _sought(self, targets: Float32Array) -> Float32Array:
+        """The latents with which the base draws pictures f32 [M, 3, r, r] most nearly, f32 [M, num_ws, w_dim]."""
+        search = InversionOptions(steps=self._options.steps, learning_rate=_RATE)
+        options = VideoOptions(search=search, mean_weight=_MEAN_WEIGHT)
+        with stage("latents", search.steps, self._on_event) as advance:
+
+            def on_step(step: int, distance: float) -> None:  # noqa: ARG001
+                self._check()
+                advance(1)
+
+            return invert_video(self._base, targets, options, on_step=on_step).ws
 
 
 @dataclass(frozen=True, slots=True)

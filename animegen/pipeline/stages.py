@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from animegen.config import ConvertConfig
 from animegen.errors import UsageError, WeightsError
-from animegen.events import Listener, Warned
+from animegen.events import Listener, Warned, ignore
 from animegen.identity import CastFile, Drawing, Member
 from animegen.jobs.digests import sum_of
 from animegen.measure.cores import usable_cores
@@ -88,10 +88,10 @@ class Stages:
         preserver: IdentityPreserver = self._create("identity")
         return preserver
 
-    def style(self, check: Callable[[], None] | None = None) -> Style:
-        """The style that draws everybody; ``check`` raises Cancelled once the user asked to stop."""
-        stoppable = self if check is None else replace(self, context=replace(self.context, check=check))
-        style: Style = stoppable._create("style")
+    def style(self, check: Callable[[], None] | None = None, on_event: Listener = ignore) -> Style:
+        """The style that draws everybody; ``check`` and ``on_event`` as in its context."""
+        context = replace(self.context, check=check or self.context.check, on_event=on_event)
+        style: Style = replace(self, context=context)._create("style")
         return style
 
     def background(self) -> Background:

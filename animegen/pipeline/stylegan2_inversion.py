@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from animegen.errors import OutputError, UsageError
+from animegen.events import Listener, ignore
 from animegen.jobs import artefact, load_arrays, reading, save_arrays
+from animegen.pipeline.progress import stage
 from animegen.pipeline.stylegan2 import film, save_picture
 from animegen.stylegan2.directions import Directions, load_directions
 from animegen.stylegan2.distance import Perceptual
@@ -22,8 +24,6 @@ from animegen.types import Float32Array, Latent
 from animegen.video import open_video
 from animegen.video.drawing import write_film
 
-OnStep = Callable[[int, float], None]
-
 
 def project(
     model: StyleGan2,
@@ -33,7 +33,7 @@ def project(
     *,
     features: Path | None = None,
     label: int | None = None,
-    on_step: OnStep | None = None,
+    on_event: Listener = ignore,
 ) -> list[Inversion]:
     """Find the latents of aligned pictures, all at once; write ``NAME.npz``, and what is drawn from it as ``NAME.png``.
 
@@ -49,7 +49,8 @@ def project(
         raise OutputError(f"{folder} is a file", "name a folder with -o")
     targets = np.stack([read_picture(path, side, channels) for path in pictures])
     distance = _distance(model, features, options)
-    found = invert(model, targets, options, distance=distance, label=label, on_step=on_step)
+    with stage("latents", options.steps, on_event) as advance:
+        found = invert(model, targets, options, distance=distance, label=label, on_step=lambda *_: advance(1))
     for name, one in zip(names, found, strict=True):
         save_latent(folder / f"{name}.npz", Inverted(one.latent, one.noise))
         save_picture(folder / f"{name}.png", one.picture)
@@ -64,7 +65,7 @@ def project_video(
     *,
     features: Path | None = None,
     label: int | None = None,
-    on_step: OnStep | None = None,
+    on_event: Listener = ignore,
 ) -> VideoInversion:
     """Find the latents of a clip of one aligned face; write them as ``OUTPUT`` (``.npz``) and the drawn clip beside it.
 
@@ -77,7 +78,8 @@ def project_video(
         frames = np.stack([fitted(Image.fromarray(frame.image), side, channels) for frame in video.frames()])
         rate = video.info.rate
     distance = _distance(model, features, options.search)
-    found = invert_video(model, frames, options, distance=distance, label=label, on_step=on_step)
+    with stage("latents", options.search.steps, on_event) as advance:
+        found = invert_video(model, frames, options, distance=distance, label=label, on_step=lambda *_: advance(1))
     with artefact(output) as part:
         save_arrays(
             part,
