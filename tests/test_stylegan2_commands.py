@@ -13,9 +13,11 @@ from stylegan2_files import nvidia_pickle
 from stylegan2_numbers import Case
 
 from animegen.cli import cli, main
+from animegen.cli.stylegan2 import project_video
 from animegen.errors import UsageError
 from animegen.stylegan2.blend import blend
 from animegen.stylegan2.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from animegen.stylegan2.video_inversion import RATE, VideoOptions
 from animegen.video import open_video
 
 CASE = Case(64, base=512, most=16)
@@ -126,6 +128,8 @@ def test_a_clip_is_projected_and_edited(checkpoint, tmp_path):
     run("interpolate", checkpoint, "--seeds", "0-1", "--frames", 2, "-o", tmp_path / "walk.mp4")
     told = run("project-video", checkpoint, tmp_path / "walk.mp4", "-o", tmp_path / "clip.npz", "--steps", 3)
     assert "4 frames" in told and "latents: 3 done" in told
+    (usual,) = (option.default for option in project_video.params if option.name == "learning_rate")
+    assert usual == RATE == VideoOptions().search.learning_rate
     run("directions", checkpoint, "-o", tmp_path / "ways.npz", "--count", 1)
     run("edit", checkpoint, tmp_path / "clip.npz", "--directions", tmp_path / "ways.npz", "-o", tmp_path / "edit.mp4")
     for name in ("clip.mp4", "edit.mp4"):

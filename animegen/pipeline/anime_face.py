@@ -35,7 +35,7 @@ from animegen.protocols import FaceBackend, PluginContext, Style
 from animegen.stylegan2.blend import blend_files
 from animegen.stylegan2.inversion import InversionOptions, w_statistics
 from animegen.stylegan2.model import StyleGan2, to_image, to_picture
-from animegen.stylegan2.video_inversion import VideoOptions, invert_video
+from animegen.stylegan2.video_inversion import RATE, VideoOptions, invert_video
 from animegen.types import (
     Crop,
     Face,
@@ -62,9 +62,9 @@ _NEAR = 0.2
 """How far the middle of a face may lie from that of these points, in sides of the head's picture."""
 _MASK_FRAMES = 5
 """Frames over which outlines are averaged."""
-_RATE, _MEAN_WEIGHT = 0.01, 0.03
-"""Of the search for latents. Each step sees a few frames only, so that at the usual rate latents would wander off; and
-what no face of the generator has is not to be sought with latents that none of its faces has."""
+_MEAN_WEIGHT = 0.03
+"""Of the search for latents: what no face of the generator has is not to be sought with latents that none of its faces
+has."""
 _NO_MOVE = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
@@ -222,7 +222,7 @@ class AnimeFaceStyle:
 
     def _sought(self, targets: Float32Array) -> Float32Array:
         """The latents with which the base draws pictures f32 [M, 3, r, r] most nearly, f32 [M, num_ws, w_dim]."""
-        search = InversionOptions(steps=self._options.steps, learning_rate=_RATE)
+        search = InversionOptions(steps=self._options.steps, learning_rate=RATE)
         options = VideoOptions(search=search, mean_weight=_MEAN_WEIGHT)
         with stage("latents", search.steps, self._on_event) as advance:
 

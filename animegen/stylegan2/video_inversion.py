@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,6 +22,10 @@ from animegen.stylegan2.inversion import InversionOptions, check_targets, psnr, 
 from animegen.stylegan2.model import StyleGan2
 from animegen.types import Float32Array, Latent
 
+RATE = 0.01
+"""The usual learning rate: a step sees a few frames of many, and at a picture's rate latents wander off. Of 150 frames
+that the demo generator drew, with noise on them, 0.1 found what comes within 18 dB, 0.01 within 34."""
+
 _DEGREE = 3
 
 
@@ -28,13 +33,13 @@ _DEGREE = 3
 class VideoOptions:
     """How a clip is inverted.
 
-    ``search`` as for pictures, in W+ (its early stopping and its noise pictures have no use here). Offsets join the
-    search after ``shared`` of the steps; ``knot_frames`` between two knots; ``offset_weight`` holds them small, in
-    units of the spread of w; ``mean_weight`` holds all latents near the mean, in the same units: what no latent there
-    draws is left out then. ``batch`` frames a step, spread over the clip.
+    ``search`` as for pictures, but slower, in W+ (its early stopping and its noise pictures have no use here). Offsets
+    join the search after ``shared`` of the steps; ``knot_frames`` between two knots; ``offset_weight`` holds them
+    small, in units of the spread of w; ``mean_weight`` holds all latents near the mean, in the same units: what no
+    latent there draws is left out then. ``batch`` frames a step, spread over the clip.
     """
 
-    search: InversionOptions = field(default_factory=InversionOptions)
+    search: InversionOptions = field(default_factory=partial(InversionOptions, learning_rate=RATE))
     shared: float = 0.4
     knot_frames: int = 4
     offset_weight: float = 0.01
