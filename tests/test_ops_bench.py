@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from animegen.avatar.config import AvatarConfig
 from animegen.cli import cli
+from animegen.errors import InputError, UsageError
 from animegen.measure.ops_bench import Case, Line, measured
 from animegen.measure.ops_blocks import BLOCKS, block_cases
 from animegen.measure.ops_pictures import picture_cases
@@ -18,11 +20,42 @@ from animegen.measure.ops_report import OpsBench
 from animegen.measure.ops_tensors import tensor_cases
 from animegen.ops.build import Built, library_name
 from animegen.pose.skeletons import BLAZEPOSE33
+from animegen.stylegan2.peer_ops import peer_ops
 
 ROUNDED = 2**-7
 """bfloat16: inputs and results are rounded, relative to the largest result; gradients of gradients twice."""
 EXACT = 1e-5
 """float32 sums of thousands of products in another order."""
+
+NVIDIAS = {
+    "torch_utils/__init__.py": "",
+    "torch_utils/ops/__init__.py": "",
+    "torch_utils/ops/bias_act.py": """
+from animegen.ops import bias_act as ours
+def bias_act(x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, impl="cuda"):
+    return ours.bias_act_reference(x, b, dim=dim, act=act, alpha=alpha, gain=gain, clamp=clamp)
+""",
+    "torch_utils/ops/upfirdn2d.py": """
+from animegen.ops import upfirdn2d as ours
+def upfirdn2d(x, f, up=1, down=1, padding=0, flip_filter=False, gain=1, impl="cuda"):
+    return ours.upfirdn2d_reference(x, f, up=up, down=down, padding=padding, flip_filter=flip_filter, gain=gain)
+""",
+    "torch_utils/ops/fma.py": "def fma(a, b, c): return a * b + c",
+}
+ROSINALITYS = {
+    "op/__init__.py": "from .upfirdn2d import upfirdn2d",
+    "op/fused_act.py": """
+from animegen.ops import bias_act as ours
+def fused_leaky_relu(input, bias=None, negative_slope=0.2, scale=2**0.5):
+    return ours.bias_act_reference(input, bias, act="lrelu", alpha=negative_slope, gain=scale)
+""",
+    "op/upfirdn2d.py": """
+from animegen.ops import upfirdn2d as ours
+def upfirdn2d(input, kernel, up=1, down=1, pad=(0, 0)):
+    assert kernel.ndim == 2 and kernel.dtype == input.dtype
+    return ours.upfirdn2d_reference(input, kernel, up=up, down=down, padding=pad)
+""",
+}
 
 
 def test_variants_take_turns_on_fresh_inputs_of_their_own():
@@ -74,6 +107,31 @@ def test_every_tensor_case_is_exact_enough(native_ops, monkeypatch):
         else:
             assert line.error is not None
             assert line.error <= (ROUNDED if line.op.endswith("bfloat16") else EXACT), line
+
+
+@pytest.mark.parametrize(
+    ("name", "files"), [("stylegan2-ada-pytorch", NVIDIAS), ("stylegan3", NVIDIAS), ("rosinality", ROSINALITYS)]
+)
+def test_ops_of_checkouts_compute_the_same(native_ops, monkeypatch, tmp_path, name, files):
+    monkeypatch.setattr("animegen.measure.ops_tensors._SHAPES", {"cpu": (1, 4, 8, 8)})
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    lines = measured(tensor_cases("cpu", compiled=False, peers={name: peer_ops(name, tmp_path)}), 1)
+    theirs = [line for line in lines if line.variant == name]
+    assert len(theirs) == 2 * len(["bias_act", "up", "down", "their gradients", "", "fir_bias_act"])
+    for line in theirs:
+        # each pass rounds what it hands on
+        assert line.error is not None
+        assert line.error <= (3 * ROUNDED if line.op.endswith("bfloat16") else EXACT), line
+    assert not {"op", "torch_utils"} & set(sys.modules)
+
+
+def test_a_checkout_of_something_else_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="'pix2pix' is no peer of this bench"):
+        peer_ops("pix2pix", tmp_path)
+    with pytest.raises(InputError, match=r"holds no torch_utils/ops/bias_act\.py"):
+        peer_ops("stylegan3", tmp_path)
 
 
 def test_the_blocks_are_those_of_the_avatar_generator(native_ops):

@@ -4,6 +4,8 @@ Two kernels, for pictures [B, C, H, W] that are contiguous and the leaky ReLU: w
 after resampling with a separable filter. Each thread block has a part of one plane; of the filter only those taps are
 looked at that meet a pixel. Triton is no dependency: this module loads only where it is installed.
 """
+# Triton reads the annotations of kernels, which may name nothing but its own types.
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 
 from __future__ import annotations
 
@@ -21,17 +23,17 @@ _CELLS = 1024
 _TILE = (8, 128)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _activated(u: Any, alpha: Any, gain: Any, clamp: Any) -> Any:
+@triton.jit
+def _activated(u, alpha, gain, clamp):
     y = tl.where(u < 0, u * alpha, u) * gain
     return tl.minimum(tl.maximum(y, -clamp), clamp)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _bias_act(  # noqa: PLR0917 - kernels have no keywords
-    out: Any, x: Any, noise: Any, bias: Any, channels: Any, area: Any, alpha: Any, gain: Any, clamp: Any,
+    out, x, noise, bias, channels, area, alpha, gain, clamp,
     cells: tl.constexpr,
-) -> None:  # fmt: skip
+):  # fmt: skip
     plane = tl.program_id(1)
     cell = tl.program_id(0) * cells + tl.arange(0, cells)
     inside = cell < area
@@ -41,14 +43,14 @@ def _bias_act(  # noqa: PLR0917 - kernels have no keywords
     tl.store(out + begin + cell, _activated(u, alpha, gain, clamp), inside)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _resampled(  # noqa: PLR0917 - kernels have no keywords
-    out: Any, x: Any, fir: Any, noise: Any, bias: Any, demodulation: Any, modulation: Any,
-    channels: Any, height: Any, width: Any, high: Any, wide: Any, left: Any, top: Any,
-    fir_gain: Any, alpha: Any, gain: Any, clamp: Any,
+    out, x, fir, noise, bias, demodulation, modulation,
+    channels, height, width, high, wide, left, top,
+    fir_gain, alpha, gain, clamp,
     up: tl.constexpr, down: tl.constexpr, taps: tl.constexpr, layer: tl.constexpr,
     rows: tl.constexpr, columns: tl.constexpr,
-) -> None:  # fmt: skip
+):  # fmt: skip
     plane = tl.program_id(2)
     row = tl.program_id(1) * rows + tl.arange(0, rows)
     column = tl.program_id(0) * columns + tl.arange(0, columns)

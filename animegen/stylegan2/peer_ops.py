@@ -36,11 +36,15 @@ def _nvidia(checkout: Path) -> Operations:
         result: Tensor = activation.bias_act(x + noise, bias, **options)
         return result
 
+    def upfirdn2d(x: Tensor, fir: Tensor, **options: Any) -> Tensor:
+        result: Tensor = filtering.upfirdn2d(x, fir, **options)
+        return result
+
     def layer(x: Tensor, bias: Tensor, *, demodulation: Tensor, noise: Tensor, **options: Any) -> Tensor:
         result: Tensor = activation.bias_act(fma(x, demodulation, noise), bias, **options)
         return result
 
-    return {"bias_act": bias_act, "upfirdn2d": filtering.upfirdn2d, "fir_bias_act": _layer(filtering.upfirdn2d, layer)}
+    return {"bias_act": bias_act, "upfirdn2d": upfirdn2d, "fir_bias_act": _layer(upfirdn2d, layer)}
 
 
 def _rosinality(checkout: Path) -> Operations:
