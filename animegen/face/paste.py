@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from animegen.face.align import EYE_LINE, side_of, to_source
 from animegen.types import Face, Float32Array, Float64Array, Uint8Array
@@ -20,6 +21,8 @@ _INWARD, _SOFT = 0.02, 0.03
 """How far the edge lies inside of the outline, so that nothing else shows in it, and its softness, in sides."""
 _MIDDLE_OF_SKIN, _SKIN = (slice(35, 42), slice(26, 38)), 12.0
 """Rows and columns of a mask between a face's eyes and mouth, and how far colours of its skin lie apart in CIELAB."""
+_EYES, _EYE = 0.14, 0.07
+"""How far drawn eyes lie from the middle, a little further apart than people's, and how large they are, in sides."""
 _LEAST = 0.25
 """Share of the ellipse that a drawn face fills at least; what fills less is not taken for its outline."""
 _RIM = 0.03
@@ -51,8 +54,8 @@ def usual_mask(stretch: float = 1.0) -> Uint8Array:
 def drawn_mask(picture: Uint8Array, stretch: float = 1.0) -> Uint8Array:
     """The outline, softened, in which an aligned drawn picture uint8 [r, r, 3] shows face and not the hair around.
 
-    It is the convex hull of the skin that hangs together between eyes and mouth, without what shows between strands of
-    hair; the ellipse where that is hardly any.
+    It is the convex hull of the eyes and of the skin that hangs together between them and the mouth, without what shows
+    between strands of hair; the ellipse where that is hardly any.
     """
     lab = _to_lab(np.asarray(cv2.resize(picture, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA), np.uint8))
     skin = np.median(lab[_MIDDLE_OF_SKIN].reshape(-1, 3), axis=0)
@@ -63,10 +66,17 @@ def drawn_mask(picture: Uint8Array, stretch: float = 1.0) -> Uint8Array:
     hull, usual = np.zeros_like(near), usual_mask(stretch)
     if inside.size:
         points = np.argwhere(parts == np.bincount(inside).argmax())[:, ::-1].astype(np.int32)
-        cv2.fillConvexPoly(hull, cv2.convexHull(points), 255)
+        cv2.fillConvexPoly(hull, cv2.convexHull(np.concatenate([points, _round_eyes()])), 255)
     outline = hull if (hull > 0).sum() > _LEAST * (usual > 0).sum() else usual
     inner = cv2.erode(outline, np.ones((3, 3), np.uint8))  # so that the soft edge shows no hair
     return np.asarray(cv2.GaussianBlur(inner, (0, 0), _SOFT * MASK_SIDE / 2), np.uint8)
+
+
+def _round_eyes() -> NDArray[np.int32]:
+    """Points around both eyes, x and y in a mask: i32 [16, 2]."""
+    around = _EYE * np.exp(2j * np.pi * np.arange(8) / 8)
+    both = np.concatenate([around - _EYES, around + _EYES])
+    return np.rint(MASK_SIDE * np.stack([0.5 + both.real, EYE_LINE + both.imag], axis=1) - 0.5).astype(np.int32)
 
 
 def softened(mask: Uint8Array) -> Uint8Array:
