@@ -12,8 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from stylegan2_numbers import Case
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from animegen.errors import InvalidValue, UsageError, WeightsError
+from animegen.stylegan2 import inversion
 from animegen.stylegan2.config import GeneratorConfig
 from animegen.stylegan2.directions import ganspace, load_directions, save_directions, sefa
 from animegen.stylegan2.distance import Distance, Multiscale, Perceptual
@@ -92,6 +94,33 @@ def test_people_of_a_batch_do_not_influence_each_other(model):
         apart = np.abs(alone.latent.values - together[place].latent.values).max()
         assert apart <= ALONE * np.abs(alone.latent.values).max()
     assert together[0].latent.values.shape == (model.config.w_dim,)
+
+
+def test_people_are_found_the_same_one_after_the_other(model, monkeypatch):
+    """As those are whose layers are too large to be drawn at once."""
+    targets = own(model, 100, 101, 102)
+    options = InversionOptions(steps=8, optimise_noise=True, noise_begins=0.5, good_enough=0.1)
+    together = invert(model, targets, options)
+    monkeypatch.setattr(inversion, "_NEAR", 1)
+    for one, other in zip(together, invert(model, targets, options), strict=True):
+        apart = np.abs(one.latent.values - other.latent.values).max()
+        assert apart <= ALONE * np.abs(one.latent.values).max() and one.steps == other.steps
+
+
+def test_a_step_computes_no_gradients_of_weights(model):
+    """Those of the generator's and of the features' convolutions would cost half as much again."""
+    asked = []
+    convolution = torch.ops.aten.convolution_backward
+
+    class Watching(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if function is convolution.default:
+                asked.append(args[-1])
+            return function(*args, **(kwargs or {}))
+
+    with Watching():
+        invert(model, own(model, 100), InversionOptions(steps=1, optimise_noise=True), distance=Perceptual(vgg()))
+    assert asked and not any(weights or biases for _, weights, biases in asked)
 
 
 def test_noise_kept_white_does_not_store_the_picture(model):

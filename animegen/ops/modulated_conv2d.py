@@ -194,7 +194,7 @@ class _FrozenLayer(torch.autograd.Function):
         g = torch.ops.aten.leaky_relu_backward(dy, y, how.alpha, True)
         d_noise, added = None, 0.0
         if noise is not None:
-            added = (noise.flatten(2).expand(len(g), -1, -1) @ g.flatten(2).mT)[:, 0].to(styles.dtype)
+            added = (noise.to(g.dtype).flatten(2).expand(len(g), -1, -1) @ g.flatten(2).mT)[:, 0].to(styles.dtype)
             if ctx.needs_input_grad[4]:
                 d_noise = (how.gain * g.sum(dim=1, keepdim=True)).sum_to_size(noise.shape)
         if bias is not None:

@@ -29,6 +29,10 @@ from animegen.types import Float32Array, Latent
 
 _MEAN_SAMPLES, _MEAN_SEED = 10_000, 123
 _SMALLEST_NOISE = 8
+_NEAR = 2**22
+"""Numbers in the largest layer of the people who are drawn together on a CPU: larger tensors come from the system anew
+every time, which clears them first."""
+
 _OTHER_SEEDS = range(1000, 1008)
 """Of the noise with which it is seen how much the sought noise tells of a picture: one noise is a decibel nearer than
 another by chance."""
@@ -179,6 +183,8 @@ class _Search:
         model.generator.synthesis.prepare(options.half)
         self.distance, self.described = distance, distance.describe(targets)
         self.people, self.known = list(range(len(targets))), self.described
+        largest = max(model.config.width(side) * side**2 for side in model.config.resolutions)
+        self.together = max(1, _NEAR // largest if model.device.type == "cpu" else len(targets))
         mean, self.spread = w_statistics(model, label)
         if options.start_seed is not None:
             mean = torch.from_numpy(model.ws([model.z(options.start_seed)], label=label)[0, 0]).to(model.device)
@@ -208,25 +214,34 @@ class _Search:
         for group in self.optimiser.param_groups:
             group["lr"] = options.rate(step)
         wandering = self.draw.randn(1, *self.w.shape[1:]).astype(np.float32) * (options.wander(step) * self.spread)
-        w = self.w[people]
-        wandered = w + torch.from_numpy(wandering).to(w.device)
         seeking = options.seeks_noise(step)
-        noise = {name: pictures[people] if seeking else self._fresh(pictures) for name, pictures in self.noise.items()}
-        ws = wandered.expand(-1, self.model.config.num_ws, -1)
-        pictures = self.model.generator.synthesis(ws, noise or "const", half=options.half)
-        distances = self.distance.between(pictures, self.known)
-        loss = distances.sum()
-        if options.space == "w+" and options.spread_weight:
-            loss = loss + options.spread_weight * (w - w.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2)).sum()
-        if seeking:
-            loss = loss + options.noise_weight * whiteness(noise.values()).sum()
+        fresh = {} if seeking else {name: self._fresh(pictures) for name, pictures in self.noise.items()}
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        told: list[float] = []
+        for first in range(0, len(people), self.together):
+            part = slice(first, first + self.together)
+            told += self._pull(part, torch.from_numpy(wandering).to(self.w.device), fresh, seeking=seeking)
         self.optimiser.step()
         with torch.no_grad():
             for pictures in self.noise.values():
                 pictures.sub_(pictures.mean(dim=(1, 2, 3), keepdim=True))
                 pictures.mul_(pictures.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt())
+        return told
+
+    def _pull(self, part: slice, wandering: Tensor, fresh: Mapping[str, Tensor], *, seeking: bool) -> list[float]:
+        """Add the gradients of a part of the people of this step; returns their distances."""
+        options, people = self.options, self.people[part]
+        w = self.w[people]
+        noise = {name: pictures[people] for name, pictures in self.noise.items()} if seeking else fresh
+        ws = (w + wandering).expand(-1, self.model.config.num_ws, -1)
+        pictures = self.model.generator.synthesis(ws, noise or "const", half=options.half)
+        distances = self.distance.between(pictures, tuple(known[part] for known in self.known))
+        loss = distances.sum()
+        if options.space == "w+" and options.spread_weight:
+            loss = loss + options.spread_weight * (w - w.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2)).sum()
+        if seeking:
+            loss = loss + options.noise_weight * whiteness(noise.values()).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         told: list[float] = distances.tolist()
         return told
 
