@@ -15,7 +15,7 @@ from stylegan2_numbers import Case
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from animegen.errors import InvalidValue, UsageError, WeightsError
-from animegen.stylegan2 import inversion
+from animegen.stylegan2 import inversion, training
 from animegen.stylegan2.config import GeneratorConfig
 from animegen.stylegan2.directions import ganspace, load_directions, save_directions, sefa
 from animegen.stylegan2.distance import Distance, Multiscale, Perceptual
@@ -310,6 +310,15 @@ def test_ganspace_directions_are_the_widest(model, tmp_path):
         sefa(model, 33)
     with pytest.raises(InvalidValue, match="layers are 0 to 7"):
         sefa(model, 1, [8])
+
+
+def test_the_precision_is_the_quickest_that_the_device_has(monkeypatch):
+    for has, wanted in ((True, torch.bfloat16), (False, None)):
+        monkeypatch.setattr(training, "has_bfloat16", lambda device, has=has: has and device.type == "cpu")
+        assert training.precision("auto", "cpu") == wanted
+    assert training.precision("float32") is None and training.precision("bfloat16") == torch.bfloat16
+    with pytest.raises(UsageError, match="no precision 'float8'"):
+        training.precision("float8")
 
 
 def test_a_search_in_sixteen_bits_finds_the_same(model, tmp_path):

@@ -19,9 +19,9 @@ from animegen.avatar.discriminator import Discriminator, coloured
 from animegen.avatar.losses import reconstruction_loss
 from animegen.avatar.network import Generator
 from animegen.avatar.objective import Learner, Moment, Setting, Trial, follow, optimisers_of
-from animegen.avatar.precision import has_bfloat16
 from animegen.avatar.sheets import pairs
 from animegen.errors import UsageError
+from animegen.ops.precision import has_bfloat16
 
 _GENERATOR_BETAS, _CRITIC_BETAS = (0.9, 0.99), (0.0, 0.99)
 _R1_EVERY, _R1_WEIGHT = 16, 0.2

@@ -10,7 +10,7 @@ from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.config import AvatarConfig
 from animegen.avatar.generator import AvatarGenerator, Precision
 from animegen.avatar.network import Generator
-from animegen.avatar.precision import has_bfloat16
+from animegen.ops.precision import has_bfloat16
 from animegen.types import Float32Array, Skeleton
 
 

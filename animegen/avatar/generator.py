@@ -17,8 +17,8 @@ from animegen.avatar.checkpoint import load_generator
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.config import EXPRESSION
 from animegen.avatar.network import Generator
-from animegen.avatar.precision import has_bfloat16
 from animegen.errors import InvalidValue
+from animegen.ops.precision import has_bfloat16
 from animegen.types import Float32Array, Skeleton, Uint8Array
 
 Precision = Literal["auto", "bf16", "fp32"]

@@ -147,10 +147,10 @@ _SEARCH = (
     click.option(
         "--precision",
         "half",
-        type=click.Choice(["float32", "bfloat16"]),
-        default="float32",
+        type=click.Choice(["auto", "float32", "bfloat16"]),
+        default="auto",
         show_default=True,
-        help="In which the search draws and compares; bfloat16 is faster where the processor has it.",
+        help="In which the search draws the largest blocks and compares; auto: bfloat16 where the device has it.",
     ),
     click.option("--seed", default=0, show_default=True, help="Draws the noise of the search."),
 )
@@ -198,8 +198,8 @@ def project(
     from animegen.stylegan2.inversion import InversionOptions
     from animegen.stylegan2.training import precision
 
-    options = InversionOptions(half=precision(half), **values)
     model = _model(checkpoint, device)
+    options = InversionOptions(half=precision(half, model.device), **values)
     with listener() as tell:
         found = run(model, pictures, folder, options, features=features, label=label, on_event=tell)
     for path, one in zip(pictures, found, strict=True):
@@ -231,8 +231,8 @@ def project_video(
     from animegen.stylegan2.training import precision
     from animegen.stylegan2.video_inversion import VideoOptions
 
-    options = VideoOptions(InversionOptions(half=precision(half), **values))
     model = _model(checkpoint, device)
+    options = VideoOptions(InversionOptions(half=precision(half, model.device), **values))
     with listener() as tell:
         found = run(model, clip, output, options, features=features, label=label, on_event=tell)
     click.echo(f"{output}: {found.psnr:.2f} dB over {len(found.offsets)} frames")

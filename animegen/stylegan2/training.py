@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from animegen.errors import InvalidValue, UsageError
+from animegen.ops.precision import has_bfloat16
 from animegen.parallel import Workers
 from animegen.stylegan2.augment import augmented, next_probability
 from animegen.stylegan2.checkpoint import Checkpoint, load_checkpoint, open_tensors, save_checkpoint
@@ -336,11 +337,16 @@ def fresh(
     return Checkpoint(trained.requires_grad_(requires_grad=False), discriminator=critic)
 
 
-def precision(name: str) -> torch.dtype | None:
-    """The dtype of the largest blocks by its name, None for float32. Raises UsageError for a name that is none."""
+def precision(name: str, device: torch.device | str = "cpu") -> torch.dtype | None:
+    """The dtype of the largest blocks by its name, None for float32. Raises UsageError for a name that is none.
+
+    ``auto`` is bfloat16 where the device has instructions for it, and float32 elsewhere.
+    """
+    if name == "auto":
+        return torch.bfloat16 if has_bfloat16(torch.device(device)) else None
     names = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if name not in names:
-        raise UsageError(f"there is no precision {name!r}", f"choose one of {', '.join(names)}")
+        raise UsageError(f"there is no precision {name!r}", f"choose one of auto, {', '.join(names)}")
     return names[name]
 
 
