@@ -13,6 +13,7 @@ from animegen.cli import cli
 from animegen.errors import UsageError
 from animegen.stylegan2 import bench
 from animegen.stylegan2.bench import BenchedGenerator, error
+from animegen.stylegan2.layers import Dense
 
 ROUNDED = 0.05
 """Relative difference that bfloat16 makes to a picture of random weights."""
@@ -81,6 +82,14 @@ def test_prepared_weights_and_peers_draw_the_same(native_ops, checkout):
     for by in ("ops", "references"):
         assert error(generator.draw("fp32", by=by)(), official) < EXACT
         assert 0 < error(generator.draw("bf16", by=by)(), official) < ROUNDED
+
+
+def test_weights_that_are_scaled_once_give_the_same_bytes():
+    layer, x = Dense(5, 4, lr_multiplier=0.01, bias=1.0), torch.randn(3, 5)
+    wanted = layer(x)
+    layer.prepare()
+    assert torch.equal(layer(x), wanted)
+    assert error(layer.double()(x.double()), wanted.double()) < EXACT
 
 
 def test_rosinality_and_another_peer_with_modules_of_the_same_names(native_ops, checkout):

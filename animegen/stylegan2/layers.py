@@ -31,11 +31,20 @@ class Dense(nn.Module):
         self.act, self.lr_multiplier = act, lr_multiplier
         self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
         self.bias = nn.Parameter(torch.full((outputs,), bias))
+        self.prepared: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
+
+    def prepare(self) -> None:
+        """Scale weights and bias once: later changes of them, and gradients in them, pass unseen."""
+        weight, bias = self._scaled()
+        self.prepared[weight.dtype] = weight.detach(), bias.detach()
+
+    def _scaled(self) -> tuple[Tensor, Tensor]:
+        gain = self.lr_multiplier / math.sqrt(self.weight.shape[1])
+        return self.weight * gain, self.bias * self.lr_multiplier
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output."""
-        weight = self.weight * (self.lr_multiplier / math.sqrt(self.weight.shape[1]))
-        bias = self.bias * self.lr_multiplier
+        weight, bias = self.prepared.get(x.dtype) or self._scaled()
         if self.act == "linear":
             return functional.linear(x, weight, bias)
         return bias_act(functional.linear(x, weight), bias, act=self.act)

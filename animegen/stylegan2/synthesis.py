@@ -156,7 +156,7 @@ class Synthesis(nn.Module):
         return block
 
     def prepare(self, half: torch.dtype | None = None) -> None:
-        """Lay the weights of all convolutions out for drawing with this ``half`` dtype too, the quickest way there is.
+        """Lay the weights of all layers out for drawing with this ``half`` dtype too, the quickest way there is.
 
         Later changes of the weights, moves to a device and gradients in them pass unseen: this is for networks that
         only draw.
@@ -166,6 +166,8 @@ class Synthesis(nn.Module):
             for layer in self.block(side).modules():
                 if isinstance(layer, SynthesisLayer) and dtype not in {torch.float16, *layer.prepared}:
                     layer.prepared[dtype] = PreparedWeight.of(layer.weight, dtype, up=layer.up)
+                elif isinstance(layer, Dense):
+                    layer.prepare()
 
     def _dtype(self, side: int, half: torch.dtype | None, whole: torch.dtype) -> torch.dtype:
         """In what a block computes: the ``num_fp16_res`` largest in ``half`` where given, but never the first."""
