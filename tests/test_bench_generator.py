@@ -84,6 +84,7 @@ def test_prepared_weights_and_peers_draw_the_same(native_ops, checkout):
         assert 0 < error(generator.draw("bf16", by=by)(), official) < ROUNDED
 
 
+@torch.no_grad()
 def test_weights_that_are_scaled_once_give_the_same_bytes():
     layer, x = Dense(5, 4, lr_multiplier=0.01, bias=1.0), torch.randn(3, 5)
     wanted = layer(x)
