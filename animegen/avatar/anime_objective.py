@@ -43,6 +43,7 @@ class AnimeObjective:
             channels=dict(recipe.channels or CHANNELS),
             largest_stage=recipe.resolution,
             patch=dict(PATCH) if recipe.patch else {},
+            sharp=recipe.phases[-1].adversarial > 0,
         )
         self.generator = Generator(config)
         if setting.init is not None:

@@ -39,7 +39,8 @@ class AvatarConfig:
     ``limb_sigma`` and ``point_sigma`` are the widths of the conditioning maps' Gaussians, in canvas sides;
     ``map_size`` is the side at which limb maps are drawn before they are resampled to the other grids. ``patch`` maps
     the sides of a face's own patch to their widths (:mod:`animegen.avatar.face_patch`); without one, faces are drawn as
-    everything else is.
+    everything else is. ``sharp``: a discriminator saw to it that edges are drawn where one may run, and not the mean of
+    all such places.
     """
 
     skeleton: Skeleton
@@ -52,6 +53,7 @@ class AvatarConfig:
     point_sigma: float = 0.012
     map_size: int = 64
     patch: Mapping[int, int] = field(default_factory=lambda: dict(PATCH))
+    sharp: bool = False
 
     def __post_init__(self) -> None:
         if self.largest_stage < SMALLEST_STAGE or self.largest_stage & (self.largest_stage - 1):

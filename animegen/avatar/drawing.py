@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from animegen.avatar.generator import AvatarGenerator
 from animegen.avatar.layers import colour_layers, firm_layers
+from animegen.avatar.mouths import with_mouth
 from animegen.types import Float32Array, Uint8Array
 
 DRAWN_TOGETHER = {"cpu": 4, "cuda": 16}
@@ -60,10 +61,10 @@ class Patch:
 
 
 class Drawer:
-    """Draws the pictures of one generator."""
+    """Draws the pictures of one generator; with ``mouths``, those have theirs drawn in."""
 
-    def __init__(self, generator: AvatarGenerator) -> None:
-        self._generator = generator
+    def __init__(self, generator: AvatarGenerator, *, mouths: bool = False) -> None:
+        self._generator, self._mouths = generator, mouths
         self._together = DRAWN_TOGETHER[generator.device.type]
 
     def stage_for(self, side: float) -> int:
@@ -82,8 +83,16 @@ class Drawer:
                 batch = members[start : start + self._together]
                 layers = self._layers([drawings[i] for i in batch], stage)
                 for i, planes in zip(batch, layers, strict=False):
-                    pictures[i] = colour_layers(firm_layers(planes), drawings[i].palette)
+                    pictures[i] = colour_layers(self._finished(planes, drawings[i]), drawings[i].palette)
         return [pictures[i] for i in range(len(drawings))]
+
+    def _finished(self, layers: Uint8Array, drawing: Drawing) -> Uint8Array:
+        """Layers with firm edges, and a mouth where one is wanted."""
+        config = self._generator.network.config
+        firm = layers if config.sharp else firm_layers(layers)
+        if not self._mouths:
+            return firm
+        return with_mouth(firm, config.skeleton, drawing.xy, drawing.score, drawing.expression)
 
     def _layers(self, batch: Sequence[Drawing], stage: int) -> Uint8Array:
         full = [*batch, *[batch[-1]] * (self._together - len(batch))]

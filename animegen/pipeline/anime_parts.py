@@ -31,7 +31,7 @@ class Part:
     where an avatar's is drawn, given how far its crown lies above its ears (:func:`animegen.pose.canvas.canvases`);
     one whose canvas is never wider than ``least`` pixels is not drawn. ``alone``: as
     :class:`animegen.avatar.drawing.Patch` has it, and all points of the body are known to the generator wherever they
-    are. ``mirrored``: the generator knows the one of the other side.
+    are. ``mirrored``: the generator knows the one of the other side. ``mouths``: a mouth is drawn in.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Part:
     least: float = 0.0
     alone: bool = False
     mirrored: bool = False
+    mouths: bool = False
 
 
 def _hand(avatar: Retargeted, crown: float) -> Float64Array:  # noqa: ARG001
@@ -49,7 +50,7 @@ def _hand(avatar: Retargeted, crown: float) -> Float64Array:  # noqa: ARG001
 HEADS, HANDS = "avatar-anime-head", "avatar-anime-hand"
 
 PARTS = (
-    Part("head", HEADS, lambda avatar, crown: head_canvases(avatar, crown=crown)),
+    Part("head", HEADS, lambda avatar, crown: head_canvases(avatar, crown=crown), mouths=True),
     Part("right_hand", HANDS, _hand, least=16, alone=True),
     Part("left_hand", HANDS, _hand, least=16, alone=True, mirrored=True),
 )
@@ -60,7 +61,7 @@ class PartArtist:
     """Draws one part of those avatars that its generator knows by name."""
 
     def __init__(self, part: Part, generator: AvatarGenerator) -> None:
-        self._part, self._drawer = part, Drawer(generator)
+        self._part, self._drawer = part, Drawer(generator, mouths=part.mouths)
         self._rows = {str(avatar["name"]): i for i, avatar in enumerate(generator.avatars)}
 
     def prepare(self, name: str, person: Lifted, moved: Retargeted, crown: float) -> dict[str, NDArray[Any]]:
