@@ -56,6 +56,7 @@ def bench_ops(
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     try:
+        name = device_name(device)
         tell("the machine's own rates")
         copy, gemm = copy_gbytes(device), gemm_gflops(device)
         lines = []
@@ -69,7 +70,7 @@ def bench_ops(
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
-    return OpsBench(device_name(device), str(choice("cuda" if device == "cuda" else "cpu")), copy, gemm, lines)
+    return OpsBench(name, str(choice("cuda" if device == "cuda" else "cpu")), copy, gemm, lines)
 
 
 def copy_gbytes(device: str) -> float:
