@@ -1,7 +1,8 @@
 """Figures of StyleGAN2 that take too long for a test: ``python tests/stylegan2_bench.py NAME [THREADS [STEPS]]``.
 
 ``inversion``: PSNR at 256 px after 500 steps, of a random generator's own picture, and what other noise leaves of it
-where noise is sought too. ``demo``: the same of the demo generator. ``people``: a batch of four against four runs.
+where noise is sought too. ``demo``: the same of the demo generator. ``people``: a step of a batch of four
+against one of each of four runs, by the demo generator and by larger ones.
 ``official``: a step of our projector against the official one's, with one and the same random feature network, ours in
 float32 and in bfloat16 in the largest blocks; and how near both came in so many steps, as in ``official 2 100``.
 ``equality``: the full-size networks at 1024 px against the official ones. The last two need a checkout, see
@@ -33,6 +34,7 @@ from animegen.stylegan2.synthesis import Generator
 VGG16 = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 WEIGHTS = Path(__file__).parent.parent / "weights"
 WIDTHS = (64, 128, 256, 512, 512)
+_TURNS = 2
 
 
 def random_generator(base: int = 16384, most: int = 512) -> StyleGan2:
@@ -87,15 +89,32 @@ def found(model: StyleGan2) -> str:
     return "\n".join(lines)
 
 
-def people() -> str:
-    model = random_generator(4096, 128)
-    targets = model.draw(model.ws([model.z(seed) for seed in range(100, 104)]))
-    options = InversionOptions(steps=10)
-    for count in (4, 1):  # warm
-        invert(model, targets[:count], InversionOptions(steps=1))
-    together = seconds(lambda: invert(model, targets, options))
-    apart = seconds(lambda: [invert(model, target[None], options) for target in targets])
-    return f"batch of four {together:.2f} s, four runs {apart:.2f} s: {together / apart:.2f}"
+def people(steps: int = 20) -> str:
+    """Seconds a step, what a run prepares left out; in turns, so that whatever else the machine does falls on both."""
+    half, wide = torch.bfloat16, random_generator()
+    cases = {
+        "demo, 64 px": (StyleGan2.load(WEIGHTS / "demo-heads-base.safetensors"), None, None),
+        "narrow, 256 px": (random_generator(4096, 128), None, None),
+        "published widths, 256 px, features, float32": (wide, features(), None),
+        "published widths, 256 px, features, bfloat16": (wide, features(half), half),
+    }
+    lines = []
+    for name, (model, distance, dtype) in cases.items():
+        targets = model.draw(model.ws([model.z(seed) for seed in range(100, 104)]))
+        options = InversionOptions(steps=1 + steps // _TURNS, half=dtype)
+        together = apart = 0.0
+        for _ in range(_TURNS):
+            together += a_step(model, targets, options, distance)
+            apart += sum(a_step(model, target[None], options, distance) for target in targets)
+        took = f"batch of four {together / _TURNS:.3f} s a step, four runs {apart / _TURNS:.3f} s"
+        lines.append(f"{name}: {took}: {together / apart:.2f}")
+    return "\n".join(lines)
+
+
+def a_step(model: StyleGan2, targets: np.ndarray, options: InversionOptions, distance: Perceptual | None) -> float:
+    ends: list[float] = []
+    invert(model, targets, options, distance=distance, on_step=lambda *_: ends.append(time.perf_counter()))
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 
 class _Features(torch.nn.Module):
