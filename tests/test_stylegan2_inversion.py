@@ -185,7 +185,7 @@ def test_learning_rate_and_wandering_ramp():
     options = InversionOptions(steps=100)
     rates = [options.rate(step) for step in range(100)]
     assert rates[0] < rates[4] == max(rates) == 0.1 == rates[50] and rates[-1] < 0.001
-    assert options.wander(0) == 0.05 and options.wander(75) == options.wander(99) == 0
+    assert options.wander(0) == options.exploration and options.wander(75) == options.wander(99) == 0
 
 
 def test_whiteness_tells_noise_from_pictures():

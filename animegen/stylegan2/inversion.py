@@ -45,13 +45,14 @@ class InversionOptions:
     """How latents are sought.
 
     The learning rate rises over the first ``ramp_up`` of the steps and falls over the last ``ramp_down`` as a cosine;
-    noise of ``exploration`` times the spread of w fades over the first ``exploration_ends`` of them.
-    ``optimise_noise`` seeks noise pictures too, kept white with ``noise_weight``, after a share ``noise_begins`` of the
-    steps (the source's is 0: what is then drawn with other noise is less like the target); so much of what was found is
-    kept that three in four other noises cost at most ``noise_gain`` dB. ``spread_weight`` holds the layers' latents of
-    W+ near their mean. A person is done early when the distance is below ``good_enough``, or has not
-    fallen by a thousandth for ``patience`` steps. ``start_seed`` begins at the latent of a seed, not at the mean.
-    ``half`` is the dtype in which the generator's ``num_fp16_res`` largest blocks draw while the search lasts.
+    noise of ``exploration`` times the spread of w fades over the first ``exploration_ends`` of them (the source's 0.05
+    and 0.75 come less near in W+, by some half a decibel to one). ``optimise_noise`` seeks noise pictures too, kept
+    white with ``noise_weight``, after a share ``noise_begins`` of the steps (the source's is 0: what is then drawn with
+    other noise is less like the target); so much of what was found is kept that three in four other noises cost at most
+    ``noise_gain`` dB. ``spread_weight`` holds the layers' latents of W+ near their mean. A person is done early when
+    the distance is below ``good_enough``, or has not fallen by a thousandth for ``patience`` steps. ``start_seed``
+    begins at the latent of a seed, not at the mean. ``half`` is the dtype in which the generator's ``num_fp16_res``
+    largest blocks draw while the search lasts.
     """
 
     space: Literal["w", "w+"] = "w+"
@@ -59,8 +60,8 @@ class InversionOptions:
     learning_rate: float = 0.1
     ramp_up: float = 0.05
     ramp_down: float = 0.25
-    exploration: float = 0.05
-    exploration_ends: float = 0.75
+    exploration: float = 0.03
+    exploration_ends: float = 0.5
     optimise_noise: bool = False
     noise_begins: float = 0.9
     noise_weight: float = 1e5
