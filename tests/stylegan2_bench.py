@@ -15,7 +15,6 @@ import io
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from torch.nn import functional
 from animegen.stylegan2.config import GeneratorConfig, published
 from animegen.stylegan2.discriminator import Discriminator
 from animegen.stylegan2.distance import _SCALE, _SHIFT, Perceptual
-from animegen.stylegan2.inversion import InversionOptions, invert, psnr
+from animegen.stylegan2.inversion import Inversion, InversionOptions, invert, psnr
 from animegen.stylegan2.model import StyleGan2
 from animegen.stylegan2.synthesis import Generator
 
@@ -105,17 +104,20 @@ def people(steps: int = 20) -> str:
         options = InversionOptions(steps=1 + steps // _TURNS, half=dtype)
         together = apart = 0.0
         for _ in range(_TURNS):
-            together += a_step(model, targets, options, distance)
-            apart += sum(a_step(model, target[None], options, distance) for target in targets)
+            together += paced(model, targets, options, distance)[0]
+            apart += sum(paced(model, target[None], options, distance)[0] for target in targets)
         took = f"batch of four {together / _TURNS:.3f} s a step, four runs {apart / _TURNS:.3f} s"
         lines.append(f"{name}: {took}: {together / apart:.2f}")
     return "\n".join(lines)
 
 
-def a_step(model: StyleGan2, targets: np.ndarray, options: InversionOptions, distance: Perceptual | None) -> float:
+def paced(
+    model: StyleGan2, targets: np.ndarray, options: InversionOptions, distance: Perceptual | None
+) -> tuple[float, list[Inversion]]:
+    """Seconds a step, without what comes before the second and after the last one; and what was found."""
     ends: list[float] = []
-    invert(model, targets, options, distance=distance, on_step=lambda *_: ends.append(time.perf_counter()))
-    return (ends[-1] - ends[0]) / (len(ends) - 1)
+    found = invert(model, targets, options, distance=distance, on_step=lambda *_: ends.append(time.perf_counter()))
+    return (ends[-1] - ends[0]) / (len(ends) - 1), found
 
 
 class _Features(torch.nn.Module):
@@ -169,25 +171,21 @@ def official(steps: int = 5) -> str:
     def project(count: int) -> np.ndarray:
         return projector.project(theirs, shown, num_steps=count, device=torch.device("cpu"))[-1:].numpy()
 
-    def ours(count: int, half: torch.dtype | None, distance: Perceptual) -> np.ndarray:
-        options = InversionOptions(steps=count, optimise_noise=True, noise_begins=0, space="w", half=half)
-        return model.ws([invert(model, target, options, distance=distance)[0].latent])
-
-    def step(run: Callable[[int], np.ndarray]) -> tuple[float, float]:
-        """Seconds a step, and the distance that is left, both latents drawn with the stored noise."""
-        run(1)  # warm
-        before = seconds(lambda: run(1))  # what comes before the second step does not count
-        ends: list[np.ndarray] = []
-        took = (seconds(lambda: ends.append(run(1 + steps))) - before) / steps
-        drawn, wanted = torch.from_numpy(model.draw(ends[0])), torch.from_numpy(target)
+    def left(ws: np.ndarray) -> float:
+        drawn, wanted = torch.from_numpy(model.draw(ws)), torch.from_numpy(target)
         with torch.inference_mode():
-            return took, judge.between(drawn, judge.describe(wanted)).item()
+            return judge.between(drawn, judge.describe(wanted)).item()
 
-    slow, left = step(project)
-    lines = [f"official: {slow:.3f} s a step, distance {left:.4f} after {1 + steps}"]
+    project(1)  # warm
+    before = seconds(lambda: project(1))  # what comes before the second step does not count
+    ends: list[np.ndarray] = []
+    slow = (seconds(lambda: ends.append(project(1 + steps))) - before) / steps
+    lines = [f"official: {slow:.3f} s a step, distance {left(ends[0]):.4f} after {1 + steps}"]
     for name, half in (("float32", None), ("bfloat16", torch.bfloat16)):
-        quick, left = step(partial(ours, half=half, distance=features(half)))
-        lines.append(f"{name}: {quick:.3f} s a step, distance {left:.4f}: {slow / quick:.2f} times as fast")
+        options = InversionOptions(steps=1 + steps, optimise_noise=True, noise_begins=0, space="w", half=half)
+        quick, (found,) = paced(model, target, options, features(half))
+        apart = left(model.ws([found.latent]))
+        lines.append(f"{name}: {quick:.3f} s a step, distance {apart:.4f}: {slow / quick:.2f} times as fast")
     return "\n".join(lines)
 
 
