@@ -93,7 +93,7 @@ def animegen_styles() -> Iterable[StyleSpec]:
         summary="anime avatars drawn by the pose-conditioned generator",
         factory="animegen.pipeline.anime:make_style",
         options=AnimeOptions,
-        weights=("avatar-anime", "avatar-anime-head"),
+        weights=("avatar-anime", "avatar-anime-head", "avatar-anime-hand"),
     )
     yield StyleSpec(
         name="anime-face",

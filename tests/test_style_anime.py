@@ -96,7 +96,7 @@ def test_the_contract(style):
 def test_weights_of_ones_own_take_the_place_of_the_others(weights):
     config = ConvertConfig(settings={"style.weights": str(weights)})
     stages = resolve(config, print, kinds=("style",))
-    names = ("avatar-anime", "avatar-anime-head")
+    names = ("avatar-anime", "avatar-anime-head", "avatar-anime-hand")
     assert stages.context.weights == dict.fromkeys(names, weights)
     assert stages.weight_hashes == dict.fromkeys(names, sha256(weights.read_bytes()).hexdigest())
     assert stages.style().cast([replace(synthetic_identity(0), avatar="momo")]) == ["Momo"]
