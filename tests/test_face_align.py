@@ -20,7 +20,18 @@ from animegen.face.align import (
     to_source,
 )
 from animegen.face.course import SMALL, TURNED, follow, turn, visible
-from animegen.face.paste import MASK_SIDE, colours_of, drawn_mask, face_mask, in_colours, layer, softened, usual_mask
+from animegen.face.paste import (
+    MASK_SIDE,
+    colours_of,
+    drawn_mask,
+    face_mask,
+    in_colours,
+    in_light,
+    layer,
+    light_of,
+    softened,
+    usual_mask,
+)
 from animegen.types import Face, Mask, Sprite
 
 POINTS = np.array([[203.2, 101.1], [246.3, 103.5], [222.6, 130.7], [200.7, 138.6], [245.5, 141.1]], np.float32)
@@ -193,6 +204,18 @@ def test_a_face_is_drawn_or_fades_but_does_not_stand_half_drawn():
     assert (np.diff(strength) <= 0).all()
 
 
+def test_light_from_the_side_falls_on_the_drawn_face_too():
+    rows, columns = (np.mgrid[:64, :64] + 0.5) / 64
+    mask = softened(usual_mask())
+    even = np.full((64, 64, 3), [200, 160, 140], np.uint8)
+    even[np.hypot(columns - 0.6, rows - 0.5) < 0.04] = 20
+    lit = np.rint(even * (0.7 + 0.6 * columns[..., None] - 0.15)).clip(0, 255).astype(np.uint8)
+    laid = in_light(even, light_of(even, mask), light_of(lit, mask))
+    inside = mask > 200
+    assert np.abs(laid.astype(int) - lit)[inside].mean() < 0.3 * np.abs(even.astype(int) - lit)[inside].mean()
+    assert np.abs(in_light(lit, light_of(lit, mask), light_of(lit, mask)).astype(int) - lit).max() <= 1
+
+
 def test_of_a_drawn_face_only_skin_is_laid():
     """A face between hair that hangs over its forehead and its cheeks, and a ground of nearly its colour."""
     picture = np.full((128, 128, 3), [224, 170, 140], np.uint8)
@@ -217,7 +240,7 @@ def test_a_photograph_laid_over_itself_shows_no_seam(stretch):
     square = face_square(POINTS)
     picture = cut_square(image, square, 256, stretch)
     mask = softened(face_mask(face(), square, stretch))
-    rgba, affine = layer(picture, mask, square, colours_of(picture, mask), stretch=stretch)
+    rgba, affine = layer(picture, mask, square, colours_of(picture, mask), light_of(picture, mask), stretch=stretch)
     laid = compose(image, [Sprite.from_straight(rgba, affine, 0.0)])
     off = np.abs(laid.astype(int) - image)
     assert np.percentile(off, 99.9) <= AS_IT_WAS
@@ -231,7 +254,8 @@ def test_a_photograph_laid_over_itself_shows_no_seam(stretch):
 def test_nothing_is_laid_where_the_strength_is_nothing():
     square = face_square(POINTS)
     picture = cut_square(astronaut(), square, 32)
-    rgba, _ = layer(picture, softened(usual_mask()), square, colours_of(picture, usual_mask()), strength=0.0)
+    mask = softened(usual_mask())
+    rgba, _ = layer(picture, mask, square, colours_of(picture, mask), light_of(picture, mask), strength=0.0)
     assert not rgba[..., 3].any()
 
 

@@ -29,6 +29,8 @@ _RIM = 0.03
 """Part of the square's border in which nothing is drawn, in sides."""
 _GAIN = (0.5, 2.0)
 """How far the contrast of each channel may be changed."""
+LIGHT_SIDE, _LIGHT_SPREAD = 16, 0.12
+"""Side at which light is kept, and the deviation of the Gaussian by which it is told from features, in sides."""
 _MOST_SIDE = 512
 
 
@@ -106,9 +108,22 @@ def in_colours(picture: Uint8Array, own: Float32Array, wanted: Float32Array) -> 
     transfer between images", section 3, in CIELAB.
     """
     gain = np.clip(wanted[1] / np.maximum(own[1], np.float32(1e-3)), np.float32(_GAIN[0]), np.float32(_GAIN[1]))
-    moved = (_to_lab(picture) - own[0]) * gain + wanted[0]
-    rgb = cv2.cvtColor(moved.astype(np.float32), cv2.COLOR_Lab2RGB)
-    return np.asarray(np.rint(np.clip(rgb, 0, 1) * 255), np.uint8)
+    return _to_rgb((_to_lab(picture) - own[0]) * gain + wanted[0])
+
+
+def light_of(picture: Uint8Array, mask: Uint8Array) -> Float32Array:
+    """How light falls on a picture uint8 [S, S, 3] inside a mask: its colours in CIELAB, smooth, f32 [16, 16, 3]."""
+    lab = _to_lab(np.asarray(cv2.resize(picture, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA), np.uint8))
+    weight = np.maximum(mask.astype(np.float32) / np.float32(255), np.float32(1e-3))[..., None]
+    weighted = cv2.GaussianBlur(np.dstack([lab * weight, weight]), (0, 0), _LIGHT_SPREAD * MASK_SIDE)
+    smooth = np.asarray(weighted[..., :3] / weighted[..., 3:], np.float32)
+    return np.asarray(cv2.resize(smooth, (LIGHT_SIDE, LIGHT_SIDE), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def in_light(picture: Uint8Array, own: Float32Array, wanted: Float32Array) -> Uint8Array:
+    """The picture with its light, ``own``, turned into the one that is ``wanted``; both as :func:`light_of` tells."""
+    change = cv2.resize(np.asarray(wanted - own, np.float32), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return _to_rgb(_to_lab(picture) + change)
 
 
 def blended(front: Uint8Array, back: Uint8Array, mask: Uint8Array) -> Uint8Array:
@@ -122,6 +137,7 @@ def layer(
     mask: Uint8Array,
     square: Float64Array,
     wanted: Float32Array,
+    light: Float32Array,
     *,
     strength: float = 1.0,
     stretch: float = 1.0,
@@ -129,10 +145,11 @@ def layer(
     """What is laid over the frame: straight RGBA uint8 [S, S, 4], and the affine f64 [2, 3] that leads it there.
 
     ``picture`` uint8 [r, r, 3] as drawn, in the square's place; ``mask`` the face's outline, softened, ``wanted`` its
-    colours as filmed, ``strength`` 0..1 its opacity; ``stretch`` as in :func:`to_source`. The layer is as fine as the
-    frame, so that little is left to its laying.
+    colours and ``light`` the light on it as filmed, ``strength`` 0..1 its opacity; ``stretch`` as in
+    :func:`to_source`. The layer is as fine as the frame, so that little is left to its laying.
     """
     coloured = in_colours(picture, colours_of(picture, mask), wanted)
+    coloured = in_light(coloured, light_of(coloured, mask), light)
     shown = float(np.ceil(max(stretch, 1.0) * side_of(square)))
     side = int(np.clip(shown, len(picture), max(_MOST_SIDE, len(picture))))
     if side > len(picture):
@@ -143,6 +160,11 @@ def layer(
 
 def _to_lab(picture: Uint8Array) -> Float32Array:
     return np.asarray(cv2.cvtColor(picture.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab), np.float32)
+
+
+def _to_rgb(lab: Float32Array) -> Uint8Array:
+    rgb = cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_Lab2RGB)
+    return np.asarray(np.rint(np.clip(rgb, 0, 1) * 255), np.uint8)
 
 
 def _sized(mask: Uint8Array, side: int) -> Uint8Array:

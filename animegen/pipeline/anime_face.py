@@ -19,6 +19,7 @@ from animegen.face.align import cut_square, moved_face, moved_square, steady
 from animegen.face.course import Course, follow
 from animegen.face.options import ANIME, BASE, AnimeFaceOptions
 from animegen.face.paste import (
+    LIGHT_SIDE,
     MASK_SIDE,
     blended,
     colours_of,
@@ -26,6 +27,7 @@ from animegen.face.paste import (
     face_mask,
     in_colours,
     layer,
+    light_of,
     softened,
     usual_mask,
 )
@@ -87,11 +89,13 @@ def make_style(options: AnimeFaceOptions | None, context: PluginContext) -> Styl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cut:
-    """The faces of a course: ``masks`` uint8 [N, S, S] their outlines, soft, ``colours`` f32 [N, 2, 3] as
-    :func:`colours_of` tells them, and of some, the ``chosen``, aligned ``pictures`` uint8 [M, r, r, 3]."""
+    """The faces of a course: ``masks`` uint8 [N, S, S] their outlines, soft, ``colours`` f32 [N, 2, 3] and ``lights``
+    f32 [N, L, L, 3] as :func:`colours_of` and :func:`light_of` tell them, and of some, the ``chosen``, aligned
+    ``pictures`` uint8 [M, r, r, 3]."""
 
     masks: Uint8Array
     colours: Float32Array
+    lights: Float32Array
     chosen: tuple[int, ...]
     pictures: Uint8Array
 
@@ -123,6 +127,7 @@ class AnimeFaceStyle:
             "strength": course.strength,
             "masks": cut.masks,
             "colours": cut.colours,
+            "lights": cut.lights,
             "ws": self._latents(cut),
         }
 
@@ -146,12 +151,12 @@ class AnimeFaceStyle:
         places = np.flatnonzero(prepared["frame_indices"] == request.frame_index)
         if not places.size:
             return Sprite(np.zeros((1, 1, 4), np.uint8), _NO_MOVE.copy(), request.order)
-        masks, squares, colours, strength, ws = (
-            prepared[name][places[0]] for name in ("masks", "squares", "colours", "strength", "ws")
+        masks, squares, colours, lights, strength, ws = (
+            prepared[name][places[0]] for name in ("masks", "squares", "colours", "lights", "strength", "ws")
         )
         picture = to_image(self._anime.draw(ws[None])[0])
         longer = self._options.longer
-        rgba, to_frame = layer(picture, masks, squares, colours, strength=float(strength), stretch=longer)
+        rgba, to_frame = layer(picture, masks, squares, colours, lights, strength=float(strength), stretch=longer)
         return Sprite.from_straight(rgba, to_frame, request.order)
 
     def _find(self, poses: Mapping[int, Pose], crops: Sequence[Crop]) -> list[Face | None]:
@@ -179,6 +184,7 @@ class AnimeFaceStyle:
         pictures = np.empty((len(chosen), side, side, 3), np.uint8)
         masks = np.empty((count, MASK_SIDE, MASK_SIDE), np.uint8)
         colours = np.empty((count, 2, 3), np.float32)
+        lights = np.empty((count, LIGHT_SIDE, LIGHT_SIDE, 3), np.float32)
         rows = {place: row for row, place in enumerate(course.places)}
         for place, crop in enumerate(crops):
             if (row := rows.get(place)) is None:
@@ -189,11 +195,11 @@ class AnimeFaceStyle:
             if row in chosen:
                 pictures[chosen.index(row)] = picture
             masks[row] = masks[row - 1] if face is None else self._outline(face_mask(face, square, longer))
-            colours[row] = colours_of(picture, masks[row])
+            colours[row], lights[row] = colours_of(picture, masks[row]), light_of(picture, masks[row])
         for part in course.stretches():
-            colours[part] = steady(colours[part])
+            colours[part], lights[part] = steady(colours[part]), steady(lights[part])
             masks[part] = uniform_filter1d(masks[part], _MASK_FRAMES, axis=0, mode="nearest")
-        return _Cut(masks, colours, chosen, pictures)
+        return _Cut(masks, colours, lights, chosen, pictures)
 
     def _outline(self, mask: Uint8Array) -> Uint8Array:
         """The outline of a filmed face, softened, as far as a face is drawn there."""
