@@ -48,7 +48,7 @@ class InversionOptions:
     noise of ``exploration`` times the spread of w fades over the first ``exploration_ends`` of them (the source's 0.05
     and 0.75 come less near in W+, by some half a decibel to one). ``optimise_noise`` seeks noise pictures too, kept
     white with ``noise_weight``, after a share ``noise_begins`` of the steps (the source's is 0: what is then drawn with
-    other noise is less like the target); so much of what was found is kept that three in four other noises cost at most
+    other noise is less like the target); so much of what was found is kept that six in seven other noises cost at most
     ``noise_gain`` dB. ``spread_weight`` holds the layers' latents of W+ near their mean. A person is done early when
     the distance is below ``good_enough``, or has not fallen by a thousandth for ``patience`` steps. ``start_seed``
     begins at the latent of a seed, not at the mean. ``half`` is the dtype in which the generator's ``num_fp16_res``
@@ -263,8 +263,8 @@ class _Search:
             return psnr(self.model.draw(ws, noise)[0], target)
 
         others = sorted((near(self.model.random_noise(seed)), seed) for seed in _OTHER_SEEDS)
-        usual, seed = others[len(others) // 4]
-        most, other = usual + self.options.noise_gain, self.model.random_noise(seed)
+        poor, seed = others[len(others) // 8]
+        most, other = poor + self.options.noise_gain, self.model.random_noise(seed)
 
         def mixed(share: float) -> dict[str, Float32Array]:
             return {name: _unit(share * own + (1 - share) * other[name]) for name, own in found.items()}
