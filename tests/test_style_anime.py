@@ -231,6 +231,25 @@ def test_hands_are_drawn_once_more_each_where_it_is(weights, heads):
     assert not np.array_equal(drawn(whole, track, identity)[0].rgba, drawn(made(weights), track, identity)[0].rgba)
 
 
+def test_hands_that_are_not_seen_are_left_as_they_are_and_come_in_slowly(weights, heads):
+    track, identity = (
+        with_fingers(synthetic_track(length=30, height=300.0)),
+        replace(synthetic_identity(1), avatar="Kei"),
+    )
+    index = track.poses[0].skeleton.index("right_index")
+    poses = []
+    for i, pose in enumerate(track.poses):
+        score = pose.score.copy()
+        score[index] = 0.1 if i < 15 else 1.0
+        poses.append(replace(pose, score=score))
+    whole = made(weights, hands=heads)
+    prepared = whole.prepare(identity, replace(track, poses=tuple(poses)), ())
+    shown = prepared["right_hand_opacity"]
+    assert shown[0] == 0 and shown[-1] == 1
+    assert (np.diff(shown) >= 0).all() and np.diff(shown).max() < 0.4
+    assert (prepared["left_hand_opacity"] == 1).all()
+
+
 def test_the_hands_of_small_figures_are_left_as_they_are(weights, heads):
     track, identity = with_fingers(synthetic_track(length=1, height=80.0)), replace(synthetic_identity(1), avatar="Kei")
     whole = made(weights, hands=heads)

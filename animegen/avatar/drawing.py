@@ -52,12 +52,13 @@ class Patch:
     """A part of a figure that was drawn by itself.
 
     ``picture`` uint8 [P, P, 4] RGBA with premultiplied alpha; ``place`` is where it lies on the figure's: left, top and
-    side in sides of it. ``alone``: it shows nothing but the part; else it shows all that is there.
+    side in sides of it. ``alone``: it shows nothing but the part; else it shows all that is there. ``opacity`` 0..1.
     """
 
     picture: Uint8Array
     place: tuple[float, float, float]
     alone: bool = False
+    opacity: float = 1.0
 
 
 class Drawer:
@@ -131,7 +132,7 @@ def _lay(planes: Tensor, patch: Patch, blurred: int) -> None:
     grid = torch.from_numpy(np.stack(np.meshgrid(2 * u - 1, 2 * v - 1), axis=-1).astype(np.float32))[None]
     source = torch.from_numpy(patch.picture.copy()).permute(2, 0, 1)[None].float()
     laid = functional.grid_sample(source, grid, padding_mode="border", align_corners=False)
-    share = torch.from_numpy((_fade(v)[:, None] * _fade(u)[None]).astype(np.float32))
+    share = torch.from_numpy((patch.opacity * _fade(v)[:, None] * _fade(u)[None]).astype(np.float32))
     under = planes[..., rows.start : rows.stop, columns.start : columns.stop]
     if patch.alone:
         alpha = laid[:, 3:] / 255

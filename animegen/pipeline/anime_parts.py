@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from animegen.avatar.drawing import Drawer, Drawing, Patch
 from animegen.avatar.generator import AvatarGenerator
@@ -20,6 +21,10 @@ from animegen.types import Float32Array, Float64Array, Prepared
 
 _TIPS_SHOWN = 0.1
 """Share of the frames that must show the tip of a finger for it to be drawn."""
+_UNSEEN, _SEEN = 0.3, 0.6
+"""Score of a point up to which a part of the body is not drawn by itself, and from which it is wholly. What is guessed
+is better left blurred."""
+_FADE_FRAMES = 3.0
 _TIPS = np.array([name.endswith("_tip") for name in AVATAR35.points])
 
 
@@ -31,7 +36,8 @@ class Part:
     where an avatar's is drawn, given how far its crown lies above its ears (:func:`animegen.pose.canvas.canvases`);
     one whose canvas is never wider than ``least`` pixels is not drawn. ``alone``: as
     :class:`animegen.avatar.drawing.Patch` has it, and all points of the body are known to the generator wherever they
-    are. ``mirrored``: the generator knows the one of the other side. ``mouths``: a mouth is drawn in.
+    are. ``mirrored``: the generator knows the one of the other side. ``mouths``: a mouth is drawn in. ``seen``: it
+    fades where a person's points of these names are not seen.
     """
 
     name: str
@@ -41,6 +47,7 @@ class Part:
     alone: bool = False
     mirrored: bool = False
     mouths: bool = False
+    seen: tuple[str, ...] = ()
 
 
 def _hand(avatar: Retargeted, crown: float) -> Float64Array:  # noqa: ARG001
@@ -51,8 +58,8 @@ HEADS, HANDS = "avatar-anime-head", "avatar-anime-hand"
 
 PARTS = (
     Part("head", HEADS, lambda avatar, crown: head_canvases(avatar, crown=crown), mouths=True),
-    Part("right_hand", HANDS, _hand, least=16, alone=True),
-    Part("left_hand", HANDS, _hand, least=16, alone=True, mirrored=True),
+    Part("right_hand", HANDS, _hand, least=16, alone=True, seen=("right_wrist", "right_index")),
+    Part("left_hand", HANDS, _hand, least=16, alone=True, mirrored=True, seen=("left_wrist", "left_index")),
 )
 """In the order in which they are laid over the figure."""
 
@@ -81,19 +88,21 @@ class PartArtist:
             "score": np.ones_like(z) if part.alone else drawn_points(person, xy),
             "avatar": np.array(self._rows[name], np.int64),
             "stage": np.array(self._drawer.stage_for(float(canvas[:, 2].max())), np.int64),
+            "opacity": _opacity(person, part.seen),
         }
         return {f"{part.name}_{what}": values for what, values in prepared.items()}
 
     def draw(self, frames: Sequence[Prepared], palettes: Sequence[Float32Array]) -> Mapping[int, Patch]:
         """The part in those frames, by their position, that it was prepared for."""
         name = self._part.name
-        members = [i for i, frame in enumerate(frames) if f"{name}_xy" in frame]
+        members = [i for i, frame in enumerate(frames) if frame.get(f"{name}_opacity", 0) > 0]
         pictures = self._drawer.draw([drawing(frames[i], palettes[i], f"{name}_") for i in members])
         return {
             i: Patch(
                 picture[:, ::-1] if self._part.mirrored else picture,
                 _place(frames[i]["canvas"], frames[i][f"{name}_canvas"]),
                 self._part.alone,
+                float(frames[i][f"{name}_opacity"]),
             )
             for i, picture in zip(members, pictures, strict=True)
         }
@@ -108,6 +117,15 @@ def drawn_points(person: Lifted, xy: Float32Array) -> Float32Array:
     drawn = np.where(_TIPS, ever.mean(axis=0) >= _TIPS_SHOWN, ever.any())
     inside = ((xy >= 0) & (xy < 1)).all(axis=2)
     return np.asarray(inside & drawn, np.float32)
+
+
+def _opacity(person: Lifted, names: Sequence[str]) -> Float32Array:
+    """How surely a person's points of some names are seen, f32 [T] 0..1, without a jump; 1 where there are none."""
+    if not names:
+        return np.ones(len(person.score), np.float32)
+    seen = person.score[:, [AVATAR35.index(name) for name in names]].min(axis=1)
+    steady = gaussian_filter1d(seen, _FADE_FRAMES, mode="nearest")
+    return np.asarray(np.clip((steady - _UNSEEN) / (_SEEN - _UNSEEN), 0, 1), np.float32)
 
 
 def on_canvas(avatar: Retargeted, canvas: Float64Array) -> tuple[Float32Array, Float32Array]:
