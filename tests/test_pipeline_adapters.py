@@ -12,15 +12,21 @@ import numpy as np
 import pytest
 
 import animegen
+from animegen.cli import main
 from animegen.config import ConvertConfig
 from animegen.errors import Cancelled, UsageError
-from animegen.pipeline.convert import render_job
+from animegen.pipeline.batch import convert_all
+from animegen.pipeline.casting import make_cast
+from animegen.pipeline.convert import analyse_only, render_job
+from animegen.pipeline.plan import plan
+from animegen.pipeline.preview import preview
 from animegen.pipeline.report_page import write_job_report
 from animegen.types import Frame
 from animegen.video import open_video
 from animegen.video.drawing import write_film
 
 PLUGIN = """
+import os
 from fractions import Fraction
 import numpy as np
 from animegen.hookspecs import hookimpl
@@ -42,6 +48,9 @@ def make_sink(options, context):
     return write
 
 def frames(location):
+    if os.path.exists("opened.txt"):
+        with open("opened.txt", "a") as file:
+            file.write(location + "\\n")
     for i in range(int(location.removeprefix("ramp:").removesuffix(".ramp").split("/")[-1])):
         yield Frame(i, Fraction(i, 10), np.full((48, 64, 3), 60 + 20 * i, np.uint8))
 
@@ -106,6 +115,57 @@ def test_a_job_of_a_plugin_source_is_reported_and_resumed(
     assert {path.name for path in sunk.output.parent.iterdir()} == {
         "4.ramp", "out.mp4", "out.mp4.job", "out.rgb", "out.rgb.film.mov.job"
     }  # fmt: skip
+
+
+@pytest.fixture
+def ramps(
+    blazepose_weights: dict[str, Path], install: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder to stand in, where the plugin writes into opened.txt what it was asked for."""
+    del blazepose_weights
+    install("ramp-plugin", "1.0", {"ramp": "ramp_plugin"}, {"ramp_plugin": PLUGIN})
+    folder = tmp_path / "ramps"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    Path("opened.txt").touch()
+    return folder
+
+
+def test_a_cast_a_preview_and_the_conversion_work_from_one_film(ramps: Path) -> None:
+    config, output = ConvertConfig(style="skeleton"), Path("out.mp4")
+    with pytest.raises(UsageError, match="ramp:4") as refused:
+        make_cast(Path("ramp:4"), None, config)
+    assert "--for OUT" in refused.value.hint
+    cast = make_cast(Path("ramp:4"), None, config, target=output)
+    assert cast.cast == Path("out-cast.toml")
+    (film,) = ramps.glob("*.source.mp4")
+    assert preview(Path("ramp:4"), output, config, 2) == Path("out-preview")
+    assert plan(Path("ramp:4"), output, config, trial_frames=3).frames == 4
+    assert film.exists(), "the conversion goes on from it"
+    assert animegen.convert(Path("ramp:4"), output, replace(config, cast=cast.cast)).frames == 4
+    assert Path("opened.txt").read_text().split() == ["ramp:4"]
+    assert not film.exists()
+
+
+def test_a_plan_of_a_plugin_source_leaves_nothing(ramps: Path) -> None:
+    assert plan(Path("ramp:4"), Path("out.mp4"), ConvertConfig(style="skeleton"), trial_frames=3).frames == 4
+    assert [path.name for path in ramps.iterdir()] == ["opened.txt"]
+
+
+def test_the_film_goes_with_its_job(ramps: Path) -> None:
+    analyse_only(Path("ramp:4"), Path("out.rgb"), ConvertConfig(style="skeleton"))
+    (film,) = ramps.glob("*.source.mp4")
+    assert {path.name for path in ramps.iterdir()} == {"opened.txt", film.name, "out.rgb.film.mov.job"}
+    assert main(["jobs", "clean", "out.rgb.film.mov.job"]) == 0
+    assert [path.name for path in ramps.iterdir()] == ["opened.txt"]
+
+
+def test_files_that_a_plugin_reads_have_their_output_beside_them_or_in_a_folder(ramps: Path) -> None:
+    Path("4.ramp").touch()
+    config = ConvertConfig(style="skeleton")
+    assert animegen.convert(Path("4.ramp"), None, config).output == Path("4-anime.mp4")
+    outcomes = convert_all([ramps], ramps / "made", config)
+    assert [outcome.result and outcome.result.output for outcome in outcomes] == [ramps / "made" / "4-anime.mp4"]
 
 
 def test_a_lossless_film_keeps_every_sample_and_time(tmp_path: Path) -> None:

@@ -40,13 +40,24 @@ def command(
     then run `animegen convert VIDEO --cast FILE`. With --cast the people of another video's cast are recognised in this
     one and keep their keys and everything that was written of them.
     """
+    import shlex
+
     from animegen.cli.progress import listener
     from animegen.pipeline.casting import make_cast
 
     config = config_of(options)
-    output = output or source.with_name(f"{source.stem}-cast.toml")
     with listener(as_json=as_json, quiet=quiet) as tell:
         files = make_cast(source, output, config, tell, target=target)
     if not as_json:
         for path in (files.cast, files.sheet, files.page):
             click.echo(path)
+    if not (as_json or quiet):
+        going_on = [
+            "animegen",
+            "convert",
+            str(source),
+            "--cast",
+            str(files.cast),
+            *(["-o", str(target)] if target else []),
+        ]
+        click.echo(f"{shlex.join(going_on)}\ngoes on from the analysis, which stays in {files.job}", err=True)

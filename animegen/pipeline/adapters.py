@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 
 from animegen.config import ConvertConfig
 from animegen.errors import InputError, OutputError, UsageError
-from animegen.jobs import digest
+from animegen.jobs import JobFolder, digest
 from animegen.plugins import PluginHost
 from animegen.protocols import PluginContext, VideoSinkSpec, VideoSourceSpec
-from animegen.video import open_video
+from animegen.video import DEFAULT_SUFFIX, VideoFile, open_video
 from animegen.video.drawing import write_film
 
 _FILM = ".film.mov"
@@ -50,35 +50,87 @@ def location(host: PluginHost, source: Path) -> str:
     return str(source if is_name else source.resolve())
 
 
-@contextmanager
-def filmed_source(host: PluginHost, source: Path, output: Path | None) -> Iterator[Path]:
-    """The source as a file that FFmpeg reads: itself, or a lossless film of a plugin's frames beside the output.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A source that is open, what the user called it, and where and how FFmpeg writes what is made of it."""
 
-    The film bears a digest of the source's name. It is removed when what is done with it succeeds, and serves again
-    when a stopped run goes on.
+    video: VideoFile
+    origin: str
+    output: Path | None
+    config: ConvertConfig
+
+
+@contextmanager
+def opened(
+    host: PluginHost, source: Path, output: Path | None, config: ConvertConfig, *, folder: Path | None = None
+) -> Iterator[Opened]:
+    """Open any source: a file that FFmpeg reads, or a lossless film of a plugin's frames beside the output.
+
+    Without ``output``, that of a file which a plugin reads stands in ``folder``, or beside it. Raises UsageError for a
+    plugin's ``NAME:...`` without an output.
     """
     spec = source_spec(host, str(source))
-    if spec is None:
+    if spec is not None and output is None:
+        output = _output_beside(spec, source, config, folder)
+    target, wanted = _written(host, output, config)
+    origin = location(host, source)
+    with (
+        _filmed(host, source, target, restart=config.restart) as film,
+        open_video(film, salvage=config.salvage) as video,
+    ):
+        yield Opened(video, origin, target, wanted)
+
+
+def film_of(output: Path, origin: str) -> Path:
+    """Where the film of a plugin's source lies while a job works on it; its name has a digest of the source's."""
+    return output.with_name(f"{output.name}.{digest(origin)}.source.mp4")
+
+
+@contextmanager
+def _filmed(host: PluginHost, source: Path, output: Path | None, *, restart: bool) -> Iterator[Path]:
+    """The source as a file that FFmpeg reads: itself, or a film of a plugin's frames.
+
+    A film is kept while a job beside the output is to be gone on with, so that it goes on from the same frames.
+    """
+    spec = source_spec(host, str(source))
+    if spec is None or output is None:
         yield source
         return
     origin = location(host, source)
-    if output is None:
-        raise UsageError(f"{source} is read by the plugin source '{spec.name}'", "name the output with -o")
-    film = output.with_name(f"{output.name}.{digest(origin)}.source.mp4")
+    film = film_of(output, origin)
+    if restart:
+        film.unlink(missing_ok=True)
     if not film.exists():
-        frames = iter(host.create(spec, None, PluginContext())(origin))
-        first = list(islice(frames, 2))
-        if not first:
-            raise InputError(f"the plugin source '{spec.name}' gave no frame for {source}", "check the name")
-        step = first[1].pts - first[0].pts if len(first) == 2 else Fraction(1, 25)
-        if step <= 0:
-            raise InputError(
-                f"the plugin source '{spec.name}' gave two frames for one time, {float(first[0].pts)} s",
-                "a source's frames must follow each other in time",
-            )
-        write_film(film, chain(first, frames), 1 / step, lossless=True)
+        _make_film(host, spec, origin, film)
     yield film
-    film.unlink()
+    job = JobFolder.beside(output)
+    if job.result.exists() or not job.root.exists():
+        film.unlink()
+
+
+def _make_film(host: PluginHost, spec: VideoSourceSpec, origin: str, film: Path) -> None:
+    frames = iter(host.create(spec, None, PluginContext())(origin))
+    first = list(islice(frames, 2))
+    if not first:
+        raise InputError(f"the plugin source '{spec.name}' gave no frame for {origin}", "check the name")
+    step = first[1].pts - first[0].pts if len(first) == 2 else Fraction(1, 25)
+    if step <= 0:
+        raise InputError(
+            f"the plugin source '{spec.name}' gave two frames for one time, {float(first[0].pts)} s",
+            "a source's frames must follow each other in time",
+        )
+    write_film(film, chain(first, frames), 1 / step, lossless=True)
+
+
+def _output_beside(spec: VideoSourceSpec, source: Path, config: ConvertConfig, folder: Path | None) -> Path:
+    """The output of a file that a plugin reads, where none is named."""
+    if str(source).startswith(f"{spec.name}:"):
+        raise UsageError(
+            f"{source} is read by the plugin source '{spec.name}'",
+            "name the output: -o OUT, or --for OUT of `animegen cast`",
+        )
+    suffix = ".mov" if config.encode.alpha else ".mp4"
+    return (folder or source.parent) / f"{source.stem}{DEFAULT_SUFFIX}{suffix}"
 
 
 def asked_output(host: PluginHost, written: Path) -> Path:
@@ -87,22 +139,25 @@ def asked_output(host: PluginHost, written: Path) -> Path:
     return asked if asked != written and sink_spec(host, asked) is not None else written
 
 
-@contextmanager
-def sunk_output(
-    host: PluginHost, output: Path | None, config: ConvertConfig
-) -> Iterator[tuple[Path | None, ConvertConfig]]:
-    """Where FFmpeg shall write, and how: the output itself, or a film whose frames are handed to a plugin's sink."""
-    spec = sink_spec(host, output)
-    if spec is None or output is None:
-        yield output, config
-        return
+def _written(host: PluginHost, output: Path | None, config: ConvertConfig) -> tuple[Path | None, ConvertConfig]:
+    """What FFmpeg shall write, and how: the output itself, or a film whose frames are handed to a plugin's sink."""
+    if output is None or sink_spec(host, output) is None:
+        return output, config
     if output.exists() and not config.overwrite:
         raise OutputError(f"{output} exists already", "choose another name with -o, or add --overwrite")
     film = output.with_name(output.name + _FILM)
     # ProRes keeps ten bits of every channel: what comes out again differs by less than a level of eight bits
-    yield film, replace(config, overwrite=True, encode=replace(config.encode, codec="prores"))
+    return film, replace(config, overwrite=True, encode=replace(config.encode, codec="prores"))
+
+
+def hand_over(host: PluginHost, written: Path, output: Path | None) -> Path:
+    """Let a plugin's sink write ``output`` from what FFmpeg wrote, where it is one's; returns what the user gets."""
+    spec = sink_spec(host, output)
+    if spec is None or output is None:
+        return written
     part = output.with_name(f"{output.name}.part")
-    with open_video(film) as video:
+    with open_video(written) as video:
         host.create(spec, None, PluginContext())(str(part), video.frames())
     part.replace(output)
-    film.unlink()
+    written.unlink()
+    return output

@@ -21,10 +21,9 @@ from animegen.pipeline.analyse import analyse
 from animegen.pipeline.cast import find_who
 from animegen.pipeline.memory import share_one_heap
 from animegen.pipeline.page import image_tag, page
-from animegen.pipeline.prepare import prepared
+from animegen.pipeline.prepare import begun
 from animegen.pipeline.who import Known, cast_of
 from animegen.types import PARTS, Crop
-from animegen.video import open_video
 
 THUMBNAILS = 6
 """Most pictures of one person, spread over the clip."""
@@ -37,18 +36,22 @@ _GROUND, _INK, _FAINT = (250, 250, 250), (30, 30, 30), (110, 110, 110)
 
 @dataclass(frozen=True, slots=True)
 class CastFiles:
-    """What stands after a cast was made: the file to edit, a contact sheet, a page, and each person's pictures."""
+    """What stands after a cast was made: the file to edit, a contact sheet, a page, and each person's pictures.
+
+    ``job`` is the folder with the analysis, from which the conversion goes on.
+    """
 
     cast: Path
     sheet: Path
     page: Path
     pictures: Path
-    people: tuple[str, ...]
+    job: Path = Path()
+    people: tuple[str, ...] = ()
 
 
 def make_cast(
     source: Path,
-    output: Path,
+    output: Path | None = None,
     config: ConvertConfig | None = None,
     on_event: Listener | None = None,
     cancel: threading.Event | None = None,
@@ -57,18 +60,20 @@ def make_cast(
 ) -> CastFiles:
     """Analyse a video once and write ``output`` (a cast file), and beside it a sheet, a page and pictures of everyone.
 
-    The analysis stays in the job folder of ``target``, by default that of the conversion that gets no output's name, so
-    that this conversion goes on from it. ``config.cast`` is a cast of other videos whose people are recognised and
-    kept. Raises AnimegenError; nothing of the user's is replaced unless ``config.overwrite``.
+    Without ``output`` the file is named after the source, or after ``target`` where that is no file, and stands beside
+    it. The analysis stays in the job folder of ``target``, by default that of the conversion that gets no output's
+    name, so that this conversion goes on from it. ``config.cast`` is a cast of other videos whose people are recognised
+    and kept. Raises AnimegenError; nothing of the user's is replaced unless ``config.overwrite``.
     """
     share_one_heap()
     config, on_event = config or ConvertConfig(), on_event or ignore
+    source = Path(source)
+    output = output or _beside(source if source.exists() or target is None else target)
     files = CastFiles(
         output,
         output.with_suffix(".png"),
         output.with_suffix(".html"),
         output.with_name(f"{output.stem}-pictures"),
-        (),
     )
     if output.suffix != ".toml":
         raise OutputError(f"{output} is no name of a cast file", "use -o NAME.toml")
@@ -77,10 +82,7 @@ def make_cast(
             if path.exists():
                 raise OutputError(f"{path} exists already", "choose another name with -o, or add --overwrite")
     wanted = replace(config, overwrite=True)
-    with (
-        open_video(Path(source), salvage=config.salvage) as video,
-        prepared(video, target, wanted, on_event, cancel) as claimed,
-    ):
+    with begun(source, target, wanted, on_event, cancel) as claimed:
         # without a cast to go by, who is in the clip is found out anew, whatever its job says of them
         run = claimed if config.cast is not None else replace(claimed, known=CastFile(style=config.style))
         analyse(run)
@@ -89,9 +91,13 @@ def make_cast(
         if not people:
             on_event(Warned("nobody was found in this clip: the cast is empty"))
         found = cast_of(run, people)
-    _write(files, found, people, Path(source).name)
+    _write(files, found, people, source.name)
     on_event(Finished(str(output)))
-    return replace(files, people=tuple(person.member.key for person in people))
+    return replace(files, job=claimed.job.root, people=tuple(person.member.key for person in people))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-cast.toml")
 
 
 def _write(files: CastFiles, cast: CastFile, people: Sequence[Known], title: str) -> None:

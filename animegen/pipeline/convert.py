@@ -11,15 +11,15 @@ from animegen.config import ConvertConfig
 from animegen.errors import UsageError
 from animegen.events import Finished, Listener, ignore
 from animegen.jobs import JobFolder
-from animegen.pipeline.adapters import asked_output, filmed_source, location, sunk_output
+from animegen.pipeline.adapters import asked_output, hand_over
 from animegen.pipeline.analyse import analyse
 from animegen.pipeline.cast import Cast, cast
 from animegen.pipeline.memory import share_one_heap
-from animegen.pipeline.prepare import Result, finished, prepared, request_of, tell_finished, tell_kept
+from animegen.pipeline.prepare import Result, begun, finished, request_of, tell_finished, tell_kept
 from animegen.pipeline.render import render
 from animegen.pipeline.run import Run
 from animegen.plugins import PluginHost
-from animegen.video import open_video, write_output
+from animegen.video import write_output
 
 
 def find_people(run: Run) -> Cast:
@@ -72,18 +72,11 @@ def convert(
     where it stopped. Raises AnimegenError; a broken file is never left under the output's name.
     """
     share_one_heap()
-    config, on_event, host = config or ConvertConfig(), on_event or ignore, PluginHost.load()
-    source = Path(source)
-    origin = location(host, source)
-    with (
-        sunk_output(host, output, config) as (target, wanted),
-        filmed_source(host, source, target) as film,
-        open_video(film, salvage=config.salvage) as video,
-        prepared(video, target, wanted, on_event, cancel, host=host, folder=folder, origin=origin) as run,
-    ):
+    config, on_event = config or ConvertConfig(), on_event or ignore
+    with begun(Path(source), output, config, on_event, cancel, folder=folder) as run:
         result = _whole(run)
         _tidy(run, on_event)
-    return replace(result, output=output or result.output)
+        return replace(result, output=hand_over(run.stages.host, result.output, output))
 
 
 def analyse_only(
@@ -95,11 +88,7 @@ def analyse_only(
 ) -> JobFolder:
     """The first half of :func:`convert`: the job folder with poses, cast and plates, and nothing rendered."""
     share_one_heap()
-    config = config or ConvertConfig()
-    with (
-        open_video(Path(source), salvage=config.salvage) as video,
-        prepared(video, output, config, on_event or ignore, cancel) as run,
-    ):
+    with begun(Path(source), output, config or ConvertConfig(), on_event, cancel) as run:
         find_people(run)
         return run.job
 

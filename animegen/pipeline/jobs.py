@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from animegen.errors import JobError, UsageError
 from animegen.jobs import Holder, JobFolder, read_lines, size_of
+from animegen.pipeline.adapters import film_of
 from animegen.pipeline.run import segments_of
 
 JobState = Literal["running", "finished", "stopped", "damaged"]
@@ -88,10 +89,14 @@ def clean(folder: Path) -> tuple[int, list[Path]]:
 
     Raises JobError where a run works on it.
     """
-    job = JobFolder(folder)
+    job, source = JobFolder(folder), report(folder).source
+    film = None if source is None else film_of(job.output, str(source))
     size = size_of(folder)
     with job.held():
         kept = job.clear()
+    if film is not None and film.exists():
+        size += size_of(film)
+        film.unlink()
     return size - sum(size_of(path) for path in kept), kept
 
 

@@ -23,12 +23,14 @@ from animegen.composite.windows import PLATE_SECONDS
 from animegen.config import ConvertConfig
 from animegen.events import Event, Listener, Progress, StageFinished, ignore
 from animegen.jobs import free_bytes, load_arrays, reading, size_of
+from animegen.pipeline.adapters import opened
 from animegen.pipeline.convert import find_people, finish
 from animegen.pipeline.memory import share_one_heap
 from animegen.pipeline.prepare import prepared
 from animegen.pipeline.preview import spread
 from animegen.pipeline.run import Run, Segment, segments_of
-from animegen.video import VideoFile, open_video, plan_output
+from animegen.plugins import PluginHost
+from animegen.video import VideoFile, plan_output
 from animegen.video.segments import packet_sizes
 
 STAGES = ("analyse", "cast", "render", "join")
@@ -101,11 +103,12 @@ def plan(
     share_one_heap()
     began = time.perf_counter()
     with (
-        open_video(source, salvage=config.salvage) as video,
+        opened(PluginHost.load(), source, output, replace(config, overwrite=True)) as asked,
         tempfile.TemporaryDirectory(prefix="animegen-plan-") as folder,
     ):
+        video, config = asked.video, asked.config
         start, stop = video.timeline.index_range(config.start, config.end)
-        place = plan_output(video, output, config.encode, start=start, stop=stop, overwrite=True).output
+        place = plan_output(video, asked.output, config.encode, start=start, stop=stop, overwrite=True).output
         opening = _opening(video, began)
         trials = []
         for number, window in enumerate(_windows(start, stop, trial_frames)):

@@ -15,6 +15,7 @@ from animegen.errors import Cancelled
 from animegen.events import Event, Listener, Progress, Warned, as_dict, ignore
 from animegen.identity import CastFile
 from animegen.jobs import JobFolder, append_line, check_space, digest_of, flatten, read_lines, size_of, write_text
+from animegen.pipeline.adapters import opened
 from animegen.pipeline.engine import engine_of
 from animegen.pipeline.run import BATCH_FRAMES, Run, segments_of
 from animegen.pipeline.stages import Stages, located, located_cast, resolve, with_drawings
@@ -46,6 +47,36 @@ def request_of(job: JobFolder) -> ConvertConfig:
     """What a job was asked for. It follows its own cast once it has one, which may have been edited."""
     config = ConvertConfig.from_plain(job.section("request"))
     return replace(config, cast=None) if job.cast.exists() else config
+
+
+@contextmanager
+def begun(
+    source: Path,
+    output: Path | None,
+    config: ConvertConfig,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+    *,
+    folder: Path | None = None,
+    record: bool = True,
+) -> Iterator[Run]:
+    """A run of any source, also of one that a plugin reads, to any output; the rest as for :func:`prepared`."""
+    host = PluginHost.load()
+    with (
+        opened(host, source, output, config, folder=folder) as asked,
+        prepared(
+            asked.video,
+            asked.output,
+            asked.config,
+            on_event or ignore,
+            cancel,
+            host=host,
+            folder=folder,
+            origin=asked.origin,
+            record=record,
+        ) as run,
+    ):
+        yield run
 
 
 @contextmanager

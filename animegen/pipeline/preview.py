@@ -12,15 +12,14 @@ from PIL import Image
 
 from animegen.config import ConvertConfig
 from animegen.errors import OutputError
-from animegen.events import Finished, Listener, ignore
+from animegen.events import Finished, Listener
 from animegen.jobs import artefact
 from animegen.pipeline.convert import find_people
-from animegen.pipeline.prepare import prepared
+from animegen.pipeline.prepare import begun
 from animegen.pipeline.render import scene_of
 from animegen.pipeline.run import Run
 from animegen.pose.files import open_npz
 from animegen.types import Frame, Pose, Uint8Array
-from animegen.video import open_video
 
 SHEET_WIDTH = 1920
 """Width of the contact sheet in pixels."""
@@ -40,11 +39,9 @@ def preview(
     The whole clip is analysed, as identities and the background need it; the conversion itself then goes on from
     the same job folder. Raises OutputError where the folder exists, unless ``config.overwrite``.
     """
-    with (
-        open_video(source, salvage=config.salvage) as video,
-        prepared(video, output, config, on_event or ignore, cancel) as run,
-    ):
-        folder = run.plan.output.with_name(f"{run.plan.output.stem}-preview")
+    with begun(source, output, config, on_event, cancel) as run:
+        asked = output or run.plan.output
+        folder = asked.with_name(f"{asked.stem}-preview")
         if folder.exists() and not config.overwrite:
             raise OutputError(f"{folder} exists already", "choose another name with -o, or add --overwrite")
         for old in folder.glob("frame_*.png"):
@@ -53,7 +50,7 @@ def preview(
         pictures = []
         with run.stage("preview", count) as advance:
             for index in spread(run.segments[0].start, run.segments[-1].stop, count):
-                frame = next(iter(video.frames(index, index + 1)))
+                frame = next(iter(run.video.frames(index, index + 1)))
                 (drawn,) = scene.draw([frame], {index: _raw(run, index)})
                 picture = scene.compose(drawn)
                 _save(folder / f"frame_{index:06d}.png", picture.image)

@@ -20,21 +20,19 @@ import numpy as np
 
 from animegen.composite import one_thread_per_call, person_matte
 from animegen.errors import InputError, JobError, UsageError
-from animegen.events import Listener, ignore
+from animegen.events import Listener
 from animegen.identity import describe, distance, take_crop
 from animegen.identity.options import PaletteOptions
 from animegen.identity.palette import PalettePreserver
 from animegen.jobs import JobFolder
 from animegen.measure.fidelity import PoseError, colour_errors, flicker, pose_error, switches
 from animegen.measure.pictures import summary
-from animegen.pipeline.adapters import filmed_source
 from animegen.pipeline.analyse import estimate
 from animegen.pipeline.cast import Person
 from animegen.pipeline.convert import find_people
 from animegen.pipeline.pictures import crops_of
-from animegen.pipeline.prepare import finished, prepared, request_of
+from animegen.pipeline.prepare import begun, finished, request_of
 from animegen.pipeline.run import Run
-from animegen.plugins import PluginHost
 from animegen.pose.convert import to_coco17
 from animegen.pose.files import open_npz
 from animegen.protocols import PoseBackend
@@ -141,16 +139,12 @@ def report_job(
     """
     if folder.suffix != ".job":
         raise UsageError(f"{folder} is not a job folder", "name the folder OUTPUT.job that `animegen convert` made")
-    job, output, host = JobFolder(folder), folder.with_suffix(""), PluginHost.load()
+    job, output = JobFolder(folder), folder.with_suffix("")
     config = replace(request_of(job), overwrite=True)
     source = Path(job.section("source")["path"])
     if not output.exists():
         raise InputError(f"{output} does not exist", f"`animegen render {folder}` makes it")
-    with (
-        filmed_source(host, source, output) as film,
-        open_video(film, salvage=config.salvage) as video,
-        prepared(video, output, config, on_event or ignore, None, host=host, record=False) as run,
-    ):
+    with begun(source, output, config, on_event, record=False) as run:
         if finished(run) is None:
             raise JobError(
                 f"{output} is not what its job makes: the cast, the request or the file was changed since",
