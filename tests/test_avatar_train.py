@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner
 from figures import header, narrow_networks, write_figures
 
-from animegen.avatar.anime_objective import AnimeObjective
+from animegen.avatar.anime_objective import AnimeObjective, r1_penalty
 from animegen.avatar.checkpoint import load_generator, load_tensors
 from animegen.avatar.objective import Setting
 from animegen.avatar.psgan import load_psgan
@@ -141,6 +141,36 @@ def test_init_takes_over_matching_avatars_and_grids(data: Path, tmp_path: Path) 
     assert not torch.equal(begun.avatars.weight[0], trained.avatars.weight[0])
     assert torch.equal(begun.state_dict()["grids.0.refine.weight"], trained.state_dict()["grids.0.refine.weight"])
     assert begun.config.stages == (8, 16)
+
+
+def test_the_discriminator_may_learn_alone_first(data: Path, tmp_path: Path) -> None:
+    """From where the adversarial phase begins, for as many images as were asked for."""
+    recipe = replace(TINY, phases=(Phase(8, 0.5, 4), Phase(8, 0.5, 2, adversarial=0.1))).with_judge_first(4)
+    kept = []
+    for steps in (2, 2, 1):
+        train_avatar(options(data, tmp_path, recipe=recipe), quiet, after(steps))
+        kept.append(tensors_of(tmp_path))
+
+    def changed(first: int, second: int, network: str) -> bool:
+        names = [name for name in kept[first] if name.startswith(f"{network}/")]
+        return not all(torch.equal(kept[first][name], kept[second][name]) for name in names)
+
+    assert changed(0, 1, "discriminator") and not changed(0, 1, "generator") and not changed(0, 1, "average")
+    assert changed(1, 2, "discriminator") and changed(1, 2, "generator") and changed(1, 2, "average")
+
+
+def test_the_penalty_of_patches_does_not_grow_with_the_picture() -> None:
+    """Four times as many patches of the same kind are as steep, each by itself."""
+    random = torch.Generator().manual_seed(0)
+    kernel, deep = torch.randn(1, 4, 8, 8, generator=random), torch.randn(1, 1, 1, 1, generator=random)
+    small = torch.rand(3, 4, 32, 32, generator=random)
+    penalties = []
+    for picture in (small, small.tile(1, 1, 2, 2)):
+        picture.requires_grad_(True)
+        patches = torch.nn.functional.conv2d(picture, kernel, stride=8)
+        penalties.append(r1_penalty(torch.nn.functional.conv2d(patches.tanh(), deep), picture))
+    assert penalties[0] > 0 and penalties[0].requires_grad
+    torch.testing.assert_close(*penalties)
 
 
 def test_psgan_shares_the_loop(data: Path, tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ from animegen.ops.precision import has_bfloat16
 
 _GENERATOR_BETAS, _CRITIC_BETAS = (0.9, 0.99), (0.0, 0.99)
 _R1_EVERY, _R1_WEIGHT = 16, 0.2
-"""The penalty is a patch's: each of the logits sees its own part of a picture, and their sum is as steep as all."""
+
+_ALIKE = 10.0
+"""How much features that the discriminator sees in both weigh beside being fooled (Wang et al. 2018, equation 4)."""
 
 _DRAWN_AT_ONCE = 16
 
@@ -110,25 +112,38 @@ class AnimeObjective:
 
     def step(self, batch: Batch, moment: Moment) -> Mapping[str, Tensor]:
         """Draw the phase's stage and the one below it, and bring both nearer to the render."""
-        phase = moment.phase
-        with self._autocast():
+        phase, critic = moment.phase, self._critic if moment.phase.adversarial else None
+        with torch.set_grad_enabled(not moment.judging), self._autocast():
             latent = self.generator.avatars(batch.avatar)
             drawn = self.generator(batch.pose, latent, batch.expression, [phase.stage // 2, phase.stage])
         layers = {stage: planes.float() for stage, planes in drawn.items()}
         loss = reconstruction_loss(layers, batch.truth, batch.pose, self.generator.config.skeleton)
         total, terms = loss.total, dict(loss.terms)
-        if phase.adversarial and self._critic is not None:
+        if critic is not None:
             colours = torch.rand(phase.batch, 6, 3, generator=moment.random())
             palette = self._setting.workers.share(colours).to(self._device)
-            fake = coloured(layers[phase.stage], palette)
-            terms["judge"] = self._judge(self._critic, batch, fake.detach(), coloured(batch.truth, palette), moment)
-            with self._autocast():
-                fooled = functional.softplus(-self._critic.network(fake, batch.pose, batch.avatar)).mean().float()
-            total = total + phase.adversarial * fooled
-            terms["fooled"] = fooled.detach()
+            fake, real = coloured(layers[phase.stage], palette), coloured(batch.truth, palette)
+            terms["judge"] = self._judge(critic, batch, fake.detach(), real, moment)
+            if moment.judging:
+                return terms
+            fooled, alike = self._fool(batch, fake, real.detach())
+            total = total + phase.adversarial * (fooled + _ALIKE * alike)
+            terms |= {"fooled": fooled.detach(), "alike": alike.detach()}
         self._generator.descend(total, moment.rate)
         follow(self.average, self.generator, keep=self._setting.recipe.ema, step=moment.step)
         return terms
+
+    def _fool(self, batch: Batch, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """How well the discriminator tells what is drawn, and how far its features are from the render's."""
+        assert self.discriminator is not None
+        judge = self.discriminator
+        with self._autocast():
+            with torch.no_grad():
+                wanted = judge.features(real, batch.pose)
+            seen = judge.features(fake, batch.pose)
+            fooled = functional.softplus(-judge.logits(seen[-1], batch.avatar).float()).mean()
+        far = [(drawn - truth).abs().mean(dtype=torch.float32) for drawn, truth in zip(seen, wanted, strict=True)]
+        return fooled, torch.stack(far).mean()
 
     def _judge(self, critic: Learner, batch: Batch, fake: Tensor, real: Tensor, moment: Moment) -> Tensor:
         """One step of the discriminator: non-saturating logistic loss, with R1 every few steps (Karras et al. 2020)."""
@@ -139,9 +154,7 @@ class AnimeObjective:
             drawn = critic.network(fake, batch.pose, batch.avatar)
         loss = functional.softplus(-seen.float()).mean() + functional.softplus(drawn.float()).mean()
         if lazy:
-            (slope,) = torch.autograd.grad(seen.sum(), real, create_graph=True)
-            steep = slope.square().sum(dim=(1, 2, 3)).mean() / seen[0].numel()
-            loss = loss + 0.5 * _R1_WEIGHT * _R1_EVERY * steep
+            loss = loss + 0.5 * _R1_WEIGHT * _R1_EVERY * r1_penalty(seen, real)
         critic.descend(loss, moment.rate)
         return loss.detach()
 
@@ -178,3 +191,13 @@ class AnimeObjective:
         """The averaged weights in bfloat16, with what is known of the avatars."""
         avatars = [asdict(entry) for entry in self._setting.header.avatars]
         save_generator(path, self.average, avatars=avatars, dtype=torch.bfloat16, notes=notes)
+
+
+def r1_penalty(logits: Tensor, picture: Tensor) -> Tensor:
+    """Squared slope of the logits, itself differentiable (Mescheder et al. 2018, equation 9), a patch.
+
+    ``logits`` [B, 1, h, w] were told of ``picture`` [B, C, H, W]. Each of them sees its own part, so that their sum is
+    as steep as all together: divided by how many they are, the penalty is the same for small and large pictures.
+    """
+    (slope,) = torch.autograd.grad(logits.sum(), picture, create_graph=True)
+    return slope.square().sum(dim=(1, 2, 3)).mean() / logits[0].numel()

@@ -39,6 +39,7 @@ class Moment:
     """Where in the training a step stands.
 
     ``fade`` is how far the phase's stage is blended in, 0..1; ``rate`` Adam's rate; ``step`` counts from 0.
+    While ``judging``, a discriminator learns and the generator waits for it.
     """
 
     phase: Phase
@@ -46,6 +47,7 @@ class Moment:
     rate: float
     step: int
     seed: int
+    judging: bool = False
 
     def random(self) -> torch.Generator:
         """Random numbers of this step: the same whenever, and in however many parts, the training runs."""

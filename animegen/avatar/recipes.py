@@ -46,6 +46,8 @@ class Recipe:
     generator's grids (:class:`animegen.avatar.config.AvatarConfig`) where they are not the usual ones; ``patch`` tells
     whether faces are drawn on one of their own; ``often`` weighs what pictures show where they are drawn
     (:data:`animegen.avatar.data.FRAMINGS`); with ``only_faces`` nothing is learned but what patches are painted with.
+    ``judge_first``: how many images of an adversarial phase the discriminator learns alone, so that a generator that
+    draws already is not led by one that knows nothing.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Recipe:
     patch: bool = True
     often: Mapping[str, float] = field(default_factory=dict)
     only_faces: bool = False
+    judge_first: int = 0
 
     @property
     def resolution(self) -> int:
@@ -98,6 +101,10 @@ class Recipe:
     def with_adversarial(self, weight: float) -> Recipe:
         """The same recipe with the discriminator's weight in its last phase."""
         return replace(self, phases=(*self.phases[:-1], replace(self.phases[-1], adversarial=weight)))
+
+    def with_judge_first(self, images: int) -> Recipe:
+        """The same recipe whose discriminator learns alone at first."""
+        return replace(self, judge_first=images)
 
     def with_only_faces(self) -> Recipe:
         """The same recipe that learns what faces are painted with, and nothing else."""

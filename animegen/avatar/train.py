@@ -64,6 +64,7 @@ class TrainOptions:
             "augment": sorted(self.augment),
             "init": None if self.init is None else self.init.name,
             **({"only faces": True} if self.recipe.only_faces else {}),
+            **({"judge first": self.recipe.judge_first} if self.recipe.judge_first else {}),
         }
 
 
@@ -185,7 +186,8 @@ class Trainer:
         recipe, images = self.options.recipe, self.options.images
         phase, begin, end = recipe.at(image, images)
         fade = min(1.0, (image - begin) / (end - begin)) if phase.fade else 1.0
-        return Moment(phase, fade, recipe.rate_at(image, images), self.steps, self.options.seed)
+        judging = phase.adversarial > 0 and image - begin < recipe.judge_first
+        return Moment(phase, fade, recipe.rate_at(image, images), self.steps, self.options.seed, judging)
 
     def _progress(self, terms: Mapping[str, Tensor], clock: _Clock) -> Progress:
         plain = {name: round(float(term), 5) for name, term in terms.items()}  # waits for the device

@@ -53,6 +53,12 @@ def command() -> None:
 @click.option(
     "--adversarial", metavar="W", type=click.FloatRange(min=0), help="Weight of the discriminator, last phase."
 )
+@click.option(
+    "--judge-first",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Images on which the discriminator learns alone before the generator follows it; with --adversarial.",
+)
 @click.option("--only-faces", is_flag=True, help="Learn the texture of faces; everything else stays as it is.")
 @click.option("--restart", is_flag=True, help="Throw the training in RUN away and begin anew.")
 @click.option("--json", "as_json", is_flag=True, help="One line of figures a checkpoint, as JSON.")
@@ -126,6 +132,8 @@ def _recipe(values: dict[str, Any]) -> Recipe:
         recipe = recipe.with_rate(values["rate"])
     if values["adversarial"] is not None:
         recipe = recipe.with_adversarial(values["adversarial"])
+    if values["judge_first"] is not None:
+        recipe = recipe.with_judge_first(values["judge_first"])
     return recipe.with_only_faces() if values["only_faces"] else recipe
 
 
