@@ -37,6 +37,7 @@ from animegen.protocols import FaceBackend, PluginContext, Style
 from animegen.stylegan2.blend import blend_files
 from animegen.stylegan2.inversion import InversionOptions, w_statistics
 from animegen.stylegan2.model import StyleGan2, to_image, to_picture
+from animegen.stylegan2.training import precision
 from animegen.stylegan2.video_inversion import RATE, VideoOptions, invert_video
 from animegen.types import (
     Crop,
@@ -228,7 +229,8 @@ class AnimeFaceStyle:
 
     def _sought(self, targets: Float32Array) -> Float32Array:
         """The latents with which the base draws pictures f32 [M, 3, r, r] most nearly, f32 [M, num_ws, w_dim]."""
-        search = InversionOptions(steps=self._options.steps, learning_rate=RATE)
+        half = precision("auto", self._base.device)
+        search = InversionOptions(steps=self._options.steps, learning_rate=RATE, half=half)
         options = VideoOptions(search=search, mean_weight=_MEAN_WEIGHT)
         with stage("latents", search.steps, self._on_event) as advance:
 
