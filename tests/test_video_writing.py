@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,6 +20,7 @@ from animegen.config import EncodeConfig
 from animegen.errors import InvalidValue, OutputError
 from animegen.types import Colour, Frame
 from animegen.video import SegmentWriter, open_video, plan_output, verify, write_output
+from animegen.video.segments import SegmentOrder, scan
 
 UNCHANGED_DB = 40.0
 """PSNR of real footage written at the default quality, mean over the frames: what users are promised."""
@@ -63,6 +65,44 @@ def test_one_frame_segments_join(tmp_path: Path) -> None:
     assert verify(source, plan.output).ok
     with open_video(plan.output) as video:
         assert [index_of(frame.image) for frame in video.frames()] == list(range(6))
+
+
+class _Counted(tuple[int, ...]):
+    """The frames of one segment, counting how often they are gone through or counted."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[int]:
+        _Counted.times += 1
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        _Counted.times += 1
+        return super().__len__()
+
+
+def test_every_segment_is_read_as_often_however_many_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "source.mp4", frames=12, size=(64, 48))
+    opened: list[str] = []
+
+    def counted(*arguments: Any) -> list[SegmentOrder]:
+        return [SegmentOrder(_Counted(order.shown), order.header) for order in scan(*arguments)]
+
+    def counting(name: str, *arguments: Any, **options: Any) -> Any:
+        opened.append(name)
+        return av_open(name, *arguments, **options)
+
+    def reads(frames: int) -> tuple[int, int]:
+        opened.clear()
+        _Counted.times = 0
+        rewrite(source, tmp_path / "out.mp4", segment_frames=frames, overwrite=True)
+        return _Counted.times, sum("/segments/" in name for name in opened)
+
+    av_open = av.open
+    monkeypatch.setattr("animegen.video.joining.scan", counted)
+    monkeypatch.setattr(av, "open", counting)
+    for one, two, four in zip(reads(12), reads(6), reads(3), strict=True):
+        assert four - two == 2 * (two - one) > 0
 
 
 def test_a_range_starts_at_zero_with_its_own_sound_text_and_chapters(tmp_path: Path) -> None:

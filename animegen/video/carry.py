@@ -132,14 +132,15 @@ def _copy(out: OutputContainer, source: Stream, item: StreamPlan, plan: OutputPl
         if cover:
             packet.dts = packet.pts
         else:
-            is_text = item.type == "subtitle"
-            whole = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
-            kept = _within(plan, *whole, cut=is_text)
-            if kept is None:
-                return
-            if is_text and kept != whole:
-                packet.pts = packet.dts = nearest_tick(kept[0], base)
-                packet.duration = nearest_tick(kept[1] - kept[0], base)
+            if plan.is_trimmed:
+                is_text = item.type == "subtitle"
+                whole = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
+                kept = _within(plan, *whole, cut=is_text)
+                if kept is None:
+                    return
+                if is_text and kept != whole:
+                    packet.pts = packet.dts = nearest_tick(kept[0], base)
+                    packet.duration = nearest_tick(kept[1] - kept[0], base)
             packet.dts = (packet.pts if packet.dts is None else packet.dts) - shift
             packet.pts -= shift
             if item.type == "audio":  # where files were glued together it may step back, which no muxer takes

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 
 import av
@@ -162,7 +162,7 @@ def _film_packets(
     assert base is not None
     pts = rescale(plan.ticks, plan.time_base, base, origin=plan.origin)
     ends = rescale(plan.ticks + plan.durations, plan.time_base, base, origin=plan.origin)
-    offsets = [sum(len(o.shown) for o in orders[:k]) for k in range(len(orders))]
+    offsets = list(accumulate((len(order.shown) for order in orders[:-1]), initial=0))
     shown = list(chain.from_iterable((offset + s for s in o.shown) for offset, o in zip(offsets, orders, strict=True)))
     durations = [max(1, end - begin) for begin, end in zip(pts, ends, strict=True)]
     delay = reorder_delay(shown)

@@ -14,7 +14,11 @@ from animegen.errors import InvalidValue
 def nearest_tick(time: Fraction, time_base: Fraction) -> int:
     """The tick of ``time_base`` nearest to ``time`` seconds; a half goes up."""
     ratio = time / time_base
-    return (2 * ratio.numerator + ratio.denominator) // (2 * ratio.denominator)
+    return _nearest(ratio.numerator, ratio.denominator)
+
+
+def _nearest(numerator: int, denominator: int) -> int:
+    return (2 * numerator + denominator) // (2 * denominator)
 
 
 def rescale(
@@ -25,9 +29,12 @@ def rescale(
     Each is at least ``step`` after the one before, so frames that fall on one tick stay apart; the rounding of
     one tick never shifts the next.
     """
+    ratio, before = source / target, origin / target
+    each, first = ratio.numerator * before.denominator, before.numerator * ratio.denominator
+    denominator = ratio.denominator * before.denominator
     out: list[int] = []
-    for tick in ticks.tolist():
-        nearest = nearest_tick(tick * source - origin, target)
+    for tick in ticks.tolist():  # in whole numbers: a film has a million of them
+        nearest = _nearest(tick * each - first, denominator)
         out.append(nearest if not out else max(nearest, out[-1] + step))
     return out
 
