@@ -10,7 +10,8 @@ import difflib
 import importlib
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from types import MappingProxyType
@@ -19,16 +20,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pluggy
 
 from animegen import __version__, hookspecs, protocols
-from animegen.errors import AnimegenError, PluginError, UnknownPlugin, WeightsError
-from animegen.settings import parse_settings
+from animegen.errors import AnimegenError, InvalidValue, PluginError, UnknownPlugin, WeightsError
+from animegen.settings import options_of, parse_settings
 
 if TYPE_CHECKING:
     import click
 
-__all__ = ["KINDS", "PluginFailure", "PluginHost", "load_factory", "plugin_commands"]
+__all__ = ["KINDS", "PluginFailure", "PluginHost", "blamed", "load_factory", "plugin_commands"]
 
 GROUP = "animegen"
 """The entry point group by which a package names its plugin module."""
+
+_WAY_OUT = "choose another, or tell the package's author; ANIMEGEN_TRACEBACK=1 shows where it happened"
 
 Spec: TypeAlias = Any
 """One announcement: an instance of a spec class of :mod:`animegen.protocols`, or a Skeleton; always has ``name``."""
@@ -101,9 +104,28 @@ class Entry:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception as one line of at most 200 characters: its kind and its text."""
+    """An exception as one line: one of ours by text and hint, any other by its kind and at most 200 characters."""
+    if isinstance(error, AnimegenError):
+        return f"{error}; {error.hint}" if error.hint else str(error)
     text = textwrap.shorten(str(error), 200, placeholder=" ...")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+@contextmanager
+def blamed(owner: str) -> Iterator[None]:
+    """Raise what somebody else's code raises in here as PluginErrors that begin with ``owner`` and name a way out.
+
+    An AnimegenError is raised on purpose, by that code or by what it calls, and passes unchanged; but a value that does
+    not fit its definition (InvalidValue) was made by that code.
+    """
+    try:
+        yield
+    except InvalidValue as error:
+        raise PluginError(f"{owner}: {error}", error.hint or _WAY_OUT) from error
+    except AnimegenError:
+        raise
+    except Exception as error:  # a third party's code: its failure is reported under its package's name
+        raise PluginError(f"{owner} failed: {one_line(error)}", _WAY_OUT) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +157,9 @@ def load_plugins() -> LoadedPlugins:
         package = _package_of(point)
         name = point.name if point.name not in packages else f"{package.name}:{point.name}"
         try:
-            manager.register(point.load(), name=name)
+            plugin = point.load()
+            _check_hooks(plugin)
+            manager.register(plugin, name=name)
             manager.check_pending()
         except (Exception, SystemExit) as error:  # whatever somebody else's module does must not stop this program
             if manager.has_plugin(name):
@@ -144,6 +168,27 @@ def load_plugins() -> LoadedPlugins:
         else:
             packages[name] = package
     return LoadedPlugins(manager, packages, tuple(failures))
+
+
+def _check_hooks(plugin: object) -> None:
+    """Raise PluginError where a function is no hook for want of a mark or by its name, or where there is no hook."""
+    hooks = [name for name in vars(hookspecs) if name.startswith(f"{GROUP}_")]
+    functions = {name: getattr(plugin, name) for name in dir(plugin) if inspect.isroutine(getattr(plugin, name))}
+    marked = [name for name, function in functions.items() if hasattr(function, f"{GROUP}_impl")]
+    for name in marked:
+        if name not in hooks:
+            near = difflib.get_close_matches(name, hooks, n=1)
+            raise PluginError(f"there is no hook '{name}'", _offered(near, hooks))
+    for name in hooks:
+        if name in functions and name not in marked:
+            raise PluginError(f"{name} is not marked as a hook", "write @hookimpl above it")
+    if not marked:
+        raise PluginError("it implements no hook", _offered([], hooks))
+
+
+def _offered(near: Sequence[str], names: Iterable[str]) -> str:
+    """What could have been meant, or else all there is."""
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names) or 'none'}"
 
 
 def _order(point: metadata.EntryPoint) -> tuple[str, str, str]:
@@ -200,21 +245,30 @@ class PluginHost:
             return found[0].spec
         if found:
             claims = " and ".join(str(entry.package) for entry in found)
-            raise PluginError(f"{kind} '{name}' is announced by {claims}", "uninstall one of these packages")
+            others = " or ".join(sorted({entry.package.name for entry in found if entry.package != OWN}))
+            raise PluginError(f"{kind} '{name}' is announced by {claims}", f"pip uninstall {others}")
         raise UnknownPlugin(f"there is no {kind} '{name}'", self._hint(kind, name))
 
     def _hint(self, kind: str, name: str) -> str:
         names = list(self.specs(kind))
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        offer = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names) or 'none'}"
-        return f"{offer}; more come as packages: pip install PACKAGE, see `animegen plugins`"
+        offer = _offered(difflib.get_close_matches(name, names, n=3, cutoff=0.5), names)
+        more = "more come as packages: pip install PACKAGE, see `animegen plugins`"
+        return "; ".join([offer, more, *(f"{failure} (left out)" for failure in self.failures)])
+
+    def _entry(self, spec: Spec) -> Entry:
+        for entry in self.entries:
+            if entry.spec is spec:
+                return entry
+        raise PluginError(f"'{spec.name}' was announced by no plugin", "take the spec from PluginHost.find")
 
     def package_of(self, spec: Spec) -> Package:
         """The package that announced a spec."""
-        for entry in self.entries:
-            if entry.spec is spec:
-                return entry.package
-        raise PluginError(f"'{spec.name}' was announced by no plugin", "take the spec from PluginHost.find")
+        return self._entry(spec).package
+
+    def owner(self, spec: Spec) -> str:
+        """How errors name what a spec announces: by kind, name and package."""
+        entry = self._entry(spec)
+        return f"{entry.kind} '{spec.name}' of package {entry.package}"
 
     def create(self, spec: Spec, options: object, context: protocols.PluginContext) -> Any:
         """Make what a spec announces: import its factory and call it with the options and the context.
@@ -223,8 +277,7 @@ class PluginHost:
         the factory cannot be imported, fails, or makes something that does not fit the protocol; WeightsError when the
         context lacks a weight file that the spec asks for. An AnimegenError of the factory's own passes unchanged.
         """
-        kind = next(kind for kind in KINDS.values() if kind.spec_class == type(spec).__name__)
-        owner = f"{kind.name} '{spec.name}' of package {self.package_of(spec)}"
+        kind, owner = KINDS[self._entry(spec).kind], self.owner(spec)
         missing = [name for name in spec.weights if name not in context.weights]
         if missing:
             raise WeightsError(
@@ -233,16 +286,13 @@ class PluginHost:
             )
         if options is None:
             options = parse_settings({kind.name: spec}, {})[kind.name]
-        try:
+        with blamed(owner):
             made = load_factory(spec.factory)(options, context)
-        except AnimegenError:
-            raise
-        except Exception as error:  # a third party's code: its failure is reported under its package's name
-            raise PluginError(f"{owner} failed: {one_line(error)}", "see `animegen plugins`") from error
         if kind.protocol is not None and not isinstance(made, kind.protocol):
             lacks = ", ".join(name for name in _members(kind.protocol) if not hasattr(made, name))
             raise PluginError(
-                f"{owner} made a {type(made).__name__} that is no {kind.protocol.__name__}: lacks {lacks}"
+                f"{owner} made a {type(made).__name__} that is no {kind.protocol.__name__}: lacks {lacks}",
+                _WAY_OUT,
             )
         return made
 
@@ -265,7 +315,7 @@ def _members(protocol: type[Any]) -> list[str]:
 
 
 def _checked(kind: Kind, announced: Iterable[Spec]) -> list[Spec]:
-    """What a hook returned as a list of specs. Raises TypeError when it holds anything else."""
+    """What a hook returned as a list of specs. Raises TypeError or PluginError when one of them cannot be used."""
     from animegen import types
 
     wanted = getattr(protocols, kind.spec_class, None) or getattr(types, kind.spec_class)
@@ -275,6 +325,8 @@ def _checked(kind: Kind, announced: Iterable[Spec]) -> list[Spec]:
             raise TypeError(f"returned {spec!r:.60} where a {kind.spec_class} belongs")
         if not isinstance(spec.name, str) or not spec.name:
             raise TypeError(f"returned a {kind.spec_class} without a name")
+        if hasattr(spec, "options"):
+            options_of(spec)  # raises where they could not be shown or set
     return specs
 
 

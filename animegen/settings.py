@@ -44,7 +44,7 @@ def options_of(spec: Any) -> tuple[Option, ...]:
     if spec.options is None:
         return ()
     if not dataclasses.is_dataclass(spec.options):
-        raise PluginError(f"the options of '{spec.name}' must be a dataclass, got {spec.options!r}")
+        raise PluginError(f"the options of '{spec.name}' must be a dataclass, got {spec.options!r}", "write @dataclass")
     try:
         hints = typing.get_type_hints(spec.options)
     except (NameError, TypeError) as error:

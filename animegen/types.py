@@ -41,6 +41,12 @@ def _check(array: NDArray[Any], name: str, shape: tuple[int | None, ...], dtype:
         raise InvalidValue(f"{name} must be {np.dtype(dtype).name}{owner}, got {array.dtype.name}")
 
 
+def _check_finite(kind: str, owner: str = "", **arrays: NDArray[Any] | None) -> None:
+    for name, array in arrays.items():
+        if array is not None and not np.isfinite(array).all():
+            raise InvalidValue(f"{kind}.{name} holds a value that is not finite{owner}")
+
+
 @dataclass(frozen=True, slots=True)
 class Colour:
     """How the samples of a video are to be understood, in FFmpeg's names (``bt709``, ``smpte2084``, ``tv`` ...)."""
@@ -174,9 +180,7 @@ class Pose:
         _check(self.bbox, "Pose.bbox", (4,), np.float32, "")
         if self.z is not None:
             _check(self.z, "Pose.z", (count,), np.float32, owner)
-        for name, array in (("xy", self.xy), ("score", self.score), ("bbox", self.bbox), ("z", self.z)):
-            if array is not None and not np.isfinite(array).all():
-                raise InvalidValue(f"Pose.{name} holds a value that is not finite{owner}")
+        _check_finite("Pose", owner, xy=self.xy, score=self.score, bbox=self.bbox, z=self.z)
 
     @property
     def confidence(self) -> float:
@@ -205,9 +209,7 @@ class Face:
         _check(self.points, "Face.points", (len(FACE_POINTS), 2), np.float32, "")
         if self.embedding is not None:
             _check(self.embedding, "Face.embedding", (None,), np.float32, "")
-        for name, array in (("bbox", self.bbox), ("points", self.points), ("embedding", self.embedding)):
-            if array is not None and not np.isfinite(array).all():
-                raise InvalidValue(f"Face.{name} holds a value that is not finite")
+        _check_finite("Face", bbox=self.bbox, points=self.points, embedding=self.embedding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +346,7 @@ class Sprite:
     def __post_init__(self) -> None:
         _check(self.rgba, "Sprite.rgba", (None, None, 4), np.uint8, "")
         _check(self.affine, "Sprite.affine", (2, 3), np.float64, "")
+        _check_finite("Sprite", affine=self.affine)
 
     @classmethod
     def from_straight(cls, rgba: Uint8Array, affine: Float64Array, order: float) -> Sprite:

@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "animegen"
 PLUGINS = ROOT / "plugins"
 
-WORDS = {"types", "errors", "events", "config", "protocols", "colour", "settings"}
+WORDS = {"types", "errors", "events", "config", "protocols", "colour", "settings", "memory"}
 GROUND = {"ops", "weights", "jobs", "parallel"}
 STAGES = {"video", "pose", "tracking", "identity", "avatar", "stylegan2", "face", "composite", "measure"}
-HOST = {"hookspecs", "plugins", "builtin", "scaffold", "testing"}
+HOST = {"hookspecs", "plugins", "guards", "builtin", "scaffold", "testing"}
 LEVELS = [WORDS, GROUND, STAGES, HOST, {"pipeline"}, {"cli", "__main__"}]
 """From the ground up: a room imports what stands below it, and of its own level only in the host and the ground."""
 

@@ -54,6 +54,7 @@ def test_plugins_lists_every_kind_and_the_failures(broken):
     assert rows["style", "costly"]["version"] == "1.5"
     assert rows["plugin", "mine"]["state"] == "failed: animegen_trackers: OSError: gone"
     assert "style\tskeleton\tanimegen" in run("plugins").stdout
+    assert "pip uninstall PACKAGE" in run("plugins").stderr
 
 
 def test_styles_tells_options_and_why_one_is_not_available(broken):
@@ -71,7 +72,7 @@ def test_doctor_takes_a_plugins_trouble_as_a_note(broken):
     checks = {check["check"]: check for check in lines(run("doctor", "--json"))}
     assert checks["gadget"] == {"check": "gadget", "state": "ok", "text": "humming"}
     assert checks["widget"]["state"] == "note"
-    assert "RuntimeError: stuck" in checks["widget"]["text"]
+    assert checks["widget"]["text"] == "the check of package my-pack 1.5 failed: RuntimeError: stuck"
     assert {check["state"] for check in checks.values()} <= {"ok", "note"}
 
 

@@ -37,6 +37,20 @@ BROKEN = {
         "from animegen.hookspecs import hookimpl\n@hookimpl\ndef animegen_stiles(): return []",
         "animegen_stiles",
     ),
+    "misspelt hook": (
+        "from animegen.hookspecs import hookimpl\n@hookimpl\ndef animegen_style(): return []",
+        "there is no hook 'animegen_style'; did you mean animegen_styles?",
+    ),
+    "no mark": (
+        "from animegen.hookspecs import hookimpl\ndef animegen_styles(): return []",
+        "animegen_styles is not marked as a hook; write @hookimpl above it",
+    ),
+    "no hook": ("def make(options, context): ...", "it implements no hook; there are animegen_pose_backends"),
+    "options that are no dataclass": (
+        "from animegen.hookspecs import hookimpl\nfrom animegen.protocols import StyleSpec\n"
+        "@hookimpl\ndef animegen_styles(): return [StyleSpec('x', 'x', 'y:z', dict)]",
+        "the options of 'x' must be a dataclass",
+    ),
     "wrong argument": (
         "from animegen.hookspecs import hookimpl\n@hookimpl\ndef animegen_styles(config): return []",
         "config",
@@ -79,6 +93,9 @@ def test_a_broken_plugin_costs_one_line_and_nothing_else(case, install):
     else:
         failures = host.failures
     (failure,) = failures
+    with pytest.raises(PluginError) as caught:
+        host.find("style", "broken")
+    assert case == "command raises" or str(failure) in caught.value.hint
     assert (failure.plugin, failure.package) == ("broken", "broken-pack 0.1")
     assert (text or "AttributeError") in failure.text
     assert "\n" not in str(failure)
@@ -109,8 +126,9 @@ def test_two_packages_with_one_name_are_an_error_when_the_name_is_used(install):
 
 def test_nobody_takes_the_name_of_a_built_in(install):
     install("pack", "1.0", {"p": "pack"}, {"pack": STYLE.format(name="skeleton", module="pack")})
-    with pytest.raises(PluginError, match=r"animegen .* and pack 1\.0"):
+    with pytest.raises(PluginError, match=r"animegen .* and pack 1\.0") as caught:
         PluginHost.load().find("style", "skeleton")
+    assert caught.value.hint == "pip uninstall pack"
 
 
 def test_entry_points_of_one_name_in_two_packages_both_load(install):

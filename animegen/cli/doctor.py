@@ -43,11 +43,12 @@ def _checks(host: PluginHost) -> Iterator[tuple[str, bool | None, str]]:
     from animegen.plugins import OWN, load_factory, one_line
 
     for spec in host.specs("doctor").values():
-        own = host.package_of(spec) == OWN
+        package = host.package_of(spec)
+        own = package == OWN
         try:
             ok, text = load_factory(spec.factory)()
         except Exception as error:  # a check that breaks is a finding, and the others must still be made
-            ok, text = False, one_line(error)
+            ok, text = False, f"the check of package {package} failed: {one_line(error)}"
         yield spec.name, True if ok else (False if own else None), str(text)
 
 

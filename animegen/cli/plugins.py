@@ -38,6 +38,9 @@ def _list(as_json: bool) -> None:
             console.print_json(dict(zip(columns, row, strict=True)))
     else:
         console.print_table(columns, rows)
+    if host.failures:
+        way_out = "what failed is left out; `python -c 'import MODULE'` shows where, `pip uninstall PACKAGE` removes it"
+        click.echo(f"hint: {way_out}", err=True)
 
 
 @command.command()

@@ -14,10 +14,11 @@ from itertools import chain, islice
 from pathlib import Path
 
 from animegen.config import ConvertConfig
-from animegen.errors import InputError, OutputError, UsageError
+from animegen.errors import InputError, InvalidValue, OutputError, UsageError
 from animegen.jobs import JobFolder, digest
-from animegen.plugins import PluginHost
+from animegen.plugins import PluginHost, blamed
 from animegen.protocols import PluginContext, VideoSinkSpec, VideoSourceSpec
+from animegen.types import Frame
 from animegen.video import DEFAULT_SUFFIX, VideoFile, open_video
 from animegen.video.drawing import write_film
 
@@ -109,7 +110,7 @@ def _filmed(host: PluginHost, source: Path, output: Path | None, *, restart: boo
 
 
 def _make_film(host: PluginHost, spec: VideoSourceSpec, origin: str, film: Path) -> None:
-    frames = iter(host.create(spec, None, PluginContext())(origin))
+    frames = _frames(host, spec, origin)
     first = list(islice(frames, 2))
     if not first:
         raise InputError(f"the plugin source '{spec.name}' gave no frame for {origin}", "check the name")
@@ -120,6 +121,14 @@ def _make_film(host: PluginHost, spec: VideoSourceSpec, origin: str, film: Path)
             "a source's frames must follow each other in time",
         )
     write_film(film, chain(first, frames), 1 / step, lossless=True)
+
+
+def _frames(host: PluginHost, spec: VideoSourceSpec, origin: str) -> Iterator[Frame]:
+    with blamed(host.owner(spec)):
+        for frame in host.create(spec, None, PluginContext())(origin):
+            if not isinstance(frame, Frame):
+                raise InvalidValue(f"must yield Frame, got {frame!r:.60}")
+            yield frame
 
 
 def _output_beside(spec: VideoSourceSpec, source: Path, config: ConvertConfig, folder: Path | None) -> Path:
@@ -156,8 +165,10 @@ def hand_over(host: PluginHost, written: Path, output: Path | None) -> Path:
     if spec is None or output is None:
         return written
     part = output.with_name(f"{output.name}.part")
-    with open_video(written) as video:
+    with open_video(written) as video, blamed(host.owner(spec)):
         host.create(spec, None, PluginContext())(str(part), video.frames())
+        if not part.exists():
+            raise InvalidValue(f"wrote no file {part}")
     part.replace(output)
     written.unlink()
     return output

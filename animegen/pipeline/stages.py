@@ -12,6 +12,7 @@ from typing import Any, Literal
 from animegen.config import ConvertConfig
 from animegen.errors import UsageError, WeightsError
 from animegen.events import Listener, Warned, ignore
+from animegen.guards import guarded
 from animegen.identity import CastFile, Drawing, Member
 from animegen.jobs.digests import sum_of
 from animegen.measure.cores import usable_cores
@@ -59,7 +60,8 @@ class Stages:
 
     def _create(self, kind: str) -> Any:
         context = replace(self.context, faces=self.face_backend) if kind == "style" else self.context
-        return self.host.create(self.specs[kind], self.options.get(kind), context)
+        spec = self.specs[kind]
+        return guarded(self.host.create(spec, self.options.get(kind), context), kind, self.host.owner(spec))
 
     def pose_backend(self) -> PoseBackend:
         """A pose backend, ready for segments."""
