@@ -14,8 +14,18 @@ from animegen.avatar.network import Generator
 from animegen.cli import cli
 from animegen.errors import InputError, UsageError
 from animegen.measure.timing import timed_in_turns
+from animegen.pipeline.anime_parts import FIGURES, HANDS, HEADS
 from animegen.pipeline.bench_avatar import AvatarBench, DrawTime, bench_avatar, network_share
+from animegen.pipeline.bench_sprites import SpriteTime, sprite_work
+from animegen.pose.head import HUMAN_FACE
+from animegen.pose.limbs import USUAL_LENGTHS
+from animegen.pose.retarget import Proportions
 from animegen.pose.skeletons import AVATAR35
+from animegen.protocols import PluginContext
+from animegen.weights import fetch
+
+MOST = 8.0
+"""Billions of operations that a sprite of 256 px with everything on it may cost."""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +33,8 @@ def weights(tmp_path_factory):
     """A generator small enough to be drawn in milliseconds."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     config = AvatarConfig(AVATAR35, avatars=1, channels={4: 8, 8: 8}, largest_stage=16)
-    save_generator(path, Generator(config), avatars=[{"name": "one"}], dtype=torch.float32, notes={})
+    avatars = [{"name": "one", "proportions": Proportions(USUAL_LENGTHS, 0.2, 1.4 * HUMAN_FACE).to_dict()}]
+    save_generator(path, Generator(config), avatars=avatars, dtype=torch.float32, notes={})
     return path
 
 
@@ -60,6 +71,8 @@ def test_every_variant_is_told_beside_the_machines_rate(weights, tmp_path):
     assert variants == {(size, batch, name) for size in (8, 16) for batch in (1, 4) for name in formats}
     gflop = {draw["size"]: draw["gflop"] for draw in figures["draws"]}
     assert 0 < gflop[8] < gflop[16]
+    sprites = {(sprite["kind"], sprite["size"], sprite["batch"]) for sprite in figures["sprites"]}
+    assert sprites == {("figure", size, batch) for size in (8, 16) for batch in (1, 4)}
     assert {(part["name"], part["size"]) for part in figures["parts"]} == {
         (name, size) for name in ("conditioning", "colouring") for size in (8, 16)
     }
@@ -68,17 +81,30 @@ def test_every_variant_is_told_beside_the_machines_rate(weights, tmp_path):
 def test_lines_tell_what_was_not_measured(weights):
     found = CliRunner().invoke(cli, ["bench", "avatar", "--weights", str(weights), "--sizes", "8", "--batches", "1,2"])
     assert found.exit_code == 0, found.output
-    assert "GEMM fp32" in found.stdout and "a sprite in a batch of 2" in found.stdout
-    assert "not measured (--log)" in found.stdout
+    assert "GEMM fp32" in found.stdout and "a picture in a batch of 2" in found.stdout
+    assert "a sprite in a batch of 2" in found.stdout and "not measured (--log)" in found.stdout
+
+
+def test_sprites_are_told_with_the_parts_that_are_laid_in():
+    """As they are drawn by the weights that come with it: figure, head and both hands."""
+    parts = {name: fetch(name) for name in (HEADS, HANDS)}
+    work = sprite_work(fetch(FIGURES), parts, PluginContext(), sizes=(64, 256), batches=(2,))
+    gflop = {(one.kind, one.size): one.gflop for one in work}
+    assert gflop["figure", 64] < gflop["with parts", 64] < gflop["figure", 256] < gflop["with parts", 256] <= MOST
+    shapes = {(one.kind, one.size): [sprite.rgba.shape for sprite in one.run()] for one in work}
+    assert shapes == {(kind, size): 2 * [(size, size, 4)] for kind, size in gflop}
 
 
 def test_a_batch_is_compared_with_single_sprites():
     draws = tuple(
         DrawTime(64, batch, "fp32", (rate, rate, rate), 2.0, 100.0) for batch, rate in ((1, 10.0), (16, 25.0))
     )
-    bench = AvatarBench("CPU", "untrained", {"fp32": (100.0, 90.0, 110.0)}, draws, (), None)
+    sprites = tuple(SpriteTime("figure", 64, batch, (rate, rate, rate), 2.0) for batch, rate in ((1, 4.0), (4, 8.0)))
+    bench = AvatarBench("CPU", "untrained", {"fp32": (100.0, 90.0, 110.0)}, draws, sprites, (), None)
     assert bench.batch_gain(64, "fp32") == (16, 1, 2.5)
     assert bench.batch_gain(64, "bf16") is None
+    assert bench.sprite_gain(64, "figure") == (4, 1, 2.0)
+    assert bench.sprite_gain(64, "with parts") is None
     assert draws[1].gflops == 50 and draws[1].share == 0.5
 
 

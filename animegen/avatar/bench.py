@@ -1,4 +1,4 @@
-"""What the bench needs of a generator beside drawing: an untrained one, its formats, and its conditioning alone."""
+"""What the bench needs of a generator beside drawing: its formats, and its conditioning alone."""
 
 from __future__ import annotations
 
@@ -7,24 +7,9 @@ from collections.abc import Callable
 import torch
 
 from animegen.avatar.conditioning import PoseBatch
-from animegen.avatar.config import AvatarConfig
 from animegen.avatar.generator import AvatarGenerator, Precision
-from animegen.avatar.network import Generator
 from animegen.ops.precision import has_bfloat16
-from animegen.types import Float32Array, Skeleton
-
-
-def untrained_generator(
-    skeleton: Skeleton, *, device: str, threads: int, precision: Precision, largest_stage: int
-) -> AvatarGenerator:
-    """The default network with weights drawn at random: as fast as a trained one."""
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    network = Generator(AvatarConfig(skeleton, avatars=1, largest_stage=largest_stage)).to(device).eval()
-    network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    network.prepare(dtype)
-    return AvatarGenerator(network, ({"name": "untrained"},), torch.device(device), dtype)
+from animegen.types import Float32Array
 
 
 def precisions(device: str) -> tuple[Precision, ...]:

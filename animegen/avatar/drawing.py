@@ -73,6 +73,10 @@ class Drawer:
         stages = [stage for stage in self._generator.stages if stage >= _LEAST_STAGE] or self._generator.stages[-1:]
         return next((stage for stage in stages if stage * ENLARGED >= side), stages[-1])
 
+    def flops(self, stage: int) -> int:
+        """Floating-point operations of the network for one picture."""
+        return self._generator.flops(stage)
+
     def draw(self, drawings: Sequence[Drawing]) -> list[Uint8Array]:
         """One picture each, uint8 [stage, stage, 4] RGBA with premultiplied alpha."""
         by_stage: dict[int, list[int]] = defaultdict(list)

@@ -80,16 +80,18 @@ def people(clip: Path, *, copies: str, frames: int, style: str, pose: str, backg
 
 
 @command.command()
-@click.option("--weights", metavar="FILE", type=click.Path(path_type=Path), help="Default: the network untrained.")
+@click.option(
+    "--weights", metavar="FILE", type=click.Path(path_type=Path), help="Default: those that come with animegen."
+)
 @click.option("--sizes", default="64,128,256", show_default=True, help="Stages in pixels, by commas.")
-@click.option("--batches", default="1,4,16", show_default=True, help="Sprites drawn at once, by commas.")
+@click.option("--batches", default="1,4,16", show_default=True, help="Pictures asked for at once, by commas.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--log", metavar="FILE", type=click.Path(path_type=Path), help="A training's log.jsonl, for its shares.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def avatar(
     *, weights: Path | None, sizes: str, batches: str, device: Literal["cpu", "cuda"], log: Path | None, as_json: bool
 ) -> None:
-    """Sprites a second of an avatar generator by stage, batch and number format, beside the machine's own rate."""
+    """Sprites a second of an avatar generator, alone and with all that is laid in, beside the machine's own rate."""
     from animegen.cli import console
     from animegen.pipeline.bench_avatar import bench_avatar
 
@@ -338,7 +340,7 @@ def _print_avatar(result: AvatarBench) -> None:
     if "bf16" not in result.gemm_gflops:
         click.echo("bf16: not measured, this device has no instructions for it")
     click.echo(
-        f"{'size':>5}{'batch':>7}{'dtype':>7}{'GFLOP':>8}{'sprites/s':>11}{'slowest..fastest':>20}{'of GEMM':>9}"
+        f"{'size':>5}{'batch':>7}{'dtype':>7}{'GFLOP':>8}{'pictures/s':>11}{'slowest..fastest':>20}{'of GEMM':>9}"
     )
     for draw in result.draws:
         rate, slowest, fastest = draw.sprites
@@ -350,8 +352,9 @@ def _print_avatar(result: AvatarBench) -> None:
         gain = result.batch_gain(size, precision)
         if gain is not None:
             click.echo(
-                f"{size} px {precision}: a sprite in a batch of {gain[0]} is {gain[2]:.2f} x as fast as of {gain[1]}"
+                f"{size} px {precision}: a picture in a batch of {gain[0]} is {gain[2]:.2f} x as fast as of {gain[1]}"
             )
+    _print_sprites(result)
     for part in result.parts:
         median, fastest, slowest = part.milliseconds
         click.echo(
@@ -359,6 +362,21 @@ def _print_avatar(result: AvatarBench) -> None:
         )
     share = "not measured (--log)" if result.network_share is None else f"{result.network_share:.1%}"
     click.echo(f"training loop's time in the networks: {share}")
+
+
+def _print_sprites(result: AvatarBench) -> None:
+    """Whole sprites, as conversions ask for them: coloured, with firm edges."""
+    click.echo(f"{'sprites':<12}{'size':>5}{'batch':>7}{'GFLOP':>8}{'sprites/s':>11}{'slowest..fastest':>20}")
+    for sprite in result.sprites:
+        rate, slowest, fastest = sprite.sprites
+        click.echo(
+            f"{sprite.kind:<12}{sprite.size:>5}{sprite.batch:>7}{sprite.gflop:>8.2f}{rate:>11.1f}"
+            f"{f'{slowest:.1f}..{fastest:.1f}':>20}"
+        )
+    for kind, size in dict.fromkeys((sprite.kind, sprite.size) for sprite in result.sprites):
+        gain = result.sprite_gain(size, kind)
+        if gain is not None:
+            click.echo(f"{size} px {kind}: a sprite in a batch of {gain[0]} is {gain[2]:.2f} x as fast as of {gain[1]}")
 
 
 def _print_build(result: BuildBench) -> None:

@@ -22,12 +22,12 @@ from animegen.avatar.generator import AvatarGenerator, load_avatar_generator
 from animegen.avatar.options import AnimeOptions
 from animegen.colour import palette_rgb
 from animegen.errors import InvalidValue, UsageError, WeightsError
-from animegen.pipeline.anime_parts import HANDS, HEADS, PARTS, PartArtist, drawing, drawn_points, on_canvas
+from animegen.pipeline.anime_parts import FIGURES, HANDS, HEADS, PARTS, PartArtist, drawing, drawn_points, on_canvas
 from animegen.pose.canvas import canvases, sprite_affine
 from animegen.pose.lift import lift_track
 from animegen.pose.retarget import Proportions, retarget
 from animegen.pose.skeletons import AVATAR35
-from animegen.protocols import PluginContext, Style
+from animegen.protocols import PluginContext
 from animegen.types import (
     Crop,
     Expression,
@@ -46,10 +46,10 @@ _LEAST_WITH_PARTS = 64
 """Figures that are drawn smaller than this show no face to speak of: no part of them is drawn once more."""
 
 
-def make_style(options: AnimeOptions | None, context: PluginContext) -> Style:
+def make_style(options: AnimeOptions | None, context: PluginContext) -> AnimeStyle:
     """The style with the weights of the context. Raises WeightsError where they cannot be used."""
     options = options or AnimeOptions()
-    figures = _generator(context.weights["avatar-anime"], context)
+    figures = _generator(context.weights[FIGURES], context)
     given = {HEADS: options.heads, HANDS: options.hand_weights}
     files = {name: file or (None if options.weights else context.weights.get(name)) for name, file in given.items()}
     generators = {name: _generator(file, context) for name, file in files.items() if file}
@@ -124,6 +124,10 @@ class AnimeStyle:
             parts |= part.prepare(self._names[avatar], person, moved, crown)
         scale = 1 if not parts or stage * ENLARGED >= canvas[:, 2].max() else 2
         return {**prepared, **parts, "scale": np.array(scale, np.int64)}
+
+    def flops(self, prepared: Prepared) -> int:
+        """Floating-point operations of the networks for one sprite of what was prepared, with its parts."""
+        return self._figures.flops(int(prepared["stage"])) + sum(part.flops(prepared) for part in self._parts)
 
     def render(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
         """One sprite per request, the canvas of the avatar."""

@@ -54,7 +54,7 @@ def _hand(avatar: Retargeted, crown: float) -> Float64Array:  # noqa: ARG001
     return hand_canvases(avatar)
 
 
-HEADS, HANDS = "avatar-anime-head", "avatar-anime-hand"
+FIGURES, HEADS, HANDS = "avatar-anime", "avatar-anime-head", "avatar-anime-hand"
 
 PARTS = (
     Part("head", HEADS, lambda avatar, crown: head_canvases(avatar, crown=crown), mouths=True),
@@ -91,6 +91,11 @@ class PartArtist:
             "opacity": _opacity(person, part.seen),
         }
         return {f"{part.name}_{what}": values for what, values in prepared.items()}
+
+    def flops(self, prepared: Prepared) -> int:
+        """Floating-point operations for the part in one frame of what was prepared; 0 where it is not drawn."""
+        stage = prepared.get(f"{self._part.name}_stage")
+        return 0 if stage is None else self._drawer.flops(int(stage))
 
     def draw(self, frames: Sequence[Prepared], palettes: Sequence[Float32Array]) -> Mapping[int, Patch]:
         """The part in those frames, by their position, that it was prepared for."""

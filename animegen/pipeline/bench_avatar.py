@@ -1,4 +1,5 @@
-"""Times an avatar generator: sprites a second by stage, batch and number format, and the parts of drawing alone.
+"""Times an avatar generator: pictures a second by stage, batch and number format, the parts of drawing alone, and whole
+sprites as conversions ask for them.
 
 All variants of a run take turns, together with the matrix product of the same format, so that shares of the machine's
 rate are comparable on a machine that does other things too.
@@ -15,15 +16,18 @@ from typing import Literal
 
 import numpy as np
 
-from animegen.avatar.bench import conditioning, precisions, untrained_generator
+from animegen.avatar.bench import conditioning, precisions
 from animegen.avatar.generator import AvatarGenerator, Precision, load_avatar_generator
 from animegen.avatar.layers import colour_layers
 from animegen.errors import InputError, UsageError
 from animegen.measure.cores import usable_cores
 from animegen.measure.gemm import device_name, flops, has_cuda, matrix_product
 from animegen.measure.timing import timed_in_turns
-from animegen.pose.skeletons import AVATAR35
+from animegen.pipeline.anime_parts import FIGURES, HANDS, HEADS
+from animegen.pipeline.bench_sprites import SpriteTime, SpriteWork, sprite_work
+from animegen.protocols import PluginContext
 from animegen.types import Float32Array
+from animegen.weights import fetch
 
 ROUNDS = 5
 """Times that each variant is measured."""
@@ -34,7 +38,7 @@ THREADS = 2
 
 @dataclass(frozen=True, slots=True)
 class DrawTime:
-    """One variant: sprites a second at the median round, the slowest and the fastest."""
+    """One variant of the network: pictures a second at the median round, the slowest and the fastest."""
 
     size: int
     batch: int
@@ -66,22 +70,33 @@ class PartTime:
 
 @dataclass(frozen=True, slots=True)
 class AvatarBench:
-    """What one run measured. ``gemm_gflops`` are by format, median, slowest and fastest round."""
+    """What one run measured. ``gemm_gflops`` are by format, median, slowest and fastest round.
+
+    ``draws`` are of the network alone, ``sprites`` of the style, with colours, firm edges and the parts that it has.
+    """
 
     device: str
     weights: str
     gemm_gflops: dict[str, tuple[float, float, float]]
     draws: tuple[DrawTime, ...]
+    sprites: tuple[SpriteTime, ...]
     parts: tuple[PartTime, ...]
     network_share: float | None
 
     def batch_gain(self, size: int, precision: str) -> tuple[int, int, float] | None:
-        """The largest and the smallest batch of a size, and how many times faster a sprite is in the largest."""
-        found = [draw for draw in self.draws if (draw.size, draw.precision) == (size, precision)]
-        if len(found) < 2:
-            return None
-        small, large = (key(found, key=lambda draw: draw.batch) for key in (min, max))
-        return large.batch, small.batch, large.sprites[0] / small.sprites[0]
+        """The largest and the smallest batch of a size, and how many times faster a picture is in the largest."""
+        return _gain([draw for draw in self.draws if (draw.size, draw.precision) == (size, precision)])
+
+    def sprite_gain(self, size: int, kind: str) -> tuple[int, int, float] | None:
+        """The same of whole sprites of a kind."""
+        return _gain([sprite for sprite in self.sprites if (sprite.size, sprite.kind) == (size, kind)])
+
+
+def _gain(found: Sequence[DrawTime | SpriteTime]) -> tuple[int, int, float] | None:
+    if len(found) < 2:
+        return None
+    small, large = (key(found, key=lambda one: one.batch) for key in (min, max))
+    return large.batch, small.batch, large.sprites[0] / small.sprites[0]
 
 
 def bench_avatar(
@@ -93,36 +108,49 @@ def bench_avatar(
     log: Path | None,
     tell: Callable[[str], None],
 ) -> AvatarBench:
-    """Measure the generator in ``weights``, or the default network untrained, at stages ``sizes``.
+    """Measure the generator in ``weights`` at ``sizes``; without, the one that comes with animegen and has parts.
 
     ``log`` is the ``log.jsonl`` of a training run, of which the share of time in the networks is read. Raises
-    UsageError when there is no such device or stage, WeightsError when the weights cannot be read, InputError when the
-    log cannot.
+    UsageError when there is no such device or stage, WeightsError when the weights cannot be read or used by the style,
+    InputError when the log cannot.
     """
     if device == "cuda" and not has_cuda():
         raise UsageError("not measured: PyTorch finds no CUDA device here", "use --device cpu")
     share = None if log is None else network_share(log)
-    generators = {precision: _generator(weights, device, precision, max(sizes)) for precision in precisions(device)}
+    threads = min(THREADS, usable_cores())
+    figures = weights or fetch(FIGURES)
+    generators = {
+        precision: load_avatar_generator(figures, device=device, threads=threads, precision=precision)
+        for precision in precisions(device)
+    }
     stages = next(iter(generators.values())).stages
     strange = [size for size in sizes if size not in stages]
     if strange:
         raise UsageError(f"the generator has no stage {strange[0]}", f"its stages are {', '.join(map(str, stages))}")
-    tell(f"timing {len(generators) * len(sizes) * len(batches)} variants in turns, {ROUNDS} rounds")
-    gemm, draws, parts = _measured(generators, sizes, batches)
-    name = "untrained" if weights is None else weights.name
-    return AvatarBench(device_name(device), name, gemm, draws, parts, share)
+    laid = {} if weights else {name: fetch(name) for name in (HEADS, HANDS)}
+    whole = sprite_work(figures, laid, PluginContext(device, threads), sizes=sizes, batches=batches)
+    tell(f"timing {len(generators) * len(sizes) * len(batches) + len(whole)} variants in turns, {ROUNDS} rounds")
+    gemm, draws, sprites, parts = _measured(generators, whole, sizes, batches)
+    return AvatarBench(device_name(device), figures.name, gemm, draws, sprites, parts, share)
 
 
 def _measured(
-    generators: Mapping[Precision, AvatarGenerator], sizes: Sequence[int], batches: Sequence[int]
-) -> tuple[dict[str, tuple[float, float, float]], tuple[DrawTime, ...], tuple[PartTime, ...]]:
-    """Matrix products by format, draws, and parts of drawing, all in turns."""
+    generators: Mapping[Precision, AvatarGenerator],
+    whole: Sequence[SpriteWork],
+    sizes: Sequence[int],
+    batches: Sequence[int],
+) -> tuple[
+    dict[str, tuple[float, float, float]], tuple[DrawTime, ...], tuple[SpriteTime, ...], tuple[PartTime, ...]
+]:  # fmt: skip
+    """Matrix products by format, draws, whole sprites and parts of drawing, all in turns."""
     work: dict[tuple[str, int, int, str], Callable[[], object]] = {}
     for precision, generator in generators.items():
         work["gemm", 0, 0, precision] = matrix_product(precision == "bf16", generator.device.type)
         for size in sizes:
             for batch in batches:
                 work["draw", size, batch, precision] = _drawing(generator, size, batch)
+    for one in whole:
+        work["sprite", one.size, one.batch, one.kind] = one.run
     first, batch = next(iter(generators.values())), max(batches)
     for size in sizes:
         work["conditioning", size, batch, ""] = conditioning(first, *_poses(first, batch), size)
@@ -136,19 +164,13 @@ def _measured(
         for (kind, size, batch, precision), timing in timings.items()
         if kind == "draw"
     ]
+    sprites = [one.time(timings["sprite", one.size, one.batch, one.kind].rate(one.batch)) for one in whole]
     parts = [
         PartTime(kind, size, batch, (1e3 * t.median / batch, 1e3 * t.least / batch, 1e3 * t.most / batch))
         for (kind, size, batch, _), t in timings.items()
         if kind in {"conditioning", "colouring"}
     ]
-    return gemm, tuple(draws), tuple(parts)
-
-
-def _generator(weights: Path | None, device: str, precision: Precision, largest: int) -> AvatarGenerator:
-    threads = min(THREADS, usable_cores())
-    if weights is None:
-        return untrained_generator(AVATAR35, device=device, threads=threads, precision=precision, largest_stage=largest)
-    return load_avatar_generator(weights, device=device, threads=threads, precision=precision)
+    return gemm, tuple(draws), tuple(sprites), tuple(parts)
 
 
 def _poses(generator: AvatarGenerator, batch: int) -> tuple[Float32Array, Float32Array, Float32Array]:
