@@ -17,6 +17,7 @@ from animegen.composite.observe import has_people
 from animegen.composite.windows import Layout, Window, chosen, frame_corners, lay, map_points, windows
 from animegen.errors import InvalidValue
 from animegen.jobs import artefact, load_arrays, reading, save_arrays
+from animegen.memory import give_back_memory
 from animegen.types import Float64Array, Pose, Uint8Array
 
 _INVENTED = UNSEEN - 1
@@ -77,7 +78,7 @@ def build_table(
 
     ``unseen`` is as :func:`animegen.composite.build_plates` has it. A clip in which nobody is seen has none. Forward,
     every window takes over what only the windows before it saw; backward, what only those after it saw. Each pass holds
-    two plates at a time.
+    two plates at a time; freed memory is returned after each, as its gaps do not fit what the next one needs.
     """
     paths = list(observations)
     tables = [PlateTable.empty()]
@@ -99,6 +100,7 @@ def build_table(
         _write(folder / f"plate-{number:05d}.png", cv2.cvtColor(plate.image, cv2.COLOR_RGB2BGR))
         _write(folder / f"age-{number:05d}.png", plate.age)
         previous = window, layout, plate
+        give_back_memory()
     _complete(folder, steps)
     return PlateTable(*(np.concatenate([getattr(t, name) for t in tables]) for name in _ARRAYS))
 
@@ -126,6 +128,7 @@ def _complete(folder: Path, steps: list[Float64Array | None]) -> None:
         _write(folder / f"known-{number:05d}.png", as_mask(plate.age < _INVENTED))
         ages.unlink()
         later = plate
+        give_back_memory()
 
 
 def _window_plate(window: Window, size: tuple[int, int]) -> tuple[Layout, Plate]:

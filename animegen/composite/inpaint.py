@@ -37,7 +37,7 @@ _PLAIN = 40.0
 _RING = 2
 """Small pixels around the hole in which the copies are compared with the truth."""
 
-_BLOCK = 1024
+_BLOCK = 512
 """Patches compared at once, which bounds the memory of the search."""
 
 

@@ -13,7 +13,7 @@ from animegen.composite import PlateSet, build_plates
 from animegen.events import PoseLost, Warned
 from animegen.identity import Drawing, Treatment
 from animegen.jobs import artefact_folder, digest_of, load_arrays, reading, save_arrays
-from animegen.pipeline.memory import give_back_memory
+from animegen.memory import give_back_memory
 from animegen.pipeline.pictures import ClipCrops, appearance
 from animegen.pipeline.presence import Present, present, unseen, within
 from animegen.pipeline.run import Run
@@ -222,14 +222,9 @@ def _places(track: Track, slots: Mapping[int, int]) -> tuple[int | None, ...]:
 
 def _plates(run: Run, missed: Mapping[int, Sequence[Pose]]) -> PlateSet:
     """The plates of the clip, built once from what the first pass observed; ``missed`` are poses of the unseen."""
-
-    def observed() -> Iterator[Path]:
-        for segment in run.segments:
-            give_back_memory()  # a window's pictures leave gaps that the next one's do not fit into
-            yield run.job.segment("scene", segment.index)
-
     if not run.stands(run.job.plates):
+        observed = [run.job.segment("scene", segment.index) for segment in run.segments]
         with artefact_folder(run.job.plates) as part:
-            build_plates(observed(), run.size, part, missed)
+            build_plates(observed, run.size, part, missed)
         run.job.seal(run.job.plates)
     return PlateSet.load(run.job.plates)

@@ -17,9 +17,9 @@ from animegen.errors import OutputError
 from animegen.events import Finished, Listener, Warned, ignore
 from animegen.identity import CastFile, Member, Seen, write_cast
 from animegen.jobs import artefact, write_text
+from animegen.memory import share_one_heap
 from animegen.pipeline.analyse import analyse
 from animegen.pipeline.cast import find_who
-from animegen.pipeline.memory import share_one_heap
 from animegen.pipeline.page import image_tag, page
 from animegen.pipeline.prepare import begun
 from animegen.pipeline.who import Known, cast_of

@@ -11,10 +11,10 @@ from animegen.config import ConvertConfig
 from animegen.errors import UsageError
 from animegen.events import Finished, Listener, ignore
 from animegen.jobs import JobFolder
+from animegen.memory import share_one_heap
 from animegen.pipeline.adapters import asked_output, hand_over
 from animegen.pipeline.analyse import analyse
 from animegen.pipeline.cast import Cast, cast
-from animegen.pipeline.memory import share_one_heap
 from animegen.pipeline.prepare import Result, begun, finished, request_of, tell_finished, tell_kept
 from animegen.pipeline.render import render
 from animegen.pipeline.run import Run

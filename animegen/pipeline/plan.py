@@ -23,9 +23,9 @@ from animegen.composite.windows import PLATE_SECONDS
 from animegen.config import ConvertConfig
 from animegen.events import Event, Listener, Progress, StageFinished, ignore
 from animegen.jobs import free_bytes, load_arrays, reading, size_of
+from animegen.memory import share_one_heap
 from animegen.pipeline.adapters import opened
 from animegen.pipeline.convert import find_people, finish
-from animegen.pipeline.memory import share_one_heap
 from animegen.pipeline.prepare import prepared
 from animegen.pipeline.preview import spread
 from animegen.pipeline.run import Run, Segment, segments_of

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from animegen.events import Listener, Progress, StageFinished, StageStarted
-from animegen.pipeline.memory import give_back_memory
+from animegen.memory import give_back_memory
 
 
 @contextmanager

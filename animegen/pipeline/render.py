@@ -18,9 +18,9 @@ from animegen.composite import compose, compose_alpha, cut_out, faded, one_threa
 from animegen.errors import PluginError
 from animegen.identity import Drawing, Treatment, take_crop
 from animegen.jobs import digest_of
+from animegen.memory import give_back_memory, giving_back
 from animegen.pipeline.cast import Cast, Person
 from animegen.pipeline.flow import ahead, batched, ordered_map
-from animegen.pipeline.memory import give_back_memory, giving_back
 from animegen.pipeline.run import BATCH_FRAMES, Run, Segment, unfinished
 from animegen.pipeline.stages import Stages
 from animegen.pose.files import open_npz
