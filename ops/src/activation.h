@@ -6,6 +6,13 @@
 #include "ag.h"
 
 #define AG_METHOD inline __attribute__((always_inline)) AG_HD
+// What calls the C library for every number, or only serves where the faster form does not fit, is itself called on the
+// CPU: every copy of it costs the compiler time, and none gains a vector.
+#if defined(__CUDACC__)
+#define AG_CALLED AG_METHOD
+#else
+#define AG_CALLED __attribute__((noinline))
+#endif
 
 namespace ag {
 namespace AG_TARGET {
@@ -29,9 +36,13 @@ template <class A> struct Activation {
     AG_METHOD A limited(A y) const { return y > clamp ? clamp : y < -clamp ? -clamp : y; }
     AG_METHOD bool limits(A y) const { return y > clamp || y < -clamp; }
 
-    // linear, relu and lrelu: two straight lines that meet at 0. relu(-inf) is 0, which no product gives.
+    // linear, relu and lrelu: two straight lines that meet at 0.
     AG_METHOD bool straight() const { return act == AG_LINEAR || act == AG_RELU || act == AG_LRELU; }
-    AG_METHOD A straight_value(A u) const { return limited(straight_before_clamp(u)); }
+
+    // `lowest`: what u counts as where it is less, for relu(-inf) is 0, which no product gives; `below`: the factor below 0.
+    AG_METHOD A lowest() const { return act == AG_RELU ? A(0) : A(-INFINITY); }
+    AG_METHOD A below() const { return act == AG_LRELU ? alpha : A(1); }
+    AG_METHOD A straight_value(A u, A lowest, A below) const { return limited(straight_before_clamp(u, lowest, below)); }
 
     // `left`: the slope of the line below 0, `level`: what counts as the slope at 0.
     AG_METHOD A left() const { return act == AG_RELU ? A(0) : act == AG_LRELU ? alpha * gain : gain; }
@@ -41,7 +52,7 @@ template <class A> struct Activation {
         return limits(u * slope) ? A(0) : slope;
     }
 
-    AG_METHOD A bent(A u) const {
+    AG_CALLED A bent(A u) const {
         const A scale = A(1.0507009873554804934193349852946), rise = A(1.6732632423543772848170429916717);
         switch (act) {
         case AG_TANH: return hyperbolic_tangent(u);
@@ -53,10 +64,12 @@ template <class A> struct Activation {
         }
     }
 
-    AG_METHOD A value(A u) const { return straight() ? straight_value(u) : limited(bent(u) * gain); }
+    AG_METHOD A bent_value(A u) const { return limited(bent(u) * gain); }
+    AG_METHOD A value(A u) const { return straight() ? straight_value(u, lowest(), below()) : bent_value(u); }
 
-    AG_METHOD A slope(A u) const {
-        if (straight()) return straight_slope(u, left(), level());
+    AG_METHOD A slope(A u) const { return straight() ? straight_slope(u, left(), level()) : bent_slope(u); }
+
+    AG_CALLED A bent_slope(A u) const {
         if (limits(value_before_clamp(u))) return A(0);
         const A scale = A(1.0507009873554804934193349852946), rise = A(1.6732632423543772848170429916717);
         const A t = act == AG_TANH ? hyperbolic_tangent(u) : sigmoid(u);
@@ -70,7 +83,7 @@ template <class A> struct Activation {
         }
     }
 
-    AG_METHOD A curvature(A u) const {
+    AG_CALLED A curvature(A u) const {
         if (straight() || limits(value_before_clamp(u))) return A(0);
         const A scale = A(1.0507009873554804934193349852946), rise = A(1.6732632423543772848170429916717);
         const A t = act == AG_TANH ? hyperbolic_tangent(u) : sigmoid(u);
@@ -85,10 +98,10 @@ template <class A> struct Activation {
     }
 
   private:
-    AG_METHOD A straight_before_clamp(A u) const {
-        return (u < A(0) ? (act == AG_RELU ? A(0) : act == AG_LRELU ? u * alpha : u) : u) * gain;
+    AG_METHOD A straight_before_clamp(A u, A lowest, A below) const {
+        return (u < A(0) ? most(u, lowest) * below : u) * gain;
     }
-    AG_METHOD A value_before_clamp(A u) const { return straight() ? straight_before_clamp(u) : bent(u) * gain; }
+    AG_METHOD A value_before_clamp(A u) const { return straight() ? straight_before_clamp(u, lowest(), below()) : bent(u) * gain; }
 };
 
 template <class A> inline Activation<A> activation_of(const ag_activation &given) {

@@ -27,7 +27,7 @@ template <class T, class A> struct Gradient {
     int64_t bias_stride;
     Activation<A> activation;
 
-    AG_METHOD void one(int64_t n, int64_t c, int64_t row, int64_t column) const {
+    AG_CALLED void one(int64_t n, int64_t c, int64_t row, int64_t column) const {
         A u = A(load(x.at(n, c, row, column)));
         if (noise.data) u += A(load(noise.at(n, 0, row, column)));
         if (bias) u += A(load(bias + c * bias_stride));
@@ -64,13 +64,13 @@ template <class T, class A> struct Runs {
         if (ddx) {
             for (int64_t j = 0; j < n; j++) {
                 const A u = A(load(x + j)) + added[j] + shift;
-                store(out + j, A(load(dy + j)) * A(load(ddx + j)) * activation.curvature(u));
+                store(out + j, A(load(dy + j)) * A(load(ddx + j)) * (STRAIGHT ? A(0) : activation.curvature(u)));
             }
             return;
         }
         for (int64_t j = 0; j < n; j++) {
             const A u = A(load(x + j)) + added[j] + shift;
-            store(out + j, A(load(dy + j)) * (STRAIGHT ? activation.straight_slope(u, left, level) : activation.slope(u)));
+            store(out + j, A(load(dy + j)) * (STRAIGHT ? activation.straight_slope(u, left, level) : activation.bent_slope(u)));
         }
     }
 

@@ -20,6 +20,7 @@ template <class T, class A> struct Pass {
     Fir fir;
     Activation<A> activation;
     A gain;
+    bool small;  // 32 bits do for offsets into x and out
 
     AG_METHOD A scale(int64_t n, int64_t c) const {
         const A own = demodulation ? demodulation[n * demodulation_stride[0] + c * demodulation_stride[1]] : A(1);
@@ -35,7 +36,7 @@ template <class T, class A> struct Pass {
 };
 
 // The plain form. Index is the type of offsets into x and out.
-template <class Index, class T, class A> AG_INLINE void one(const Pass<T, A> &p, int64_t n, int64_t c, int32_t y, int32_t x) {
+template <class Index, class T, class A> AG_CALLED void one(const Pass<T, A> &p, int64_t n, int64_t c, int32_t y, int32_t x) {
     const A sum = p.fir.template sum<Index, T, A>(p.x + n * p.x_stride[0] + c * p.x_stride[1], p.x_stride + 2, y, x);
     const A u = mad(sum, p.scale(n, c), p.noise_at(n, y, x) + p.shift(c));
     const Index offset = static_cast<Index>(c) * static_cast<Index>(p.out_stride[1]) +
@@ -68,7 +69,7 @@ constexpr int64_t MOST_CHANNELS = 1024;
 // own.
 template <class T, class A> struct Rows {
     const Pass<T, A> &p;
-    FilteredRow<T, A> filtered;
+    FilteredRow<A> filtered;
     int64_t inner, planes;
 
     Rows(const Pass<T, A> &pass, bool inside)
@@ -77,18 +78,20 @@ template <class T, class A> struct Rows {
     // What follows the filter, for one pixel whose channels lie side by side.
     template <bool STRAIGHT> void finish_pixel(T *__restrict out, const A *t, const A *scale, const A *shift, const A *after, A noise) const {
         const Activation<A> activation = p.activation;
+        const A lowest = activation.lowest(), below = activation.below();
         for (int64_t c = 0; c < inner; c++) {
             const A u = mad(t[c], scale[c], shift[c] + noise);
-            store(out + c, (STRAIGHT ? activation.straight_value(u) : activation.value(u)) * after[c]);
+            store(out + c, (STRAIGHT ? activation.straight_value(u, lowest, below) : activation.bent_value(u)) * after[c]);
         }
     }
 
     // The same for a run of pixels of one channel; `added`: bias and noise.
     template <bool STRAIGHT> void finish_run(T *__restrict out, const A *t, const A *added, A scale, A after, int64_t n) const {
         const Activation<A> activation = p.activation;
+        const A lowest = activation.lowest(), below = activation.below();
         for (int64_t j = 0; j < n; j++) {
             const A u = mad(t[j], scale, added[j]);
-            store(out + j, (STRAIGHT ? activation.straight_value(u) : activation.value(u)) * after);
+            store(out + j, (STRAIGHT ? activation.straight_value(u, lowest, below) : activation.bent_value(u)) * after);
         }
     }
 
@@ -117,14 +120,14 @@ template <class T, class A> struct Rows {
 };
 #endif
 
-template <class T, class A> int32_t run(const Pass<T, A> &p, bool small, const ag_place &place) {
+template <class T, class A> int32_t run(const Pass<T, A> &p, const ag_place &place) {
 #if !defined(__CUDACC__)
     if constexpr (sizeof(A) == sizeof(float)) {
         const bool inside = p.x_stride[1] == 1 && p.out_stride[1] == 1 && p.x_stride[3] == p.channels &&
                             p.out_stride[3] == p.channels;
         const bool planar = p.x_stride[3] == 1 && p.out_stride[3] == 1;
         const int64_t inner = inside ? p.channels : 1;
-        if ((inside || planar) && inner <= MOST_CHANNELS && FilteredRow<T, A>::fits(p.fir, inner)) {
+        if ((inside || planar) && inner <= MOST_CHANNELS && FilteredRow<A>::fits(p.fir, inner)) {
             const Rows<T, A> rows(p, inside);
             const int64_t count = p.batch * rows.planes * p.fir.down.out;
             if (p.activation.straight()) return each_row(place, count, [&](int64_t row) { rows.template row<true>(row); });
@@ -132,7 +135,10 @@ template <class T, class A> int32_t run(const Pass<T, A> &p, bool small, const a
         }
     }
 #endif
-    return small ? plain<uint32_t>(p, place) : plain<uint64_t>(p, place);
+#if defined(__CUDACC__)
+    if (p.small) return plain<uint32_t>(p, place);
+#endif
+    return plain<uint64_t>(p, place);
 }
 
 void copy_strides(int64_t *to, const ag_tensor &t, int count) {
@@ -156,7 +162,8 @@ int32_t compute(const ag_tensor *tensors, const ag_fir_bias_act_options &o, cons
     if (tensors[6].dtype) p.modulation = data<const A>(tensors[6]), copy_strides(p.modulation_stride, tensors[6], 2);
     p.activation = activation_of<A>(o.activation);
     p.gain = A(o.fir_gain);
-    return run(p, fits_32_bits(x) && fits_32_bits(out), place);
+    p.small = fits_32_bits(x) && fits_32_bits(out);
+    return run(p, place);
 }
 
 int32_t check_options(const ag_fir_bias_act_options &o, const ag_tensor &out, const ag_tensor &x) {

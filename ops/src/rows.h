@@ -63,7 +63,7 @@ static inline int32_t common_factor(int32_t a, int32_t b) {
     return a;
 }
 
-template <class T, class A> struct FilteredRow {
+template <class A> struct FilteredRow {
     const Fir &fir;
     int64_t inner;    // numbers side by side in a pixel
     int64_t columns;  // of output, that go through the buffer at a time
@@ -80,7 +80,8 @@ template <class T, class A> struct FilteredRow {
     }
 
     // `count` outputs, at most `columns`, of row y from column x on. `buffer` and `result` hold BLOCK numbers each.
-    void operator()(A *result, A *buffer, const T *plane, int64_t row_stride, int32_t y, int64_t x, int64_t count) const {
+    template <class T>
+    AG_CALLED void operator()(A *result, A *buffer, const T *plane, int64_t row_stride, int32_t y, int64_t x, int64_t count) const {
         int32_t tap, ky;
         const int64_t first = fir.across.first(static_cast<int32_t>(x), tap);
         const int64_t last = fir.across.first(static_cast<int32_t>(x + count - 1), tap);
@@ -102,7 +103,7 @@ template <class T, class A> struct FilteredRow {
   private:
     // Rows summed with the weights of the taps that meet them (or that of tap `only` as it is), columns first ..
     // first + width; 0 outside.
-    void gather(A *sums, const T *plane, int64_t row_stride, int32_t y, int32_t only, int64_t first, int64_t width) const {
+    template <class T> void gather(A *sums, const T *plane, int64_t row_stride, int32_t y, int32_t only, int64_t first, int64_t width) const {
         const T *rows[MOST_TAPS];
         A weights[MOST_TAPS];
         int count = 0;

@@ -53,8 +53,8 @@ template <class T, class A> AG_INLINE A product(const A *a, const T *b, int64_t 
 template <class T, class A> void row(const Colours<T, A> &p, int64_t n, int64_t y) {
     alignas(64) A sums[BLOCK], below[BLOCK], buffer[BLOCK];
     const T *const at = p.x + n * p.x_stride[0] + y * p.x_stride[2];
-    const bool fast = p.skip && p.skip_stride[3] == 1 && FilteredRow<A, A>::fits(p.fir, 1);
-    const FilteredRow<A, A> filtered(p.fir, 1);
+    const bool fast = p.skip && p.skip_stride[3] == 1 && FilteredRow<A>::fits(p.fir, 1);
+    const FilteredRow<A> filtered(p.fir, 1);
     const int64_t columns = fast ? filtered.columns : BLOCK;
     for (int64_t o = 0; o < p.outputs; o++) {
         const A *const weight = p.weight + n * p.weight_stride[0] + o * p.weight_stride[1];
