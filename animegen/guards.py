@@ -85,12 +85,12 @@ def _list_of(wanted: type, found: Any) -> list[Any]:
 
 
 def _brief(value: Any) -> str:
-    """A value as an error shows it: arrays by dtype and shape, lists by their items' types."""
+    """A value as an error shows it: plain ones as they are, arrays by dtype and shape, all else by type."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"
     if isinstance(value, list):
         return f"a list of {', '.join(sorted({type(item).__name__ for item in value})) or 'nothing'}"
-    return f"{value!r:.60}"
+    return f"{value!r:.60}" if value is None or isinstance(value, (str, Real)) else f"a {type(value).__name__}"
 
 
 def _poses(found: Any, backend: PoseBackend) -> list[Pose]:

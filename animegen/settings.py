@@ -161,6 +161,9 @@ def _value(option: Option, key: str, text: str, folder: Path | None = None) -> A
         return convert(option.type, text, folder)
     except ValueError:
         raise UsageError(f"{key} must be {option.type_name}, got '{text}'") from None
+    except TypeError:
+        hint = "an option is text, a number, true or false, a path, one of several, or a tuple of text or paths"
+        raise UsageError(f"{key} cannot be set, since its type is {option.type_name}", hint) from None
 
 
 def _alternatives(wanted: Any) -> tuple[Any, ...]:
@@ -185,7 +188,7 @@ def describe(wanted: Any) -> str:
 
 
 def convert(wanted: Any, text: str, folder: Path | None = None) -> Any:
-    """Text as a value of one of the option types. Raises ValueError when it is none.
+    """Text as a value of one of the option types. Raises ValueError when it is none, TypeError for any other type.
 
     The types are str, int, float (finite), bool, Path, Literal, tuples of str or Path, and any of them with None.
     Paths are made absolute: they are those of ``folder``, by default the current one.
@@ -212,7 +215,9 @@ def _convert_one(wanted: Any, text: str, folder: Path) -> Any:
         return _refuse(text)
     if wanted is Path:
         return (folder / Path(text).expanduser()).absolute() if text else _refuse(text)
-    return wanted(text) if wanted in {str, int, float} else _refuse(text)
+    if wanted not in {str, int, float}:
+        raise TypeError(f"{wanted} is no type of options")
+    return wanted(text)
 
 
 def _refuse(text: str) -> Any:

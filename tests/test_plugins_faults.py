@@ -80,7 +80,7 @@ FAULTS: Mapping[str, tuple[str, str, tuple[Any, ...], Callable[..., Any], str]] 
     "an avatar short": ("style", "cast", ([PERSON],), lambda _: [], ": must return 1 names of avatars, got 0"),
     "a pose for a list": (
         *("pose", "estimate", (FRAMES,), lambda frames: (POSE for _ in frames)),
-        ": must return a list of Pose, got Pose(",
+        ": must return a list of Pose, got a Pose",
     ),
     "a frame left": (
         *("pose", "estimate", (FRAMES,), lambda frames: ([] for _, _ in zip(range(3), frames, strict=False))),

@@ -214,6 +214,7 @@ class Options:
     names: tuple[str, ...] = field(default_factory=tuple)
     files: tuple[Path, ...] = ()
     maybe: float | None = 2.0
+    odd: complex = 1j
 
     def __post_init__(self) -> None:
         if self.count < 0:
@@ -273,6 +274,7 @@ def test_paths_in_settings_are_made_absolute_and_nothing_else_is_touched():
         ("mode", "slow", "must be one of fast, fine"),
         ("maybe", "x", "must be a number or none"),
         ("file", "", "must be a path or none"),
+        ("odd", "1", "style.odd cannot be set, since its type is complex"),
         ("count", "-1", "count must not be negative, got -1"),
         ("colour", "1", "there is no option 'colour'"),
         ("pose.count", "1", "there is no option 'pose.count'"),
