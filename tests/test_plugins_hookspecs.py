@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 import textwrap
+from pathlib import Path
 from types import ModuleType
 
 import click
@@ -15,6 +16,8 @@ from animegen import hookspecs, testing
 from animegen.plugins import KINDS, PluginHost, load_factory, plugin_commands
 from animegen.protocols import PluginContext
 
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+PLUGIN_CHAPTER = README[README.index("## Writing a plugin") : README.index("## Training avatars")]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("animegen_")]
 CONTRACTS = {
     "pose": lambda make: testing.check_pose_backend(make()),
@@ -49,6 +52,24 @@ def my_package(monkeypatch, install):
 
 def test_every_kind_has_a_hook_and_every_hook_a_kind():
     assert {kind.hook for kind in KINDS.values()} | {"animegen_register_commands"} == set(HOOKS)
+
+
+def test_the_readme_tells_of_every_hook_spec_method_and_contract():
+    specs = {kind.spec_class for kind in KINDS.values()}
+    methods = {name for kind in KINDS.values() if kind.protocol for name in vars(kind.protocol) if name[0] != "_"}
+    checks = {name for name in testing.__all__ if name.startswith("check_")}
+    for name in {*HOOKS, *specs, *methods, *checks, "[project.entry-points.animegen]"}:
+        assert name in PLUGIN_CHAPTER, name
+
+
+def test_the_style_of_the_readme_keeps_the_contract(monkeypatch, install):
+    package, style = re.findall(r"```python\n# my_package/\w+\.py\n(.*?)```", PLUGIN_CHAPTER, re.DOTALL)
+    module = ModuleType("my_package.style")
+    exec(compile(style, "README.md", "exec"), vars(module))
+    monkeypatch.setitem(sys.modules, "my_package.style", module)
+    install("my-package", "1.0", {"mine": "my_package"}, {"my_package": package})
+    host = PluginHost.load()
+    testing.check_style(host.create(host.find("style", "mine"), None, PluginContext()))
 
 
 @pytest.mark.parametrize("kind", KINDS)
