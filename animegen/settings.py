@@ -15,6 +15,9 @@ from animegen.errors import InvalidValue, PluginError, UsageError
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
+_TYPES_HINT = (
+    "fields of options are str, int, float, bool, Path, Literal, tuple[str, ...], tuple[Path, ...], or with None"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,7 +51,9 @@ def options_of(spec: Any) -> tuple[Option, ...]:
     try:
         hints = typing.get_type_hints(spec.options)
     except (NameError, TypeError) as error:
-        raise PluginError(f"the options of '{spec.name}' have a type that cannot be read: {error}") from error
+        raise PluginError(
+            f"the options of '{spec.name}' have a type that cannot be read: {error}", _TYPES_HINT
+        ) from error
     return tuple(Option(f.name, hints[f.name], _default(f)) for f in dataclasses.fields(spec.options) if f.init)
 
 
@@ -162,8 +167,7 @@ def _value(option: Option, key: str, text: str, folder: Path | None = None) -> A
     except ValueError:
         raise UsageError(f"{key} must be {option.type_name}, got '{text}'") from None
     except TypeError:
-        hint = "an option is text, a number, true or false, a path, one of several, or a tuple of text or paths"
-        raise UsageError(f"{key} cannot be set, since its type is {option.type_name}", hint) from None
+        raise UsageError(f"{key} cannot be set, since its type is {option.type_name}", _TYPES_HINT) from None
 
 
 def _alternatives(wanted: Any) -> tuple[Any, ...]:

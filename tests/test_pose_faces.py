@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from animegen.pose.blazepose import BlazePoseOptions, make_blazepose
-from animegen.pose.expression import EYE_CORNERS, LEAST_SIDE, Eye, blend_expressions, measure_expression
+from animegen.pose.expression import EYE_CORNERS, LEAST_SIDE, Eye, measure_expression
 from animegen.pose.expression import steady_expressions as steady
 from animegen.pose.skeletons import BLAZEPOSE33, BLAZEPOSE75
 from animegen.protocols import PluginContext, PoseBackend
@@ -239,14 +239,3 @@ def test_whoever_sleeps_keeps_eyes_closed() -> None:
 
 def test_a_track_without_faces_gets_none() -> None:
     assert steady(seconds(5), [None] * 5) == [None] * 5
-    assert blend_expressions(None, None, 0.5) is None
-
-
-@given(share=st.floats(0, 1))
-def test_blending_runs_from_one_face_to_the_other(share: float) -> None:
-    a, b = Expression(blink_l=0.2, confidence=1.0), Expression(aa=0.8, gaze_x=-1.0, confidence=0.4)
-    between = blend_expressions(a, b, share)
-    assert between is not None
-    assert between.aa == pytest.approx(0.8 * share)
-    alone = blend_expressions(a, None, share)
-    assert alone == replace(a, confidence=pytest.approx(1 - share))

@@ -30,7 +30,9 @@ def draw_clip(clip: PoseClip, output: Path, over: Path | None = None, *, overwri
     """
     check_drawing(output, overwrite=overwrite)
     if not len(clip):
-        raise InputError("there is no frame to draw in these poses")
+        raise InputError(
+            "there is no frame to draw in these poses", "`animegen pose extract` writes one for each frame"
+        )
     with ExitStack() as stack:
         if over is None:
             grounds = _plain(clip)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields
 from types import MappingProxyType
 
 import numpy as np
@@ -143,14 +143,6 @@ def steady_expressions(seconds: Float64Array, faces: Sequence[Expression | None]
     values[:, -1] = local_mean(seconds, sure[:, None], np.ones_like(weight), max(FADE_SECONDS, shortest))[:, 0]
     lowest = np.array([-1.0 if name in ("brow", "gaze_x", "gaze_y") else 0.0 for name in names])
     return [Expression(*row) for row in np.clip(values, lowest, 1.0).tolist()]
-
-
-def blend_expressions(a: Expression | None, b: Expression | None, share: float) -> Expression | None:
-    """What lies between two faces, ``share`` 0..1 of the way; where one is missing the other calms down towards it."""
-    if a is None and b is None:
-        return None
-    before, after = a or replace(b or Expression(), confidence=0.0), b or replace(a or Expression(), confidence=0.0)
-    return Expression(*(x + share * (y - x) for x, y in zip(astuple(before), astuple(after), strict=True)))
 
 
 def _filled(seconds: Float64Array, values: Float64Array) -> Float64Array:

@@ -71,7 +71,7 @@ def load_poses(path: Path) -> PoseClip:
         with path.open("rb") as file:
             start = file.read(2)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(f"cannot read {path}: {error.strerror or error}", "check its path and rights") from error
     if start == b"PK":
         return load_npz(path)
     return load_coco(path)

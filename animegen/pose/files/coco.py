@@ -20,7 +20,7 @@ from animegen.pose.clip import NOMINAL_RATE, PoseClip
 from animegen.pose.convert import convert_clip
 from animegen.pose.files.expressions import expression_entry, expression_of
 from animegen.pose.files.openpose import load_openpose
-from animegen.pose.files.reading import naming, read_json
+from animegen.pose.files.reading import FORMATS_HINT, naming, read_json
 from animegen.pose.skeletons import COCO17, COCO_WHOLEBODY133
 from animegen.types import Float32Array, Pose, Skeleton
 
@@ -74,7 +74,7 @@ def load_coco(path: Path) -> PoseClip:
     if "people" in data:
         return load_openpose(path)
     if "images" not in data or "annotations" not in data:
-        raise InputError(f"{path}: neither COCO JSON (images, annotations) nor OpenPose JSON (people)")
+        raise InputError(f"{path}: neither COCO JSON (images, annotations) nor OpenPose JSON (people)", FORMATS_HINT)
     people: dict[Any, list[tuple[Pose, int | None]]] = {}
     with naming(path):
         images = [(image["id"], *_image(image, i)) for i, image in enumerate(data["images"])]

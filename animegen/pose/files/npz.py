@@ -107,7 +107,7 @@ def open_npz(path: Path) -> PackedPoses:
         arrays = load_arrays(path)
         version = int(arrays["version"])
         if version != VERSION:
-            raise InputError(f"{path}: poses of version {version}, this animegen reads version {VERSION}")
+            raise InputError(f"{path}: poses of version {version}, this animegen reads version {VERSION}", _HINT)
         clip, masks = _clip(arrays), _masks(arrays)
         people = {
             index: (poses, tuple(islice(masks, len(poses))))

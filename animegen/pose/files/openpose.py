@@ -86,10 +86,12 @@ def _frame_files(path: Path) -> dict[int, Path]:
         if match:
             index = int(match[1])
             if index in found:
-                raise InputError(f"{path}: {found[index].name} and {file.name} are both frame {index}")
+                raise InputError(f"{path}: {found[index].name} and {file.name} are both frame {index}", "keep one")
             found[index] = file
     if not found:
-        raise InputError(f"{path}: no OpenPose frames (NAME_000000000000_keypoints.json) in this folder")
+        raise InputError(
+            f"{path}: no OpenPose frames in this folder", "they are named NAME_000000000000_keypoints.json"
+        )
     return dict(sorted(found.items()))
 
 

@@ -10,17 +10,19 @@ from typing import Any
 
 from animegen.errors import InputError, InvalidValue
 
+FORMATS_HINT = "npz, COCO JSON and OpenPose JSON are read, as `animegen pose extract` writes them"
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file; raises InputError naming the file for anything else."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(f"cannot read {path}: {error.strerror or error}", "check its path and rights") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a pose file: {error}", "npz, COCO JSON and OpenPose JSON are read") from error
+        raise InputError(f"{path}: not a pose file: {error}", FORMATS_HINT) from error
     if not isinstance(data, dict):
-        raise InputError(f"{path}: a JSON object was expected, found {type(data).__name__}")
+        raise InputError(f"{path}: a JSON object was expected, found {type(data).__name__}", FORMATS_HINT)
     return data
 
 
@@ -31,8 +33,8 @@ def naming(path: Path, where: str = "") -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        raise InputError(f"{place}{error} is missing") from error
+        raise InputError(f"{place}{error} is missing", FORMATS_HINT) from error
     except InvalidValue as error:
-        raise InputError(f"{place}{error}") from error
+        raise InputError(f"{place}{error}", FORMATS_HINT) from error
     except (TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError) as error:
-        raise InputError(f"{place}malformed: {error}") from error
+        raise InputError(f"{place}malformed: {error}", FORMATS_HINT) from error
