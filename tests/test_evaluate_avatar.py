@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
+from small_inception import inception
 
 from animegen.avatar.data import AvatarEntry, ClipEntry, Dataset, DatasetWriter, Header, Sample
 from animegen.avatar.layers import LAYERS
-from animegen.cli import cli
+from animegen.cli import cli, main
 from animegen.errors import OutputError, UsageError
 from animegen.pipeline.avatar_pairs import Pairs, canvas_points
 from animegen.pipeline.avatar_report import check_report_folder, contact_sheet, write_report
@@ -218,6 +220,24 @@ def test_feature_distances_are_measured_when_a_model_is_named(data, perfect, sha
     assert same["fid"] == pytest.approx(0, abs=1e-3 * same["dimensions"]) and same["model"] == model.name
     other = evaluate_avatar(Draws(fault=lambda x: x // 2), data, options(count=8, features=model)).figures["features"]
     assert other["fid"] > 10 * same["fid"] + 1e-6 and other["kid"] > same["kid"]
+
+
+def test_fids_inception_is_named_in_the_report(data, tmp_path, capsys, monkeypatch):
+    """By a network of its shape with weights of chance, from the command line on."""
+    torch.save(inception(), tmp_path / "inception.pth")
+    fault = Draws(fault=lambda layers: layers // 2)
+    monkeypatch.setattr("animegen.avatar.generator.load_avatar_generator", lambda *_, **__: fault)
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"not looked at")
+    asked = ["evaluate", "avatar", str(weights), str(data), "-o", str(tmp_path / "report"), "--size", str(SIDE)]
+    asked += ["--count", "6", "--pose-backend", "none", "--features", str(tmp_path / "inception.pth")]
+    assert main([*asked, "--fail-under", "fid=1e-9"]) == 1
+    told = capsys.readouterr()
+    digest = hashlib.sha256((tmp_path / "inception.pth").read_bytes()).hexdigest()
+    assert f"by inception.pth (SHA-256 {digest})" in told.out and "fid is " in told.err
+    figures = json.loads((tmp_path / "report" / "report.json").read_text())["features"]
+    assert (figures["measured"], figures["output"], figures["dimensions"]) == (True, "pool3", 12)
+    assert figures["fid"] > 0 and digest in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_limits_say_what_is_worse(perfect):

@@ -16,7 +16,6 @@ import numpy as np
 
 from animegen.avatar.data import FRAMINGS, Dataset, Split
 from animegen.events import Listener, ignore
-from animegen.measure.features import FeatureExtractor, frechet_distance, kernel_distance
 from animegen.measure.pictures import (
     alpha_iou,
     foreground_psnr,
@@ -29,6 +28,7 @@ from animegen.measure.pictures import (
 from animegen.pipeline.avatar_keypoints import fidelities
 from animegen.pipeline.avatar_pairs import Draws, Pair, Pairs
 from animegen.pipeline.avatar_steadiness import film_steadiness, steadiness
+from animegen.pipeline.extractors import Extractor, feature_distances, feature_extractor
 from animegen.pipeline.progress import stage
 from animegen.types import PARTS, Float64Array
 from animegen.weights import sha256_of
@@ -71,7 +71,10 @@ the distances of features, and the ratio of warp errors along films."""
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """What is measured and how; ``pose`` is a pose backend's name, empty for none."""
+    """What is measured and how; ``pose`` is a pose backend's name, empty for none.
+
+    ``features``: as :func:`animegen.pipeline.extractors.feature_extractor` has it; ``device`` is where they are told.
+    """
 
     split: Split = "test"
     size: int = 256
@@ -80,6 +83,7 @@ class EvaluationOptions:
     pose: str = "blazepose"
     features: Path | None = None
     films: Path | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +140,7 @@ def evaluate_avatar(
     indices = pairs.chosen(options.count, options.seed)
     palettes = [pairs.random_palette(index, options.seed) for index in indices]
     looks = fidelities(options.pose, pairs.data.header.skeleton, on_event) if options.pose else {}
-    extractor = FeatureExtractor(options.features) if options.features else None
+    extractor = feature_extractor(options.features, options.device) if options.features else None
     rows: list[Float64Array] = []
     grounds: list[tuple[Float64Array, ...]] = []
     with stage("measure", len(indices), on_event) as advance:
@@ -213,23 +217,14 @@ def _heading(pairs: Pairs, options: EvaluationOptions, indices: Sequence[int], w
     }
 
 
-def _features(extractor: FeatureExtractor | None, found: Sequence[tuple[Float64Array, ...]]) -> dict[str, Any]:
+def _features(extractor: Extractor | None, found: Sequence[tuple[Float64Array, ...]]) -> dict[str, Any]:
     """FID and KID between the truths and the outputs, on grey."""
     if extractor is None:
-        return {"measured": False, "why": "no feature model was named (--features FILE.tflite)"}
+        return {"measured": False, "why": "no feature model was named (--features FILE)"}
     truth, output = (np.stack(side) for side in zip(*found, strict=True))
     if len(truth) < FEW:
-        return {"measured": False, "why": f"{len(truth)} pictures are fewer than {FEW}", "model": str(extractor)}
-    return {
-        "measured": True,
-        "model": extractor.name,
-        "sha256": extractor.sha256,
-        "output": extractor.output,
-        "dimensions": truth.shape[1],
-        "pictures": len(truth),
-        "fid": frechet_distance(truth, output),
-        "kid": kernel_distance(truth, output),
-    }
+        return {"measured": False, "why": f"{len(truth)} pictures are fewer than {FEW}", "model": extractor.name}
+    return {"measured": True, "pictures": len(truth), **feature_distances(extractor, truth, output)}
 
 
 def _films(generator: Draws, options: EvaluationOptions) -> dict[str, Any]:

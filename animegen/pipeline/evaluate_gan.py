@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from animegen.config import ConvertConfig
 from animegen.errors import InputError, UsageError
 from animegen.events import Listener, ignore
-from animegen.measure.features import FeatureExtractor, frechet_distance, kernel_distance, precision_recall
+from animegen.measure.features import precision_recall
 from animegen.measure.random_features import RandomFeatures
+from animegen.pipeline.extractors import Extractor, feature_distances, feature_extractor
 from animegen.pipeline.progress import stage
 from animegen.pipeline.stages import resolve
 from animegen.pipeline.stylegan2 import opaque
 from animegen.stylegan2.distance import Perceptual
-from animegen.stylegan2.inception import Inception
 from animegen.stylegan2.model import StyleGan2, to_image
 from animegen.stylegan2.path_length import perceptual_path_length
 from animegen.stylegan2.pictures import PictureFolder
@@ -32,18 +32,6 @@ _NEEDS_FACES = "anime-face"
 
 Source: TypeAlias = StyleGan2 | PictureFolder
 """Where pictures come from."""
-
-
-class Extractor(Protocol):
-    """A network by name, and its features f64 [N, D] of uint8 [H, W, 3] RGB pictures."""
-
-    name: str
-    sha256: str
-    output: str
-
-    def __call__(self, pictures: Iterable[Uint8Array]) -> Float64Array:
-        """The features of pictures."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +70,7 @@ def evaluate_gan(
     least = min(len(places), len(own))
     if least <= NEIGHBOURS:
         raise UsageError(f"{least} pictures are too few", f"give more than {NEIGHBOURS} in each set")
-    extractor = _extractor(options.features, device)
+    extractor = feature_extractor(options.features, device) if options.features else RandomFeatures()
     with stage("measure", len(places) + len(own), on_event) as advance:
         real_features = _features(extractor, _images(truths, places), advance)
         own_features = _features(extractor, _images(source, own, options.psi), advance)
@@ -92,23 +80,13 @@ def evaluate_gan(
         "generated": {"name": generated.name, "pictures": len(own), "psi": options.psi if model else None},
         "size": side,
         "features": {
-            "model": extractor.name,
-            "sha256": extractor.sha256,
-            "output": extractor.output,
-            "fid": frechet_distance(real_features, own_features),
-            "kid": kernel_distance(real_features, own_features),
+            **feature_distances(extractor, real_features, own_features),
             "precision": precision,
             "recall": recall,
         },
         "path_length": _path_length(model, options, device),
         "identity": _identity(truths, source, options, on_event),
     }
-
-
-def _extractor(path: Path | None, device: str) -> Extractor:
-    if path is None:
-        return RandomFeatures()
-    return FeatureExtractor(path) if path.suffix == ".tflite" else Inception(path, device)
 
 
 def _source(generated: Path, side: int, device: str) -> Source:
