@@ -1,4 +1,8 @@
-"""What a run is asked to do: one frozen dataclass, the same for the command line and the Python call."""
+"""What a conversion is asked to do: the options of ``animegen convert``, and of :func:`animegen.convert` in Python.
+
+The first module that a request passes: everything after it takes a :class:`ConvertConfig` whose values are in range.
+Whether the plugins it names exist, and their own options, :mod:`animegen.pipeline.stages` checks.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,23 @@ from animegen.errors import InvalidValue
 OnLost: TypeAlias = Literal["interpolate", "hold", "fade", "source"]
 
 ON_LOST: tuple[OnLost, ...] = ("interpolate", "hold", "fade", "source")
-"""What may be done with a person whose pose fails."""
+"""What may be done in frames where a person's pose cannot be found; see :class:`ConvertConfig`."""
 
 SEGMENT_FRAMES = 240
-"""Frames of one segment, about: 8 to 10 seconds. The segments of a clip are equally long to a frame."""
+"""About how many frames a segment has: 8 to 10 seconds. The segments of a clip differ by one frame at most."""
 
 _TIMES = "start and end are times of the source, from 0 to its length"
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeConfig:
-    """How the output is written. ``codec`` None: what the container is usually given (H.264 in mp4)."""
+    """How the output is encoded.
+
+    ``codec``, ``crf`` (0..63, smaller is better) and ``preset`` are the encoder's; None takes what is usual for the
+    container, such as H.264 in mp4. ``alpha`` writes the avatars alone on a transparent background. ``reencode_audio``,
+    ``convert_subtitles`` and ``drop_streams`` say what may be done with streams that the container cannot carry;
+    without them such a stream is an error.
+    """
 
     codec: str | None = None
     crf: int | None = None
@@ -42,17 +52,32 @@ class EncodeConfig:
 
 @dataclass(frozen=True, slots=True)
 class ConvertConfig:
-    """Everything that shapes a conversion.
+    """All options of a conversion. Raises InvalidValue for a value out of range.
 
-    ``cast`` is a file that says who is in the clip and how everyone is drawn; ``style`` draws those to whom it gives no
-    other. ``start`` and ``end`` are seconds of the source; ``max_people`` keeps those longest on screen; ``on_lost``
-    says what is done where a pose fails: short gaps are interpolated and long ones fade, or the last pose is held, or
-    the avatar fades at once, or the source shows the person, which it never does unasked. ``face`` is the
-    face backend of styles that need one; ``settings`` are ``KEY=VALUE`` options of the chosen plugins.
+    What is drawn:
 
-    ``segment_frames`` is about how many frames are worked on and stored together, ``threads`` how many one worker's
-    networks use (None: as many as serve). ``engine`` says where segments are worked on: in this process, or by
-    ``workers`` Ray workers, of the cluster at ``address`` where one is named. None of these three changes a pixel.
+    - ``style``, ``pose``, ``face``, ``tracker``, ``identity``, ``background``: names of plugins; ``face`` is used by
+      styles that need a face backend. ``background`` may have a value behind a colon, or be the path of a picture.
+    - ``settings``: options of these plugins, as ``--set KEY=VALUE`` gives them.
+    - ``cast``: a cast file, which says who is in the clip and how each is drawn. ``style`` draws everyone for whom it
+      names no other.
+    - ``start``, ``end``: the part of the source to convert, in seconds.
+    - ``max_people``: only so many are drawn, those who are longest on screen.
+    - ``on_lost``: what is done where a person's pose cannot be found. ``interpolate`` bridges short gaps and fades the
+      avatar out over long ones, ``hold`` keeps the last pose, ``fade`` fades at once, and ``source`` shows the source,
+      and so the person.
+    - ``seed``: for everything that is drawn at random.
+    - ``encode``, and ``salvage``: the readable part of a damaged input is converted.
+
+    How it is computed:
+
+    - ``device`` of the networks, and ``threads`` that each may use; None: as many as speed it up.
+    - ``segment_frames``: about how many frames are worked on and stored together.
+    - ``engine``: segments are worked on in this process (``local``) or by ``workers`` processes of Ray, in the cluster
+      at ``address`` or in one that is started here. These three change no pixel of the result.
+
+    What happens to files: ``overwrite`` replaces a finished output, ``keep`` and ``discard_job`` keep everything or
+    nothing of the job folder when it is finished, and ``restart`` throws it away before beginning.
     """
 
     style: str = "anime"
@@ -98,7 +123,7 @@ class ConvertConfig:
             raise InvalidValue(f"on_lost must be one of {', '.join(ON_LOST)}, got '{self.on_lost}'")
 
     def to_plain(self) -> dict[str, Any]:
-        """The request as nested mappings of plain values, without what changes no pixel."""
+        """The request as plain values for the job folder's record, without where it runs and what becomes of files."""
         plain = asdict(self)
         for name in ("engine", "workers", "address", "overwrite", "keep", "discard_job", "restart"):
             del plain[name]

