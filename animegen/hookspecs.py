@@ -1,12 +1,16 @@
-"""What a plugin may implement: every hook, its signature, and a whole example to start from.
+"""The hooks: what a plugin may implement to extend animegen, each with a whole example to start from.
 
 A plugin is a module with some of these functions, marked ``@hookimpl``, that its package names in ``pyproject.toml``::
 
     [project.entry-points.animegen]
     my-plugin = "my_package"
 
-Each example below is such a module ``my_package``. Keep yours light at the top: it is imported by every command, while
-a factory, named as a string, is imported only when the user chose it. ``animegen plugins new NAME`` writes a package.
+Each hook returns specs, which announce things by name; what these things must do is told by the protocols in
+:mod:`animegen.protocols`, and the arrays they exchange by :mod:`animegen.types`.
+
+Each example below is such a module ``my_package``. Every command imports it, so heavy imports belong into the factory,
+which is named as a string and imported only when the user chose it; best, it is in a module of its own. The README's
+chapter on plugins is an overview, and ``animegen plugins new NAME`` writes a package.
 """
 
 from __future__ import annotations
@@ -44,7 +48,9 @@ hookimpl = pluggy.HookimplMarker("animegen")
 
 @hookspec
 def animegen_pose_backends() -> Iterable[PoseBackendSpec]:  # type: ignore[empty-body]
-    """Pose backends: they find every person of a frame and their points. Chosen by ``--pose NAME``.
+    """Pose backends find the people of each frame and their keypoints. Chosen by ``--pose NAME``.
+
+    A factory makes a :class:`animegen.protocols.PoseBackend`.
 
     Example::
 
@@ -80,9 +86,10 @@ def animegen_pose_backends() -> Iterable[PoseBackendSpec]:  # type: ignore[empty
 
 @hookspec
 def animegen_face_backends() -> Iterable[FaceBackendSpec]:  # type: ignore[empty-body]
-    """Face backends: they find the faces of a picture and their five points. Chosen by ``--face NAME``.
+    """Face backends find the faces of a picture and five landmarks of each. Chosen by ``--face NAME``.
 
-    A face may come with a soft mask of its outline and with an embedding by which the person is known.
+    A factory makes a :class:`animegen.protocols.FaceBackend`. A face may have a soft mask of its outline, and an
+    embedding by which the person is recognised.
 
     Example::
 
@@ -115,7 +122,9 @@ def animegen_face_backends() -> Iterable[FaceBackendSpec]:  # type: ignore[empty
 
 @hookspec
 def animegen_trackers() -> Iterable[TrackerSpec]:  # type: ignore[empty-body]
-    """Trackers: they say which pose of this frame is which person of the frames before.
+    """Trackers say which pose of a frame belongs to which person of the frames before. Chosen by ``--tracker NAME``.
+
+    A factory makes a :class:`animegen.protocols.Tracker`; it is called for each shot of a clip.
 
     Example::
 
@@ -138,11 +147,11 @@ def animegen_trackers() -> Iterable[TrackerSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:  # type: ignore[empty-body]
-    """Identity preservers: they measure who a track is and recognise that person again. Chosen by ``--identity NAME``.
+    """Identity preservers measure a person's looks and recognise the person again. Chosen by ``--identity NAME``.
 
-    What they know a person by beside the colours stands in ``identity.embedding``; the cast file keeps it. One that has
-    a method ``difference(a, b)`` too (:class:`animegen.protocols.ComparingPreserver`) tells several people apart at
-    once.
+    A factory makes an :class:`animegen.protocols.IdentityPreserver`. What it knows a person by beside the colours
+    belongs into ``identity.embedding``, which the cast file keeps. With a method ``difference(a, b)`` too
+    (:class:`animegen.protocols.ComparingPreserver`), everyone of a clip is matched with everyone known at once.
 
     Example::
 
@@ -170,10 +179,11 @@ def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:  # type: 
 
 @hookspec
 def animegen_styles() -> Iterable[StyleSpec]:  # type: ignore[empty-body]
-    """Styles: they draw people. Chosen by ``--style NAME``; ``--set KEY=VALUE`` fills the option class.
+    """Styles draw people. Chosen by ``--style NAME``; ``--set KEY=VALUE`` fills the option class.
 
-    A style with several avatars may have a method ``cast(identities)`` too, which names the avatar of each person of a
-    clip (:class:`animegen.protocols.CastingStyle`); ``identity.avatar`` then says which one to draw.
+    A factory makes a :class:`animegen.protocols.Style`. One with several avatars may have a method ``cast(identities)``
+    too (:class:`animegen.protocols.CastingStyle`), which chooses an avatar for each person; ``identity.avatar`` of a
+    request then names the one to draw.
 
     Example::
 
@@ -220,7 +230,9 @@ def animegen_styles() -> Iterable[StyleSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def animegen_backgrounds() -> Iterable[BackgroundSpec]:  # type: ignore[empty-body]
-    """Backgrounds: they make the picture on which the avatars are laid. Chosen by ``--background NAME``.
+    """Backgrounds make the picture that stands behind the avatars. Chosen by ``--background NAME``.
+
+    A factory makes a :class:`animegen.protocols.Background`. ``--background NAME:TEXT`` fills its option ``value``.
 
     Example::
 
@@ -243,7 +255,10 @@ def animegen_backgrounds() -> Iterable[BackgroundSpec]:  # type: ignore[empty-bo
 
 @hookspec
 def animegen_video_sources() -> Iterable[VideoSourceSpec]:  # type: ignore[empty-body]
-    """Video sources: they open what FFmpeg cannot, by ``NAME:...`` or by file suffix.
+    """Video sources read what FFmpeg cannot. Chosen by an input ``NAME:...``, or by the suffix of an input file.
+
+    A factory makes a function ``(location)`` that yields :class:`animegen.types.Frame`: all of one size, with rising
+    times.
 
     Example::
 
@@ -272,7 +287,9 @@ def animegen_video_sources() -> Iterable[VideoSourceSpec]:  # type: ignore[empty
 
 @hookspec
 def animegen_video_sinks() -> Iterable[VideoSinkSpec]:  # type: ignore[empty-body]
-    """Video sinks: they write what FFmpeg cannot, by file suffix.
+    """Video sinks write what FFmpeg cannot. Chosen by the suffix of the output.
+
+    A factory makes a function ``(path, frames)`` that writes a file; ``frames`` yields :class:`animegen.types.Frame`.
 
     Example::
 
@@ -295,7 +312,7 @@ def animegen_video_sinks() -> Iterable[VideoSinkSpec]:  # type: ignore[empty-bod
 
 @hookspec
 def animegen_skeletons() -> Iterable[Skeleton]:  # type: ignore[empty-body]
-    """Skeletons: names of points, limbs and mirror pairs, so that pose files of that kind can be read and drawn.
+    """Skeletons name the points of poses, their limbs and mirror pairs, so that files of such poses can be read.
 
     Example::
 
@@ -312,7 +329,9 @@ def animegen_skeletons() -> Iterable[Skeleton]:  # type: ignore[empty-body]
 
 @hookspec
 def animegen_weights() -> Iterable[WeightSpec]:  # type: ignore[empty-body]
-    """Weight files: where they come from and how they are checked. A spec asks for them by name in ``weights``.
+    """Weight files: where they are fetched from and how they are checked.
+
+    Another spec asks for them by name in ``weights``, and its factory finds their paths in ``context.weights``.
 
     Example::
 
@@ -337,7 +356,7 @@ def animegen_weights() -> Iterable[WeightSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def animegen_doctor_checks() -> Iterable[DoctorCheck]:  # type: ignore[empty-body]
-    """Checks of ``animegen doctor``: functions that return ``(ok, text)``.
+    """Checks of ``animegen doctor``. The factory itself is the check: called with nothing, it returns ``(ok, text)``.
 
     Example::
 
@@ -358,7 +377,9 @@ def animegen_doctor_checks() -> Iterable[DoctorCheck]:  # type: ignore[empty-bod
 
 @hookspec
 def animegen_register_commands(cli: click.Group) -> None:
-    """Commands of the command line: add them to ``cli``. A name that is taken already is left out with a warning.
+    """Commands of the command line: add them to the click group ``cli``.
+
+    A command whose name is taken already is left out with a warning.
 
     Example::
 

@@ -160,7 +160,7 @@ class Expression:
     """The expression of a face, by VRM's blend shapes.
 
     ``blink_l`` and ``blink_r`` 0 (open) .. 1 (closed); mouth shapes ``aa``, ``ih``, ``ou``, ``ee``, ``oh`` 0..1;
-    ``brow`` -1 (lowered) .. 1 (raised); ``gaze_x`` and ``gaze_y`` -1..1; ``confidence`` 0..1.
+    ``brow`` -1 (lowered) .. 1 (raised); ``gaze_x`` -1 .. 1 (to the person's own left), ``gaze_y`` -1 .. 1 (up).
     """
 
     blink_l: float = 0.0
