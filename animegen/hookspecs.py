@@ -312,7 +312,9 @@ def animegen_video_sinks() -> Iterable[VideoSinkSpec]:  # type: ignore[empty-bod
 
 @hookspec
 def animegen_skeletons() -> Iterable[Skeleton]:  # type: ignore[empty-body]
-    """Skeletons name the points of poses, their limbs and mirror pairs, so that files of such poses can be read.
+    """Skeletons name the points of poses, their limbs and mirror pairs. Chosen by ``pose convert --skeleton NAME``.
+
+    Poses are converted to one that has shoulders and hips by the names of the points.
 
     Example::
 
@@ -322,8 +324,9 @@ def animegen_skeletons() -> Iterable[Skeleton]:  # type: ignore[empty-body]
         def animegen_skeletons():
             from animegen.types import Skeleton
 
-            points = ("nose", "left_wrist", "right_wrist")
-            return [Skeleton("puppet3", points, edges=((0, 1), (0, 2)), flip_pairs=((1, 2),))]
+            points = ("nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
+            edges = ((1, 2), (1, 3), (2, 4), (3, 4))
+            return [Skeleton("bust5", points, edges, flip_pairs=((1, 2), (3, 4)))]
     """
 
 

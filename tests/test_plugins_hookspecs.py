@@ -6,14 +6,19 @@ import inspect
 import re
 import sys
 import textwrap
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from animegen import hookspecs, testing
+from animegen.cli import cli
 from animegen.plugins import KINDS, PluginHost, load_factory, plugin_commands
+from animegen.pose.clip import PoseClip
+from animegen.pose.files import load_poses, save_poses
 from animegen.protocols import PluginContext
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -102,9 +107,17 @@ def test_the_example_source_feeds_the_example_sink(my_package, tmp_path):
     assert (tmp_path / "grey.rgb").stat().st_size == 25 * 48 * 64 * 3
 
 
-def test_the_example_command_runs(my_package):
-    from click.testing import CliRunner
+def test_poses_are_converted_to_the_example_skeleton(my_package, tmp_path):
+    my_package("animegen_skeletons")
+    pose = testing.synthetic_pose()
+    clip = PoseClip((320, 240), pose.skeleton, (0,), (Fraction(0),), ((pose,),), ((0,),))
+    save_poses(clip, tmp_path / "a.npz")
+    arguments = ["pose", "convert", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--skeleton", "bust5"]
+    assert CliRunner().invoke(cli, arguments, catch_exceptions=False).exit_code == 0
+    assert load_poses(tmp_path / "b.npz").poses[0][0].skeleton.name == "bust5"
 
+
+def test_the_example_command_runs(my_package):
     my_package("animegen_register_commands")
     commands, failures = plugin_commands(reserved=())
     assert failures == ()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from animegen.cli import console
+
 _FORMAT = click.option(
     "--format", type=click.Choice(["npz", "coco", "openpose"]), help="Default: what the output's name says."
 )
@@ -57,7 +59,7 @@ def draw(poses: Path, output: Path | None, over: Path | None, *, overwrite: bool
 @click.argument("source", metavar="IN", type=_PATH)
 @click.argument("output", metavar="OUT", type=_PATH)
 @_FORMAT
-@click.option("--skeleton", help="blazepose75, coco17 or another, for an npz; a wrong name lists all.")
+@click.option("--skeleton", help="For an npz: blazepose75, coco17 or another that `animegen plugins` lists.")
 @_OVERWRITE
 def convert(source: Path, output: Path, format: str | None, skeleton: str | None, *, overwrite: bool) -> None:
     """Convert a file of poses to another format or skeleton.
@@ -68,17 +70,13 @@ def convert(source: Path, output: Path, format: str | None, skeleton: str | None
     from animegen.errors import UsageError
     from animegen.pose.convert import convert_clip
     from animegen.pose.files import check_target, load_poses, save_poses
-    from animegen.pose.skeletons import SKELETONS
 
     chosen = check_target(output, format, overwrite=overwrite)
-    if skeleton is not None and skeleton not in SKELETONS:
-        raise UsageError(f"there is no skeleton '{skeleton}'", f"there are {', '.join(SKELETONS)}")
-    if skeleton is not None and chosen != "npz":
+    wanted = None if skeleton is None else console.plugin_host().find("skeleton", skeleton)
+    if wanted is not None and chosen != "npz":
         raise UsageError(f"--skeleton {skeleton} has no meaning for {chosen}, which has its own", "write an npz")
     clip = load_poses(source)
-    save_poses(
-        clip if skeleton is None else convert_clip(clip, SKELETONS[skeleton]), output, chosen, overwrite=overwrite
-    )
+    save_poses(clip if wanted is None else convert_clip(clip, wanted), output, chosen, overwrite=overwrite)
     click.echo(output)
 
 
