@@ -1,4 +1,16 @@
-"""Mattes of people, the background behind them, and sprites laid over a picture."""
+"""What is behind and around the avatars: people are removed from the frames, and sprites laid over them.
+
+The scene behind the people is reconstructed in all three passes of a conversion:
+
+- First pass: ``observe`` keeps two frames a second (*samples*) with the people in them marked, and how the camera moves
+  from each to the next (``align``).
+- Second pass: ``windows`` groups samples that show about the same view, ``mosaic`` makes one picture without people of
+  each *window*, a *plate*, and ``build`` fills its gaps from other plates (``fill``) or invents them (``inpaint``).
+- Third pass: ``plate`` puts the plate where people are in a frame, by their *mattes* (``matte``, ``hair``).
+
+``backgrounds`` are the built-in backgrounds, most of which start from that clean frame; ``layer`` lays the avatars over
+a background, and ``hide`` covers those who must not be seen.
+"""
 
 from __future__ import annotations
 

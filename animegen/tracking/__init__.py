@@ -1,4 +1,15 @@
-"""Which pose of this frame is which person of the frames before."""
+"""From the poses of all frames to one track for each person; the beginning of a conversion's second pass.
+
+:func:`track_clip` does all of it but the last step:
+
+- ``oks``, the built-in tracker, gives the poses of each frame to people. A plugin can take its place.
+- ``clip`` runs a tracker over the frames of a shot, and drops tracks that are no person.
+- ``crossings`` exchanges tracks that were swapped where two people passed each other.
+- ``join`` joins the tracks of a person who was away in between.
+- ``hidden`` puts poses where somebody was behind another.
+
+They compare poses by ``similarity``, and looks by an :data:`Appearance` that the caller hands in.
+"""
 
 from __future__ import annotations
 

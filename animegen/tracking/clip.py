@@ -1,4 +1,7 @@
-"""Tracking a whole clip: the sequential pass, then what only hindsight can tell."""
+"""The tracks of one shot: a tracker goes through its frames, then what only hindsight can tell is put right.
+
+The first step of :func:`animegen.tracking.track_clip`; ``crossings`` and ``join`` go on with these tracks.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,31 @@ from animegen.tracking.similarity import box_containment, pose_similarity, stren
 from animegen.types import Pose, Track
 
 Appearance: TypeAlias = Callable[[Track, Track], float | None]
-"""Distance 0 (same look) .. 1 of two tracks, or None where it cannot be told; given by whoever has the pictures."""
+"""Tells how different two tracks look, 0 (the same) .. 1, or None where it cannot be told. Tracking sees no pictures:
+the caller, who has them, hands this in."""
 
 _ADOPT_LIKENESS = 0.35
-"""Keypoint similarity from which an unconfirmed pose of the frame before belongs to a track that starts now."""
+"""Keypoint similarity from which a pose without a track belongs to the track that begins right after it, and over how
+many frames such poses may be missing."""
 _ADOPT_GAP = 3
 _EVIDENCE, _EVIDENCE_SHARE = 5.0, 0.3
-"""A person shows at least this sum of strengths, or this share of the frames of a clip of a few."""
+"""Tracks with less evidence than this are no person. In short clips it is the second, times the frames with poses."""
 _LEAST_STRENGTH = 0.35
 _SHADOW, _SHADOW_DOUBT = 0.85, 0.6
-"""From this share of box in common with a longer track a pose is doubtful: backends find people in arms and hair."""
+"""A pose whose box lies inside another track's by this share counts less as evidence, by the second: backends see
+people in the arms and hair of others."""
 _SPLINTER_GAP, _SPLINTER_FRAMES = 5, 3
-"""Poses of a track that stand alone, so few between absences this long: what a backend makes of a hidden person."""
+"""At most so many poses (the second) between two absences longer than the first are dropped: what backends make of
+somebody who is hidden."""
 _LONG_ABSENCE = 12
-"""Frames after which a tracker finds somebody again by a guess."""
+"""Frames of absence after which a tracker that finds somebody again has only guessed who it is."""
 _DOUBLE_LIKENESS, _DOUBLE_SHARE = 0.6, 0.6
 """A track that lies on another this closely, in this share of its frames, is the same person found twice."""
 
 
 @dataclass(slots=True, eq=False)
 class _Clip:
-    """The poses of a clip by frame, and which track has them: ``owner`` is aligned with ``poses``."""
+    """The poses of every frame, and in ``owner``, aligned with them, the track that each belongs to."""
 
     indices: list[int] = field(default_factory=list)
     poses: list[tuple[Pose, ...]] = field(default_factory=list)
@@ -53,10 +60,10 @@ def make_track(track_id: int, seen: Iterable[tuple[int, Pose]]) -> Track:
 
 
 def follow(frames: Iterable[tuple[int, Sequence[Pose]]], tracker: Tracker) -> list[Track]:
-    """The tracks of a clip, from each person's very first frame on.
+    """The tracks of a shot, from its poses by frame index in order.
 
-    One pass with ``tracker``; then each track is given the poses before its confirmation, which the tracker could
-    not yet call a person, and tracks that are no person or a second finding of one are dropped.
+    A tracker reports a person only after some frames; the poses of these frames are given to the track afterwards.
+    Then tracks that are no person are dropped, and those that are one person found twice.
     """
     clip = _Clip()
     for frame_index, poses in frames:
@@ -69,7 +76,10 @@ def follow(frames: Iterable[tuple[int, Sequence[Pose]]], tracker: Tracker) -> li
 
 
 def broken(tracks: Sequence[Track]) -> list[Track]:
-    """The tracks cut wherever somebody was absent for long: whether it is still the same person is to be told anew."""
+    """The tracks, cut in two wherever the person was away for long.
+
+    Whether both pieces are the same person is then decided by :func:`animegen.tracking.join_tracks`, which sees looks.
+    """
     pieces: list[Track] = []
     for track in tracks:
         start = 0
@@ -93,7 +103,7 @@ def keep_longest(tracks: Sequence[Track], count: int) -> list[Track]:
 
 
 def _adopt_first_frames(clip: _Clip) -> None:
-    """Hand the unowned poses that lead up to a track's first frame to that track."""
+    """Give each track the poses that lead up to its first frame, as far as they belong to nobody."""
     known: set[int] = set()
     for start, owner in enumerate(clip.owner):
         for slot, track_id in enumerate(owner):
@@ -117,7 +127,7 @@ def _adopt_backwards(clip: _Clip, start: int, pose: Pose, track_id: int) -> None
 
 
 def _without_splinters(track: Track) -> Track:
-    """The track without the poses that stand alone; all of it where none stand together."""
+    """The track without short runs of poses between long absences; the whole track where there are only such."""
     whole = [pair for run in _runs(track) if len(run) > _SPLINTER_FRAMES for pair in run]
     return make_track(track.id, whole) if whole else track
 
@@ -133,7 +143,7 @@ def _runs(track: Track) -> list[list[tuple[int, Pose]]]:
 
 
 def _without_ghosts(tracks: Sequence[Track], frames_with_people: int) -> list[Track]:
-    """The tracks but for those that are no person, or one of a longer track found twice."""
+    """The tracks without those that are no person, and those that are the person of a longer track found twice."""
     enough = min(_EVIDENCE, _EVIDENCE_SHARE * frames_with_people)
     kept: list[Track] = []
     for track in sorted(tracks, key=lambda t: (-len(t.poses), t.id)):
@@ -143,7 +153,10 @@ def _without_ghosts(tracks: Sequence[Track], frames_with_people: int) -> list[Tr
 
 
 def _evidence(track: Track, others: Sequence[Track]) -> float:
-    """Strengths summed; less where the track is seen now and then only, and where it lies inside others."""
+    """How much speaks for a track being a person: the sum of its poses' strengths.
+
+    It counts less where the track is often interrupted, and where its poses lie inside those of ``others``.
+    """
     total = sum(strength(pose) for pose in track.poses)
     if total < _LEAST_STRENGTH * len(track.poses):
         return 0.0

@@ -1,4 +1,7 @@
-"""Undoing swaps: two people cross, one is hidden, and the tracker follows the wrong one out."""
+"""Swaps undone: where two people cross, a tracker may leave with the wrong one of them.
+
+The second step of :func:`animegen.tracking.track_clip`, for which the looks before and after the crossing are compared.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,10 @@ _MARGIN = 0.12
 
 
 def undo_swaps(tracks: Sequence[Track], appearance: Appearance) -> list[Track]:
-    """The tracks with their tails exchanged wherever the looks before and after a crossing plainly demand it.
+    """The tracks, with what follows a crossing exchanged between two of them where their looks demand it.
 
-    Where one of two tracks ended in the crossing, the other's tail goes to the one whom it looks like. Crossings are
-    judged in the order of time, each on what stands after those before it. No pose is lost.
+    Where one of the two ends in the crossing, what follows goes to the one whom it looks like. Crossings are judged in
+    the order of time, each by the tracks as the earlier ones left them. No pose is lost.
     """
     people = {track.id: track for track in tracks}
     for start, a, b in sorted(_crossings(tracks)):

@@ -1,4 +1,7 @@
-"""People hidden behind others: they are drawn where they must be, though nothing of them was found."""
+"""Poses for people who are hidden behind others, where they must be although nothing of them is found.
+
+Applied in the second pass to finished tracks, so that an avatar passes behind another and does not fade out.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,14 @@ _RETIRE = 24
 
 
 def fill_hidden(tracks: Sequence[Track], most: int) -> list[tuple[Track, dict[int, int]]]:
-    """The tracks with poses put where somebody was behind another for at most ``most`` frames, and behind whom.
+    """Fill the absences of at most ``most`` frames in which a person was behind another.
 
-    Whoever is lost behind a person in view and found again behind the same one was there all the while. The pose
-    changes evenly and moves sideways to behind the one in front; it has no mask. It also replaces what backends make of
-    a person of whom a part shows, just before and after: a body too small. Beside each track stands, by frame, the
-    position of the track in front of the poses put in.
+    A person who is lost behind somebody, and found again behind the same one, is taken to have been there meanwhile.
+    The poses put in change evenly from the last to the next, move sideways behind the person in front, and have no
+    mask. They also replace the poses just before and after in which a backend took the visible part of the person for
+    the whole, and so made the body too small.
+
+    Returns each track, and with it a mapping from the frames put in to the position in ``tracks`` of the one in front.
     """
     paths = [dict(zip(track.frame_indices, track.poses, strict=True)) for track in tracks]
     return [_filled(k, tracks[k], paths, most) for k in range(len(tracks))]

@@ -1,4 +1,7 @@
-"""Joining the pieces of a person whom occlusion or the picture's edge broke into several tracks."""
+"""Pieces joined: the tracks of one person who was away in between, behind something or outside of the picture.
+
+Also the whole of tracking as one call, :func:`track_clip`, of which joining is the last step.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +40,12 @@ def track_clip(
     width: int | None = None,
     appearance: Appearance | None = None,
 ) -> list[Track]:
-    """Every person of a clip as one track, from the poses of its frames in order.
+    """One track for each person of a clip, from the poses of its frames in order.
 
-    ``frames`` gives (frame index, poses) with rising indices; ``shots`` are the frames between two cuts, all of the
-    clip where none are given: nobody is followed across a cut, and everyone is found again after it by looks.
-    ``width`` is the picture's, in pixels. Ids are 0, 1, ... by first appearance. The trackers may be any, a new one
-    serves each shot; see :func:`join_tracks` for the rest.
+    ``frames`` gives (frame index, poses) with rising indices. ``shots`` are the ranges of frames between two cuts; none
+    means that the clip is a single shot. ``make_tracker`` is called for each shot, since nobody can be followed across
+    a cut: after it people are found again by their looks. ``width`` and ``appearance`` are as :func:`join_tracks` has
+    them. Ids are 0, 1, ... by first appearance.
     """
     begins = [shot.start for shot in shots][1:]
     pieces: list[Track] = []
@@ -59,12 +62,15 @@ def join_tracks(
     appearance: Appearance | None = None,
     begins: Sequence[int] = (),
 ) -> list[Track]:
-    """The tracks with the pieces of one person joined, renumbered by first appearance.
+    """Join the tracks that are pieces of one person, and renumber all by first appearance.
 
-    Two pieces join when they share no frame and either place, motion and size agree across a short gap and the looks
-    do not differ, or the looks are the same whatever the gap. Who left the picture by its left or right side (known
-    where its ``width`` in pixels is given) goes on by motion at that side only. ``begins`` are the frames with which
-    new shots begin: across one only looks join. The likeliest pair joins first; people visible at once never join.
+    Two pieces that share no frame are joined in either of two cases: the gap between them is short, place, motion and
+    size agree across it, and the looks do not differ; or the looks are the same, however long the gap. The likeliest
+    pair is joined first, and the joined piece is compared with the others anew.
+
+    ``width`` of the picture in pixels: who left it at the left or right side can then come back by motion at that side
+    only. ``appearance`` tells how different two pieces look; without it motion alone counts. ``begins`` are the first
+    frames of the later shots: pieces on two sides of a cut are joined by looks only.
     """
     pieces = {track.id: track for track in renumber(tracks)}
     looks = _Looks(appearance)
@@ -95,7 +101,7 @@ def join_tracks(
 
 
 class _Looks:
-    """How different pieces look. That of joined pieces is the mean of theirs, so that no picture is looked at again."""
+    """How different pieces look. For a joined piece it is the mean of its parts, so that no picture is read again."""
 
     def __init__(self, appearance: Appearance | None) -> None:
         self._appearance = appearance
@@ -119,7 +125,7 @@ class _Looks:
 
 
 def _cost(a: Track, b: Track, width: int | None, looks: _Looks, begins: Sequence[int]) -> float | None:
-    """Unlikeliness that ``b`` goes on where ``a`` was, or None where it does not."""
+    """How unlikely it is that ``b`` is the person of ``a`` again, or None where it is not."""
     if b.frame_indices[0] <= a.frame_indices[-1] and not set(a.frame_indices).isdisjoint(b.frame_indices):
         return None
     look = looks.between(a, b)
@@ -133,7 +139,7 @@ def _cost(a: Track, b: Track, width: int | None, looks: _Looks, begins: Sequence
 
 
 def _way(a: Track, b: Track, width: int | None) -> float | None:
-    """Share 0..1 of what a person may move used up between ``a``'s end and ``b``'s start; None when impossible."""
+    """The way from ``a``'s end to ``b``'s start, as a share 0..1 of the farthest that is possible; None beyond that."""
     gap = b.frame_indices[0] - a.frame_indices[-1]
     if not 0 < gap <= _MOTION_GAP:
         return None
@@ -153,7 +159,7 @@ def _way(a: Track, b: Track, width: int | None) -> float | None:
 
 
 def _size(poses: Sequence[Pose]) -> float:
-    """Area of a person's box in square pixels, whatever one pose at the edge of being seen says."""
+    """Median area of a person's box in square pixels, so that a single bad pose does not count."""
     return float(np.median([box_area(pose.bbox) for pose in poses]))
 
 

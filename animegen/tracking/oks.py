@@ -81,7 +81,7 @@ class _Person:
         self.hits += 1
 
     def likeness(self, pose: Pose, frame_index: int) -> float:
-        """How well a pose continues this person, 0..1."""
+        """How likely it is that a pose is this person, 0..1: similarity of points, overlap and size of boxes."""
         unseen = frame_index - self.frame_index - 1
         xy, box = self.predict(frame_index)
         here, there = box_area(self.box), box_area(pose.bbox)
