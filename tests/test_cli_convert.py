@@ -55,6 +55,24 @@ def test_missing_empty_text_and_folder(clip: Path, capfd: pytest.CaptureFixture[
     _untouched(folder, "clip.mp4", "empty.mp4", "text.mp4", "deep")
 
 
+def test_what_is_no_file_at_all(clip: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clip.parent)
+    os.mkfifo("pipe.mp4")
+    _refused(capfd, ["convert", "http://films.example/a.mp4"], FAILED, "http://films.example/a.mp4", "address")
+    _refused(capfd, ["convert", "pipe.mp4"], FAILED, "pipe.mp4", "pipe or a device")
+    for command in ("convert", "cast", "plan", "analyse"):
+        _refused(capfd, [command, ""], USAGE, "a name is empty")
+        _refused(capfd, [command, "-"], USAGE, "standard input")
+    for output in ("-", "", ".", "..", "/", "pipe.mp4"):
+        _refused(capfd, [*_convert(clip, Path(output)), "-o", output, "--overwrite"], FAILED)
+    Path("notes").mkdir()
+    Path("notes/mine.txt").write_text("mine")
+    _refused(capfd, _convert(clip, Path("notes")), FAILED, "notes is a folder with something in it")
+    _refused(capfd, [*_convert(clip, Path("o.mp4")), "--cast", "no.toml"], FAILED, "no.toml does not exist")
+    _refused(capfd, [*_convert(clip, Path("o.mp4")), "--background", "no.png"], USAGE, "there is no file no.png")
+    _untouched(clip.parent, "clip.mp4", "notes", "pipe.mp4")
+
+
 def test_sound_without_a_picture(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import av
 

@@ -222,6 +222,13 @@ def test_a_preview_is_a_few_pictures_and_the_run_goes_on_from_it(two_people: Pat
     animegen.convert(two_people, output, replace(SKELETON, background="keep"), events.append)
     analysed = [e for e in events if isinstance(e, Progress) and e.stage == "analyse"]
     assert len(analysed) == 1  # every segment was there already
+    made = output.read_bytes()
+    blurred = replace(SKELETON, background="blur")
+    with pytest.raises(OutputError, match="out-preview exists already"):
+        preview(two_people, output, blurred, 1)
+    shutil.rmtree(folder)
+    preview(two_people, output, blurred, 1)
+    assert output.read_bytes() == made
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from animegen.errors import Cancelled, InputError, UsageError
 from animegen.events import ClipFailed, ClipStarted, Event, Progress
 from animegen.jobs import JobFolder
 from animegen.pipeline.batch import clips_of, convert_all
+from animegen.pipeline.convert import convert
 from animegen.pipeline.jobs import find_jobs, report
 from animegen.pipeline.plan import plan
 
@@ -63,6 +64,7 @@ def test_outputs_beside_their_sources_are_not_taken_for_sources(clips: Path) -> 
     (clips / "broken.mp4").unlink()
     outcomes = convert_all([clips, clips / "b.mp4"], None, QUICK)
     assert [o.result and o.result.output.name for o in outcomes] == ["a-anime.mkv", "b-anime.mp4", "a-anime.mp4"]
+    convert(clips / "b.mp4", clips / "called so.mp4", QUICK)
     assert [clip.source.name for clip in clips_of([clips])] == ["a.mkv", "b.mp4", "a.mp4"]
 
 

@@ -147,6 +147,13 @@ def test_a_cast_a_preview_and_the_conversion_work_from_one_film(ramps: Path) -> 
     assert not film.exists()
 
 
+def test_an_address_reaches_the_plugin_as_it_was_given(ramps: Path) -> None:
+    assert main(["analyse", "ramp://host//4", "-o", "out.mp4", "--style", "skeleton", "--quiet"]) == 0
+    assert main(["jobs", "resume", "out.mp4.job", "--quiet"]) == 0
+    assert Path("opened.txt").read_text().split() == ["ramp://host//4"]
+    assert {path.name for path in ramps.iterdir()} == {"opened.txt", "out.mp4", "out.mp4.job"}
+
+
 def test_a_plan_of_a_plugin_source_leaves_nothing(ramps: Path) -> None:
     assert plan(Path("ramp:4"), Path("out.mp4"), ConvertConfig(style="skeleton"), trial_frames=3).frames == 4
     assert [path.name for path in ramps.iterdir()] == ["opened.txt"]

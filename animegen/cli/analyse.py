@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from animegen.cli.options import config_of, convert_options
+from animegen.cli.options import Source, config_of, convert_options
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=Source())
 @convert_options
-def command(source: Path, output: Path | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
+def command(source: str, output: Path | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Find and track the people of a video and write the job folder; `animegen render` goes on from there."""
     from animegen.cli.progress import listener
     from animegen.cli.stopping import stopping

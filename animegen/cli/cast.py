@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from animegen.cli.analyse import command as analyse
-from animegen.cli.options import config_of
+from animegen.cli.options import Source, config_of
 
 _SHARED = (
     "style", "cast", "pose", "tracker", "identity", "start", "end", "max_people", "device", "seed", "salvage",
@@ -18,7 +18,7 @@ _SHARED = (
 
 
 @click.command(params=[option for option in analyse.params if option.name in _SHARED])
-@click.argument("source", metavar="VIDEO", type=click.Path(path_type=Path))
+@click.argument("source", metavar="VIDEO", type=Source())
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The cast file; default: VIDEO-cast.toml beside the input."
 )
@@ -30,7 +30,7 @@ _SHARED = (
     help="Output of the conversion that will go on from this analysis; default: VIDEO-anime beside the input.",
 )
 def command(
-    source: Path, output: Path | None, target: Path | None, *, as_json: bool, quiet: bool, **options: Any
+    source: str, output: Path | None, target: Path | None, *, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Find the people of a video and write who they are: a cast file to edit, a contact sheet and an HTML page.
 
@@ -43,21 +43,16 @@ def command(
     import shlex
 
     from animegen.cli.progress import listener
+    from animegen.cli.stopping import stopping
     from animegen.pipeline.casting import make_cast
 
     config = config_of(options)
-    with listener(as_json=as_json, quiet=quiet) as tell:
-        files = make_cast(source, output, config, tell, target=target)
+    with listener(as_json=as_json, quiet=quiet) as tell, stopping() as cancel:
+        files = make_cast(source, output, config, tell, cancel, target=target)
     if not as_json:
         for path in (files.cast, files.sheet, files.page):
             click.echo(path)
     if not (as_json or quiet):
-        going_on = [
-            "animegen",
-            "convert",
-            str(source),
-            "--cast",
-            str(files.cast),
-            *(["-o", str(target)] if target else []),
-        ]
-        click.echo(f"{shlex.join(going_on)}\ngoes on from the analysis, which stays in {files.job}", err=True)
+        where = [] if target is None else ["-o", str(target)]
+        command_line = shlex.join(["animegen", "convert", source, "--cast", str(files.cast), *where])
+        click.echo(f"the analysis stays in {files.job}; go on from it with\n{command_line}", err=True)

@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from animegen.cli.options import config_of, convert_options
+from animegen.cli.options import Source, config_of, convert_options
 
 
 @click.command()
-@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=Source())
 @convert_options
 @click.option("--preview", type=click.IntRange(min=1), metavar="N", help="Only N frames, as PNGs and a contact sheet.")
 @click.option("--report", is_flag=True, help="Measure the result as well; see `animegen report`.")
 def command(
-    sources: tuple[Path, ...],
+    sources: tuple[str, ...],
     output: Path | None,
     preview: int | None,
     *,
@@ -33,7 +33,7 @@ def command(
     from animegen.cli.stopping import stopping
 
     config = config_of(options)
-    several = len(sources) > 1 or sources[0].is_dir()
+    several = len(sources) > 1 or Path(sources[0]).is_dir()
     if several and preview is not None:
         raise click.UsageError("--preview is made of one video")
     if report and (preview is not None or config.discard_job):

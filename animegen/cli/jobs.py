@@ -53,7 +53,7 @@ def show(folder: Path, *, as_json: bool) -> None:
         return
     told = {
         "output": str(job.output),
-        "source": str(job.source or "unknown"),
+        "source": job.source or "unknown",
         "state": _state(job),
         "analysed": f"{job.analysed} of {job.frames} frames",
         "rendered": f"{job.rendered} of {job.frames} frames",

@@ -36,6 +36,20 @@ class Seconds(click.ParamType[Fraction]):
         return total
 
 
+class Source(click.ParamType[str]):
+    """A video file, or what a plugin's source is called: text as it was given, since a path would change addresses."""
+
+    name = "video"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what cannot be meant: a path would take no name at all for the folder one stands in."""
+        if not value:
+            self.fail("a name is empty; is a variable of the shell not set?", param, ctx)
+        if value == "-":
+            self.fail("standard input is no file, and a video is read more than once", param, ctx)
+        return str(value)
+
+
 def _settings(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
     settings = {}
     for pair in pairs:

@@ -7,18 +7,16 @@ from typing import Any
 
 import click
 
-from animegen.cli.options import config_of, convert_options
+from animegen.cli.options import Source, config_of, convert_options
 
 
 @click.command()
-@click.argument("source", metavar="VIDEO", type=click.Path(path_type=Path))
+@click.argument("source", metavar="VIDEO", type=Source())
 @convert_options
 @click.option(
     "--trial-frames", type=click.IntRange(min=3), default=120, show_default=True, help="How many frames are tried."
 )
-def command(
-    source: Path, output: Path | None, trial_frames: int, *, as_json: bool, quiet: bool, **options: Any
-) -> None:
+def command(source: str, output: Path | None, trial_frames: int, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """What `animegen convert` with the same options will take, from a short trial: time, memory and disk."""
     from dataclasses import asdict
     from datetime import timedelta
@@ -38,7 +36,7 @@ def command(
         return
     passes = ", ".join(f"{name} {timedelta(seconds=round(seconds))}" for name, seconds in found.passes.items())
     rows = [
-        ("frames", f"{found.frames}, of which {found.tried} were tried"),
+        ("frames", f"{found.frames}; the trial converted {found.tried}"),
         ("time", f"{timedelta(seconds=round(found.seconds))} ({passes})"),
         ("memory", in_words(found.memory)),
         ("output", in_words(found.output)),

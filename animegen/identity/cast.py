@@ -120,6 +120,8 @@ def read_cast(path: Path) -> CastFile:
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist", "`animegen cast VIDEO` writes a cast file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}", "correct the line, or delete the file") from None
     file = _Reader(path, tuple(text.splitlines()))

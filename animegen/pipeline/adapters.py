@@ -6,6 +6,7 @@ So both work with everything a conversion can do: several passes, stopping and g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,9 @@ from animegen.protocols import PluginContext, VideoSinkSpec, VideoSourceSpec
 from animegen.types import Frame
 from animegen.video import DEFAULT_SUFFIX, VideoFile, open_video
 from animegen.video.drawing import write_film
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How an address on a network begins, of whose slashes a path leaves one."""
 
 _FILM = ".film.mov"
 """What the name of the film that is handed to a sink has after the output's."""
@@ -44,11 +48,11 @@ def sink_spec(host: PluginHost, output: Path | None) -> VideoSinkSpec | None:
     return None
 
 
-def location(host: PluginHost, source: Path) -> str:
+def location(host: PluginHost, source: Path | str) -> str:
     """What is opened, so that it means the same in every folder: ``NAME:...`` of a plugin source, or a whole path."""
     spec = source_spec(host, str(source))
     is_name = spec is not None and str(source).startswith(f"{spec.name}:")
-    return str(source if is_name else source.resolve())
+    return str(source) if is_name else str(Path(source).resolve())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,16 @@ class Opened:
 
 @contextmanager
 def opened(
-    host: PluginHost, source: Path, output: Path | None, config: ConvertConfig, *, folder: Path | None = None
+    host: PluginHost, source: Path | str, output: Path | None, config: ConvertConfig, *, folder: Path | None = None
 ) -> Iterator[Opened]:
     """Open any source: a file that FFmpeg reads, or a lossless film of a plugin's frames beside the output.
 
     Without ``output``, that of a file which a plugin reads stands in ``folder``, or beside it. Raises UsageError for a
-    plugin's ``NAME:...`` without an output.
+    plugin's ``NAME:...`` without an output, and InputError for what cannot be opened.
     """
     spec = source_spec(host, str(source))
+    if spec is None and _ADDRESS.match(str(source)) and not Path(source).exists():
+        raise InputError(f"{source} is an address, and only files are read", "download the video, then name its file")
     if spec is not None and output is None:
         output = _output_beside(spec, source, config, folder)
     target, wanted = _written(host, output, config)
@@ -88,14 +94,14 @@ def film_of(output: Path, origin: str) -> Path:
 
 
 @contextmanager
-def _filmed(host: PluginHost, source: Path, output: Path | None, *, restart: bool) -> Iterator[Path]:
+def _filmed(host: PluginHost, source: Path | str, output: Path | None, *, restart: bool) -> Iterator[Path]:
     """The source as a file that FFmpeg reads: itself, or a film of a plugin's frames.
 
     A film is kept while a job beside the output is to be gone on with, so that it goes on from the same frames.
     """
     spec = source_spec(host, str(source))
     if spec is None or output is None:
-        yield source
+        yield Path(source)
         return
     origin = location(host, source)
     film = film_of(output, origin)
@@ -131,7 +137,7 @@ def _frames(host: PluginHost, spec: VideoSourceSpec, origin: str) -> Iterator[Fr
             yield frame
 
 
-def _output_beside(spec: VideoSourceSpec, source: Path, config: ConvertConfig, folder: Path | None) -> Path:
+def _output_beside(spec: VideoSourceSpec, source: Path | str, config: ConvertConfig, folder: Path | None) -> Path:
     """The output of a file that a plugin reads, where none is named."""
     if str(source).startswith(f"{spec.name}:"):
         raise UsageError(
@@ -139,7 +145,8 @@ def _output_beside(spec: VideoSourceSpec, source: Path, config: ConvertConfig, f
             "name the output: -o OUT, or --for OUT of `animegen cast`",
         )
     suffix = ".mov" if config.encode.alpha else ".mp4"
-    return (folder or source.parent) / f"{source.stem}{DEFAULT_SUFFIX}{suffix}"
+    path = Path(source)
+    return (folder or path.parent) / f"{path.stem}{DEFAULT_SUFFIX}{suffix}"
 
 
 def asked_output(host: PluginHost, written: Path) -> Path:

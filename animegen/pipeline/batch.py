@@ -10,7 +10,7 @@ from pathlib import Path
 from animegen.config import ConvertConfig
 from animegen.errors import AnimegenError, Cancelled, InputError, UsageError
 from animegen.events import ClipFailed, ClipStarted, Listener, ignore
-from animegen.jobs import writing
+from animegen.jobs import JobFolder, writing
 from animegen.pipeline.convert import convert
 from animegen.pipeline.prepare import Result
 from animegen.plugins import PluginHost
@@ -29,7 +29,7 @@ VIDEO_SUFFIXES = frozenset(
 class Clip:
     """One input, and the folder inside the chosen one in which its output stands."""
 
-    source: Path
+    source: Path | str
     inside: Path
 
 
@@ -37,13 +37,13 @@ class Clip:
 class Outcome:
     """What became of one input: a result, or the error that stopped it."""
 
-    source: Path
+    source: Path | str
     result: Result | None
     error: AnimegenError | None
 
 
 def convert_all(
-    sources: Sequence[Path],
+    sources: Sequence[Path | str],
     folder: Path | None = None,
     config: ConvertConfig | None = None,
     on_event: Listener | None = None,
@@ -75,26 +75,31 @@ def convert_all(
     return outcomes
 
 
-def clips_of(sources: Sequence[Path]) -> list[Clip]:
+def clips_of(sources: Sequence[Path | str]) -> list[Clip]:
     """The inputs that files and folders amount to, each once. Raises InputError for a folder without a video."""
     suffixes = VIDEO_SUFFIXES | {s for spec in PluginHost.load().specs("source").values() for s in spec.suffixes}
     clips: dict[Path, Clip] = {}
     for source in sources:
-        if not source.is_dir():
-            clips.setdefault(source.resolve(), Clip(source, Path()))
+        place = Path(source)
+        if not place.is_dir():
+            clips.setdefault(place.resolve(), Clip(source, Path()))
             continue
-        found = _videos(source, suffixes)
+        found = _videos(place, suffixes)
         if not found:
             raise InputError(f"{source} holds no video", "name a folder with videos in it, or the files themselves")
         for path in found:
-            clips.setdefault(path.resolve(), Clip(path, path.parent.relative_to(source)))
+            clips.setdefault(path.resolve(), Clip(path, path.parent.relative_to(place)))
     return list(clips.values())
 
 
 def _videos(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """The videos of a folder and the folders in it: nothing hidden, no job's, and no output of an earlier run."""
+    """The videos of a folder and the folders in it: nothing hidden, no job's, and no output of an earlier run.
+
+    An output is known by its name after another video's, or by its job folder.
+    """
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     found = [path for path in inside if path.is_file() and path.suffix.lower() in suffixes]
     made = {path.stem + DEFAULT_SUFFIX for path in found}
     deeper = [path for path in inside if path.is_dir() and path.suffix != ".job"]
-    return [p for p in found if p.stem not in made] + [p for path in deeper for p in _videos(path, suffixes)]
+    sources = [path for path in found if path.stem not in made and not JobFolder.beside(path).root.is_dir()]
+    return sources + [p for path in deeper for p in _videos(path, suffixes)]

@@ -50,7 +50,7 @@ class CastFiles:
 
 
 def make_cast(
-    source: Path,
+    source: Path | str,
     output: Path | None = None,
     config: ConvertConfig | None = None,
     on_event: Listener | None = None,
@@ -67,8 +67,8 @@ def make_cast(
     """
     share_one_heap()
     config, on_event = config or ConvertConfig(), on_event or ignore
-    source = Path(source)
-    output = output or _beside(source if source.exists() or target is None else target)
+    path = Path(source)
+    output = output or _beside(path if path.exists() or target is None else target)
     files = CastFiles(
         output,
         output.with_suffix(".png"),
@@ -91,7 +91,7 @@ def make_cast(
         if not people:
             on_event(Warned("nobody was found in this clip: the cast is empty"))
         found = cast_of(run, people)
-    _write(files, found, people, source.name)
+    _write(files, found, people, path.name if path.exists() else str(source))
     on_event(Finished(str(output)))
     return replace(files, job=claimed.job.root, people=tuple(person.member.key for person in people))
 

@@ -57,7 +57,7 @@ def _whole(run: Run) -> Result:
 
 
 def convert(
-    source: Path,
+    source: Path | str,
     output: Path | None = None,
     config: ConvertConfig | None = None,
     on_event: Listener | None = None,
@@ -73,14 +73,14 @@ def convert(
     """
     share_one_heap()
     config, on_event = config or ConvertConfig(), on_event or ignore
-    with begun(Path(source), output, config, on_event, cancel, folder=folder) as run:
+    with begun(source, output, config, on_event, cancel, folder=folder) as run:
         result = _whole(run)
         _tidy(run, on_event)
         return replace(result, output=hand_over(run.stages.host, result.output, output))
 
 
 def analyse_only(
-    source: Path,
+    source: Path | str,
     output: Path | None = None,
     config: ConvertConfig | None = None,
     on_event: Listener | None = None,
@@ -88,7 +88,7 @@ def analyse_only(
 ) -> JobFolder:
     """The first half of :func:`convert`: the job folder with poses, cast and plates, and nothing rendered."""
     share_one_heap()
-    with begun(Path(source), output, config or ConvertConfig(), on_event, cancel) as run:
+    with begun(source, output, config or ConvertConfig(), on_event, cancel) as run:
         find_people(run)
         return run.job
 
@@ -106,5 +106,5 @@ def render_job(
         raise UsageError(f"{folder} is not a job folder", "name the folder OUTPUT.job that `animegen analyse` made")
     job = JobFolder(folder)
     config = replace(request_of(job), overwrite=overwrite, keep=keep)
-    source, output = Path(job.section("source")["path"]), asked_output(PluginHost.load(), job.output)
+    source, output = job.section("source")["path"], asked_output(PluginHost.load(), job.output)
     return convert(source, output, config, on_event, cancel)

@@ -27,7 +27,7 @@ class JobReport:
 
     folder: Path
     output: Path
-    source: Path | None
+    source: str | None
     state: JobState
     frames: int
     analysed: int
@@ -72,7 +72,7 @@ def report(folder: Path) -> JobReport:
     return JobReport(
         folder=folder,
         output=job.output,
-        source=Path(fingerprint["source.path"]),
+        source=str(fingerprint["source.path"]),
         state="running" if holder is not None else "finished" if done else "stopped",
         frames=stop - start,
         analysed=counts["poses"],
@@ -90,7 +90,7 @@ def clean(folder: Path) -> tuple[int, list[Path]]:
     Raises JobError where a run works on it.
     """
     job, source = JobFolder(folder), report(folder).source
-    film = None if source is None else film_of(job.output, str(source))
+    film = None if source is None else film_of(job.output, source)
     size = size_of(folder)
     with job.held():
         kept = job.clear()

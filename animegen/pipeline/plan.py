@@ -86,7 +86,7 @@ class _Trial:
 
 
 def plan(
-    source: Path,
+    source: Path | str,
     output: Path | None = None,
     config: ConvertConfig | None = None,
     on_event: Listener | None = None,

@@ -51,7 +51,7 @@ def request_of(job: JobFolder) -> ConvertConfig:
 
 @contextmanager
 def begun(
-    source: Path,
+    source: Path | str,
     output: Path | None,
     config: ConvertConfig,
     on_event: Listener | None = None,

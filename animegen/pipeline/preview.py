@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil, sqrt
 from pathlib import Path
 
@@ -26,7 +27,7 @@ SHEET_WIDTH = 1920
 
 
 def preview(
-    source: Path,
+    source: Path | str,
     output: Path | None,
     config: ConvertConfig,
     count: int,
@@ -37,9 +38,10 @@ def preview(
     """Write ``count`` frames spread over the clip to the folder ``OUTPUT-preview`` and return it.
 
     The whole clip is analysed, as identities and the background need it; the conversion itself then goes on from
-    the same job folder. Raises OutputError where the folder exists, unless ``config.overwrite``.
+    the same job folder, and an output that stands is left alone. Raises OutputError where the folder exists, unless
+    ``config.overwrite``.
     """
-    with begun(source, output, config, on_event, cancel) as run:
+    with begun(source, output, replace(config, overwrite=True), on_event, cancel) as run:
         asked = output or run.plan.output
         folder = asked.with_name(f"{asked.stem}-preview")
         if folder.exists() and not config.overwrite:

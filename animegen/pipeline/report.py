@@ -141,7 +141,7 @@ def report_job(
         raise UsageError(f"{folder} is not a job folder", "name the folder OUTPUT.job that `animegen convert` made")
     job, output = JobFolder(folder), folder.with_suffix("")
     config = replace(request_of(job), overwrite=True)
-    source = Path(job.section("source")["path"])
+    source = job.section("source")["path"]
     if not output.exists():
         raise InputError(f"{output} does not exist", f"`animegen render {folder}` makes it")
     with begun(source, output, config, on_event, record=False) as run:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from animegen.config import ConvertConfig
-from animegen.errors import UsageError, WeightsError
+from animegen.errors import UnknownPlugin, UsageError, WeightsError
 from animegen.events import Listener, Warned, ignore
 from animegen.guards import guarded
 from animegen.identity import CastFile, Drawing, Member
@@ -246,8 +246,14 @@ def _names(config: ConvertConfig, host: PluginHost) -> tuple[dict[str, str], dic
     names = {"pose": config.pose, "tracker": config.tracker, "identity": config.identity, "style": config.style}
     settings = dict(config.settings)
     name, colon, value = config.background.partition(":")
-    if name not in host.specs("background") and Path(config.background).is_file():
-        name, colon, value = "picture", ":", config.background
+    if name not in host.specs("background"):
+        if Path(config.background).is_file():
+            name, colon, value = "picture", ":", config.background
+        elif Path(config.background).suffix:
+            raise UnknownPlugin(
+                f"there is no file {config.background}, and no background is called so",
+                f"--background takes {', '.join(host.specs('background'))}, or the path of a picture or video",
+            )
     names["background"] = name
     if host.find("style", config.style).needs_faces:
         names["face"] = config.face

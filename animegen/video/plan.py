@@ -312,12 +312,21 @@ def _output_colour(source: Colour, encoder: Encoder, alpha: bool) -> Colour:
 
 def refuse_taken(output: Path) -> None:
     """Raise OutputError where a file, or a folder with something in it, stands under the output's name."""
-    if output.is_file() or (output.is_dir() and any(output.iterdir())):
-        raise OutputError(f"{output} stands already", "--overwrite replaces it")
+    if output.is_dir() and any(output.iterdir()):
+        hint = f"name a file in it, such as {output / 'out.mp4'}; --overwrite writes pictures into it"
+        raise OutputError(f"{output} is a folder with something in it", hint)
+    if output.is_file():
+        raise OutputError(f"{output} stands already", "choose another name with -o; --overwrite replaces it")
 
 
 def _check_place(path: Path, source: Path, overwrite: bool) -> None:
+    if str(path) == "-":
+        raise OutputError("the output is put together in a file, not on standard output", "name the file with -o")
+    if path.name in {"", ".."}:
+        raise OutputError(f"{path} has no name of its own to write under", f"name a file in it: {path / 'out.mp4'}")
     if path.exists():
+        if not (path.is_file() or path.is_dir()):
+            raise OutputError(f"{path} is a pipe or a device, not a file", "choose another name with -o")
         if source.exists() and path.samefile(source):
             raise OutputError(f"the output is the source itself: {path}", "choose another name with -o")
         if path.is_dir() and path.suffix:

@@ -88,6 +88,8 @@ def open_video(path: Path, *, salvage: bool = False) -> VideoFile:
         raise InputError(f"{path} does not exist", "check the name and the folder")
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a video file", "name one file in it")
+    if not path.is_file():
+        raise InputError(f"{path} is a pipe or a device, not a file", "write the video to a file: it is read twice")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

@@ -132,7 +132,8 @@ def _agreement(name: str, want: Sequence[Fraction], have: Sequence[Fraction], ti
     apart = [abs(a - b) for a, b in zip(want, have, strict=False)]
     off = sum(distance > tick / 2 for distance in apart) + abs(len(want) - len(have))
     if off:
-        return Check(name, False, f"{off} of {len(want)} differ, by up to {_seconds(max(apart, default=Fraction(0)))}")
+        count, furthest = max(len(want), len(have)), max(apart, default=Fraction(0))
+        return Check(name, False, f"{off} of {count} differ, by up to {_seconds(furthest)}")
     kind = "equal to the" if exact else "at the nearest"
     return Check(name, True, f"{len(have)} {kind} tick of {tick.numerator}/{tick.denominator} s")
 
