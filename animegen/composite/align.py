@@ -1,4 +1,7 @@
-"""How the camera moved between two frames: features followed on small grey pictures, a homography fitted to them."""
+"""How the camera moved between two frames: features are tracked on small grey pictures, and a homography fitted.
+
+Used while the first pass observes the background, and again when the second lays samples on plates.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ SMALL_SIDE = 640
 _FEATURES = 180
 _MIN_FEATURES = 12
 _MIN_SHARE = 0.4
-"""Fewer followed features, or a smaller share of them in agreement, say nothing of the camera."""
+"""With fewer tracked features, or a smaller share of them in agreement, the camera's motion is not known."""
 
 _AGREEMENT = 1.0
 """How far, in small pixels, a feature may lie from where the homography puts it."""
@@ -42,7 +45,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
-    """``homography`` f64 [3, 3] between full frames' pixels; ``shift``: median movement of the features in pixels."""
+    """``homography`` f64 [3, 3] between full frames' pixels; ``shift``: median motion of the features in pixels."""
 
     homography: Float64Array
     shift: float
@@ -81,9 +84,9 @@ class Aligner:
         self._points = np.zeros((0, 1, 2), np.float32) if found is None else found.reshape(-1, 1, 2)
 
     def align(self, grey: Uint8Array, guess: Float64Array | None = None) -> Alignment | None:
-        """How a frame with this small grey picture lies in the view's frame, or None where nothing agrees.
+        """Align a frame, given as its small grey picture, to the view's frame; None where no camera motion fits.
 
-        The homography takes the frame's pixels to those of the view's frame. ``guess`` is one known to be near.
+        The homography maps the frame's pixels to those of the view's frame. ``guess`` is a homography to start from.
         """
         if len(self._points) < _MIN_FEATURES:
             return self._unchanged(grey)
@@ -123,7 +126,7 @@ class Aligner:
         return np.asarray(self._points, np.float32).reshape(-1, 2)[kept], there[kept]
 
     def _unchanged(self, grey: Uint8Array) -> Alignment | None:
-        """Identity where both frames look the same beside the people, for scenes without features."""
+        """No motion, where both frames look the same outside of the people: for scenes without features."""
         free = as_mask(self._view.people == 0)
         if cv2.mean(cv2.absdiff(self._view.grey, grey), mask=free)[0] <= _UNCHANGED:
             return Alignment(np.eye(3), 0.0)
@@ -131,6 +134,6 @@ class Aligner:
 
 
 def _is_camera(homography: Float64Array) -> bool:
-    """Whether a camera could have moved so between frames: no mirror, no collapse, no wild perspective."""
+    """Whether a homography can be a camera's motion between frames: not mirrored, collapsed or wildly distorted."""
     area = float(np.linalg.det(homography[:2, :2]))
     return 0.25 < area < 4.0 and float(np.abs(homography[2, :2]).max()) < 2e-3

@@ -1,4 +1,4 @@
-"""The backgrounds that come with the house."""
+"""The built-in backgrounds: what ``--background`` names, called in the third pass for every frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from animegen.protocols import Background, BackgroundRequest, PluginContext
 from animegen.types import Uint8Array
 
 _RECENT = 32
-"""Pictures of a background video kept at hand: as many frames as the threads of a run may be apart."""
+"""Latest pictures of a background video that are kept: composing threads are never more frames apart."""
 
 
 class _Keep:
@@ -96,7 +96,11 @@ class _Picture:
 
 
 class _Footage:
-    """A video shown by time and looped, read in order; going back starts over, so any order gives the same pictures."""
+    """A video, looped, whose picture at a frame's time stands behind it.
+
+    It is read forward; asked for an earlier picture than the latest, it starts over. So frames in any order get the
+    same pictures.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -132,7 +136,7 @@ class _Footage:
             self._read()
 
     def _read(self) -> None:
-        """Take in one more picture; at the end of the file its length is known."""
+        """Read the next picture; at the end of the file, note how many there are."""
         found, picture = self._capture.read()
         if not found:
             self._count = self._next
@@ -167,7 +171,7 @@ def make_picture(options: PictureOptions | None, context: PluginContext) -> Back
 
 
 def cover(image: Uint8Array, size: tuple[int, int]) -> Uint8Array:
-    """The largest middle part of ``image`` uint8 [h, w, 3] of a frame's shape, scaled to its (width, height)."""
+    """``image`` uint8 [h, w, 3] scaled so that it covers ``size`` (width, height), with what sticks out cut off."""
     height, width = image.shape[:2]
     scale = max(size[0] / width, size[1] / height)
     part = (min(width, max(1, round(size[0] / scale))), min(height, max(1, round(size[1] / scale))))

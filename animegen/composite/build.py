@@ -1,4 +1,8 @@
-"""Building plates: a mosaic for every window, its gaps filled from the windows before and after, then invented."""
+"""Builds the plates of a clip in the second pass: background pictures without people, one for each window.
+
+Each is first a mosaic of the window's own samples. What nobody ever saw there is filled from the plates of the windows
+before and after, and what no window shows is invented.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +25,25 @@ from animegen.memory import give_back_memory
 from animegen.types import Float64Array, Pose, Uint8Array
 
 _INVENTED = UNSEEN - 1
-"""Age of a pixel that was inpainted: any that was ever seen is younger."""
+"""Age of a pixel that was invented (inpainted): older than any that was seen, so that those replace it."""
 
 _ARRAYS = ("frames", "plate", "to_plate", "second")
 """The fields of :class:`PlateTable` in their order, as they are named in its file."""
 
 _FADE_SAMPLES = 2
-"""Samples at each end of a window over which its plate and its neighbour's give way to each other."""
+"""Samples at each end of a window in whose frames its plate is blended with the neighbouring window's."""
 
 _STEADY = 1.5
-"""Pixels up to which two windows of a standing camera are taken to see the same view."""
+"""Pixels of drift up to which two neighbouring windows, in both of which the camera stands still, show one view."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlateTable:
-    """How frames lie on plates.
+    """Which plates show the background of which frame, and where on them it is.
 
-    ``frames`` i64 [N] rising indices; ``plate`` i64 [N, 2] the plates a frame is filled from (-1: no second);
-    ``to_plate`` f64 [N, 2, 3, 3] homographies from frame to plate pixels; ``second`` f32 [N] weight of the second.
+    ``frames`` i64 [N] are the rising indices of the frames. Each has one plate or two between which it blends:
+    ``plate`` i64 [N, 2] are their numbers (-1: no second), ``to_plate`` f64 [N, 2, 3, 3] the homographies from the
+    frame's pixels to theirs, and ``second`` f32 [N] is the weight of the second.
     """
 
     frames: NDArray[np.int64]
@@ -106,7 +111,9 @@ def build_table(
 
 
 def _complete(folder: Path, steps: list[Float64Array | None]) -> None:
-    """The backward pass: fill from later windows, then invent what is left, once, and hand that back as well.
+    """The backward pass: fill each plate from the later ones, then invent what is left.
+
+    What was invented is handed on to the earlier plates too, so that it is the same in all.
 
     What was not invented stands beside each plate as ``known-NNNNN.png``.
     """
@@ -158,7 +165,7 @@ def _step(
 
 
 def _carry(source: Plate, target: Plate, homography: Float64Array) -> Plate:
-    """``target`` with its older or unseen pixels taken from a neighbouring window's plate, in the target's light."""
+    """``target`` with pixels of a neighbouring plate wherever these are younger, adapted to the target's light."""
     size = (target.age.shape[1], target.age.shape[0])
     image = warp(source.image, homography, size)
     age = _older(source.age, homography, size)
@@ -172,7 +179,7 @@ def _carry(source: Plate, target: Plate, homography: Float64Array) -> Plate:
 
 
 def _older(age: NDArray[np.uint16], homography: Float64Array, size: tuple[int, int]) -> NDArray[np.uint16]:
-    """Ages one window later, seen through a homography; what was invented stays so."""
+    """Ages as seen through a homography, one window older; invented and unseen pixels stay what they are."""
     if not (is_identity(homography) and age.shape[::-1] == size):
         flags = cv2.INTER_NEAREST
         age = np.asarray(cv2.warpPerspective(age, homography, size, flags=flags, borderValue=[UNSEEN] * 4), np.uint16)
@@ -193,9 +200,9 @@ def _alone(window: Window, layout: Layout, number: int) -> PlateTable:
 def _faded(
     early: PlateTable, early_window: Window, late: PlateTable, late_window: Window, step: Float64Array
 ) -> tuple[PlateTable, PlateTable]:
-    """Two neighbouring windows' tables with their frames at the border filled from both plates.
+    """The tables of two neighbouring windows, in which frames near their border blend both plates.
 
-    The weight of the other plate rises to one half at the border, so that neither plate ever appears at once.
+    The weight of the other plate rises to one half at the border, so that the change of plates is not seen.
     """
     tail = np.flatnonzero(np.array(early_window.frame_sample) >= len(early_window.samples) - _FADE_SAMPLES)
     head = np.flatnonzero(np.array(late_window.frame_sample) < _FADE_SAMPLES)
@@ -214,7 +221,7 @@ def _lead(step: Float64Array, homographies: Float64Array) -> Float64Array:
 
 
 def read_plate(folder: Path, number: int) -> tuple[Uint8Array, Uint8Array]:
-    """A plate uint8 [h, w, 3] RGB, and 255 in uint8 [h, w] where it was seen and not invented.
+    """A plate uint8 [h, w, 3] RGB, and a mask uint8 [h, w]: 255 where it was seen, 0 where it was invented.
 
     Raises InputError naming the file that is damaged or absent.
     """

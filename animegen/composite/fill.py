@@ -1,4 +1,7 @@
-"""Smooth continuation: values known in places carried on to everywhere, and pictures matched to their surroundings."""
+"""Smooth interpolation from scattered values, and with it pictures adapted to the light around them.
+
+Used wherever a piece of one picture is put into another: plates into plates, plates into frames, invented texture.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ _MATCH_SIDE = 96
 
 _OUTLIER = 3.0
 _OUTLIER_FLOOR = 10.0
-"""A difference further from the median than this many deviations, and grey levels, is an object and not light."""
+"""A difference this many median deviations from the median, and at least so many grey levels, is not one of light but
+an object that stands in one of the pictures only."""
 
 
 def membrane(values: Float32Array, weight: Float32Array) -> Float32Array:
-    """``values`` f32 [h, w, c] where ``weight`` f32 [h, w] is 1, continued smoothly where it is 0.
+    """``values`` f32 [h, w, c] kept where ``weight`` f32 [h, w] is 1, and interpolated smoothly where it is 0.
 
-    Push-pull over a pyramid (Gortler et al. 1996, "The Lumigraph", section 3.4.2). All 0 where nothing is known.
+    Push-pull over a pyramid (Gortler et al. 1996, "The Lumigraph", section 3.4.2). All 0 if the weight is 0 everywhere.
     """
     height, width = weight.shape
     weighted = values * weight[..., None]
@@ -43,10 +47,10 @@ def as_mask(condition: NDArray[np.bool_]) -> Uint8Array:
 
 
 def match(source: Uint8Array, target: Uint8Array, free: Uint8Array) -> Uint8Array:
-    """``source`` in the light of ``target``: both uint8 [h, w, 3], compared where ``free`` uint8 [h, w] is 255.
+    """``source`` with the light of ``target``, both uint8 [h, w, 3], so that it fits into a hole of the target.
 
-    The difference is measured beside the hole and continued into it, so that the seam vanishes; things that stand
-    in one picture only are left out.
+    The difference of the two is measured where ``free`` uint8 [h, w] is 255, that is outside of the hole, interpolated
+    smoothly into it, and added to the source: no seam is seen. Objects that stand in one of the two only do not count.
     """
     height, width = free.shape
     shrink = max(1.0, max(height, width) / _MATCH_SIDE)

@@ -1,4 +1,7 @@
-"""Hair that flies beyond a matte: what is joined to a head and is not the background."""
+"""Hair that sticks out of a person's matte: what hangs on a head and differs from the background plate.
+
+Applied when people are removed from a frame in the third pass.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ _REACH = 0.24
 """How far from the middle of a head its hair may fly, in body heights."""
 
 _UNLIKE = 26
-"""Grey levels, in any channel, beyond all that the background shows near a place, from which it is something else."""
+"""Grey levels in any channel by which a pixel must differ from all background pixels near it to be no background."""
 
 _LOOSE = 5
-"""Side, in pixels, of what counts as near: frames and plates do not lie on one another to the pixel."""
+"""Side in pixels of the neighbourhood that counts as near: frame and plate are not aligned to the pixel."""
 
 _STRANDS = 0.015
-"""Half of the gaps, in body heights, over which a tuft is held by strands too thin to be seen."""
+"""Half the widest gap between a tuft and the rest, in body heights: the strands in it may be too thin to be seen."""
 
 _GROW = 0.008
 """Growth around what is found and width of its soft edge, in body heights."""
@@ -30,10 +33,11 @@ _SIDE = 160
 
 
 def with_hair(matte: Matte, heads: Sequence[Head], image: Uint8Array, plate: Uint8Array, known: Uint8Array) -> Matte:
-    """The matte grown over the hair of ``heads``.
+    """The matte, extended over the hair of ``heads``.
 
-    ``image`` and ``plate`` uint8 [h, w, 3] are its window, ``known`` uint8 [h, w] is 255 where the plate is not
-    invented. Only what hangs together with the matte counts: a ball that flies by a head is none of its hair.
+    ``image`` and ``plate`` uint8 [h, w, 3] are frame and background in the matte's window; ``known`` uint8 [h, w] is
+    255 where the plate was seen and not invented. Only what is connected with the matte counts: a ball that flies past
+    a head is not its hair.
     """
     alpha = matte.alpha.copy()
     height, width = alpha.shape

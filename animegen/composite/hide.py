@@ -1,4 +1,4 @@
-"""Hiding somebody who did not agree to be shown: a coarse mosaic over the person."""
+"""A coarse mosaic over somebody who must not be seen: ``blur = true`` in a cast file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LEAST_BLOCK = 8
 def pixelated(image: Uint8Array, pose: Pose, order: float, others: Iterable[Pose] = ()) -> Sprite:
     """A sprite that covers a person of a frame uint8 [H, W, 3] with blocks of one colour each.
 
-    Every block that the person's generous matte touches is covered whole, but for what is nearer to one of the
-    ``others``. Blocks lie on a grid of the frame and have a power of two pixels, so that they stand still while the
-    person moves.
+    Every block is covered that the person's generous matte touches; where somebody of ``others`` is nearer, it does not
+    reach. Blocks lie on a fixed grid of the frame, with a power of two as their side, so that they stand still while
+    the person moves.
     """
     height, width = image.shape[:2]
     matte = own_matte(pose, others, (width, height))
@@ -41,5 +41,5 @@ def pixelated(image: Uint8Array, pose: Pose, order: float, others: Iterable[Pose
 
 
 def _within(part: slice, whole: slice) -> slice:
-    """A part of the frame as a part of a window of it."""
+    """A range of the frame's rows (or columns) as a range of those of a window."""
     return slice(max(0, part.start - whole.start), max(0, part.stop - whole.start))

@@ -1,4 +1,7 @@
-"""Inventing what no frame shows, from texture that lies elsewhere in the picture."""
+"""Invents what no frame shows of a background, from texture elsewhere in the picture (exemplar-based inpainting).
+
+The last resort when plates are built in the second pass; a pixel is invented once, and handed on to all plates.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from animegen.composite.fill import as_mask, match, membrane
 from animegen.types import Float32Array, Uint8Array
 
 _SIDE = 144
-"""Longest side, in pixels, at which texture is arranged; the texture itself is copied at full size."""
+"""Longest side, in pixels, at which it is decided which texture goes where; it is copied at full size."""
 
 _COARSEST = 24
 _PATCH = 7
@@ -20,32 +23,34 @@ _ROUNDS = (10, 6, 4)
 """Rounds of search and vote at the coarsest level, those between, and the finest."""
 
 _NEARBY = (150.0, 50.0)
-"""Grey levels that the picture's extent is worth in a search, down and across: the nearer of alike patches wins."""
+"""What the height and the width of the picture count for as a distance, in grey levels: of like patches the nearer
+wins."""
 
 _LAYERED = 8
-"""How much farther a first guess is carried along rows than across them."""
+"""How many times farther the first guess spreads along rows than across them."""
 
 _LABELS = 120
 _PROPAGATIONS = 40
 _UNLIKE = 900.0
 _SEAM = 250.0
-"""Squared grey levels: the most that an unlike pixel costs, and what a border between two shifts costs."""
+"""Squared grey levels: the most that a pixel of a bad copy costs, and the cost of a border between two copies."""
 
 _PLAIN = 40.0
-"""Squared grey levels of texture, and of unlikeness, below which the arranged picture itself is good enough."""
+"""Squared grey levels of texture, and of difference, below which the small picture enlarged is good enough."""
 
 _RING = 2
-"""Small pixels around the hole in which the copies are compared with the truth."""
+"""Width in small pixels of the ring around the hole in which copies are compared with what is really there."""
 
 _BLOCK = 512
 """Patches compared at once, which bounds the memory of the search."""
 
 
 def inpaint(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
-    """``image`` uint8 [h, w, 3] with the places where ``hole`` uint8 [h, w] is not 0 filled from around them.
+    """Fill ``image`` uint8 [h, w, 3] where ``hole`` uint8 [h, w] is not 0 with texture from its other places.
 
-    Patches of the known picture are arranged in the hole from coarse to fine (Wexler, Shechtman and Irani 2007,
-    "Space-time completion of video", section 3, with exact search), then copied at full size and matched in light.
+    On a small copy, patches of the known picture are arranged in the hole from coarse to fine (Wexler, Shechtman and
+    Irani 2007, "Space-time completion of video", section 3, with exact search). The same pieces are then copied at full
+    size, and adapted to the light around the hole.
     """
     height, width = hole.shape
     smooth = _along_rows(image, hole)
@@ -71,7 +76,7 @@ def inpaint(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
 
 
 def _along_rows(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
-    """The hole filled smoothly, rather from its sides than from above and below: scenes are layered by height."""
+    """The hole filled smoothly, more from left and right than from above and below: scenes are layered by height."""
     height, width = hole.shape
     narrow = (max(1, width // _LAYERED), height)
     known = (hole == 0).astype(np.float32)
@@ -101,10 +106,10 @@ def _levels(width: int, height: int) -> list[tuple[int, int]]:
 def _arrange(
     picture: Float32Array, gap: NDArray[np.bool_], rounds: int
 ) -> tuple[Float32Array, NDArray[np.int64]] | None:
-    """Fill ``gap`` so that every patch in it looks like one outside; also where each pixel's patch was found.
+    """Fill ``gap`` so that every patch in it looks like one outside. None where no whole patch is known.
 
-    The second result is int64 [h, w, 2] (row, column), a pixel's own place outside the gap. None where no whole
-    patch is known.
+    The second result, int64 [h, w, 2], says for each pixel at which (row, column) the patch around it was found;
+    outside of the gap that is its own place.
     """
     reach = _PATCH // 2
     touched = cv2.dilate(gap.view(np.uint8), np.ones((_PATCH, _PATCH), np.uint8)) > 0
@@ -160,7 +165,7 @@ def _vote(
     found: NDArray[np.int64],
     weight: Float32Array,
 ) -> Float32Array:
-    """Mean of what all patches over a pixel say, each with its weight f32 [n]."""
+    """Each pixel as the mean of what the patches that cover it say, each patch with its weight f32 [n]."""
     height, width = picture.shape[:2]
     total = np.full((height, width), 1e-12, np.float32)
     votes = np.zeros_like(picture)
@@ -177,7 +182,7 @@ def _vote(
 
 
 def _coherent(arranged: Float32Array, gap: NDArray[np.bool_], source: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One of few shifts for each pixel near the gap, in large pieces: int64 [h, w, 2] (rows, columns).
+    """From where each pixel near the gap is copied: a shift int64 [h, w, 2] (rows, columns), the same in large pieces.
 
     The commonest shifts of the arrangement are the labels (He and Sun 2012, "Statistics of patch offsets for image
     completion"), and no shift where there is no texture to copy; a Potts model is minimised by belief propagation
@@ -228,7 +233,10 @@ def _believed(cost: Float32Array, messages: Sequence[Float32Array]) -> Float32Ar
 
 
 def _sent(belief: Float32Array, told: Float32Array, before: Float32Array, axis: int, step: int) -> Float32Array:
-    """What every pixel tells its neighbour along an axis, who has ``told`` it something and heard ``before``."""
+    """The messages f32 [labels, h, w] from every pixel to its neighbour along an axis.
+
+    ``told`` are the messages from that neighbour, and ``before`` those sent to it in the last round.
+    """
     message = belief - told
     message -= message.min(axis=0)
     np.minimum(message, _SEAM, out=message)
@@ -243,9 +251,10 @@ def _sent(belief: Float32Array, told: Float32Array, before: Float32Array, axis: 
 
 
 def _copied(plain: Uint8Array, hole: Uint8Array, shift: NDArray[np.int64]) -> Uint8Array:
-    """The hole filled with full-size pixels by the shifts of the small arrangement, blended where two meet.
+    """The hole filled with full-size pixels, copied by the shifts that were found on the small copy.
 
-    Pixels beside the hole are copied as well: what they miss of the truth is what the light in the hole must gain.
+    Pixels just outside of the hole are copied as well: by how much they differ from what is really there tells how the
+    light must be corrected in the hole.
     """
     height, width = hole.shape
     rows, columns = shift.shape[:2]

@@ -1,4 +1,4 @@
-"""Laying sprites over a picture, and which person stands in front of which."""
+"""Sprites are laid over a picture, the last step of a frame; and who stands in front of whom."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from animegen.ops.pictures import composite
 from animegen.types import Float64Array, Pose, Sprite, Uint8Array
 
 _MINIFY = 0.6
-"""Below this scale bilinear sampling skips texels, so the sprite is first averaged down."""
+"""A sprite that is drawn at less than this scale is averaged down first: bilinear sampling would skip pixels of it."""
 
 
 def compose(background: Uint8Array, sprites: Iterable[Sprite]) -> Uint8Array:
-    """``background`` uint8 [H, W, 3] with premultiplied sprites blended over it, smallest ``order`` first.
+    """A copy of ``background`` uint8 [H, W, 3] with the sprites blended over it by rising ``order``.
 
-    Returns a new picture; sprites of equal order keep their sequence. Porter and Duff 1984, "over".
+    Sprites of equal order are blended in the sequence given. The operator is "over" of Porter and Duff 1984.
     """
     canvas = background.copy()
     _lay(canvas, sprites)
@@ -34,10 +34,10 @@ def compose_alpha(size: tuple[int, int], sprites: Iterable[Sprite]) -> Uint8Arra
 
 
 def depth_order(pose: Pose) -> float:
-    """How near a person stands, in pixels; larger is nearer.
+    """How near a person stands to the camera, as a number that is larger for the nearer of two people.
 
-    The sum of where the feet touch the ground (lower in the frame is nearer) and the person's size (larger is
-    nearer). Feet that are not seen are placed below the shoulders by the body's proportions.
+    It is the row on which the feet stand (lower in the frame is nearer) plus half the body's height (larger is nearer),
+    in pixels. Feet that are not seen are placed below the shoulders by the body's proportions.
     """
     unit = body_height(pose)
     ankles = [
@@ -65,7 +65,7 @@ def faded(sprite: Sprite, opacity: float) -> Sprite:
 def cut_out(image: Uint8Array, pose: Pose, order: float, others: Iterable[Pose] = ()) -> Sprite:
     """A person of a frame uint8 [H, W, 3] as a sprite: the source itself, inside the person's matte.
 
-    What is nearer to one of the ``others`` is left out: they are shown, drawn or hidden on their own.
+    Pixels that are nearer to one of ``others`` than to the person are left out: those are shown on their own.
     """
     matte = own_matte(pose, others, (image.shape[1], image.shape[0]))
     if not matte.alpha.size:

@@ -1,4 +1,8 @@
-"""Where a person is in a frame: a generous soft matte from the pose's silhouette and capsules along its limbs."""
+"""Mattes: which pixels of a frame a person covers, as soft alpha.
+
+They are generous, since a remainder of a person in the cleaned frame is seen more than a little background lost. A
+matte is drawn from the pose: its silhouette, where the backend measures one, and capsules along the limbs.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +20,17 @@ VISIBLE = 0.3
 """Points scored lower are not drawn: the backend only guesses where they are."""
 
 _SILHOUETTE = 64
-"""Mask alpha from which a pixel is the person; low, because a remainder of a person shows more than a loss."""
+"""Alpha of the pose's mask from which a pixel belongs to the person; low, so that the matte is generous."""
 
 _RASTER = 224
-"""Longest side, in pixels, at which mattes are drawn before they are scaled to the frame: they are soft anyway."""
+"""Longest side, in pixels, at which mattes are drawn before they are enlarged: they are soft in any case."""
 
 _GROW = 0.012
 _FEATHER = 0.010
 """Growth and width of the soft edge, in body heights."""
 
 _GAP = 0.02
-"""Half the width, in body heights, of gaps that are closed: cloth and hair show in them more often than the scene."""
+"""Half the width, in body heights, of gaps that are closed: they show cloth and hair more often than background."""
 
 _RADII = {
     "shoulder": 0.055,
@@ -49,10 +53,10 @@ _TRUNK = 0.085
 _FOOT = 0.046
 
 _OWN = 0.03
-"""So near to the body, in its heights, a place is the person's own, whoever else is near."""
+"""A pixel this near to the body, in body heights, is the person's own even where somebody else is nearer."""
 
 _BESIDE_MASK = 0.65
-"""Share of these radii that is drawn where a silhouette is known: then they only guard hands, feet and hair."""
+"""Share of these radii that is drawn where a silhouette is known, which lacks at most hands, feet and hair."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +155,10 @@ def person_matte(pose: Pose, size: tuple[int, int]) -> Matte:
 
 
 def own_matte(pose: Pose, others: Iterable[Pose], size: tuple[int, int]) -> Matte:
-    """The matte of a person without what is nearer to somebody else of the frame: masks show whoever is near."""
+    """The matte of a person without the pixels that are nearer to one of ``others``.
+
+    Needed because the mask of a pose shows whoever is near, and not only its person.
+    """
     matte = person_matte(pose, size)
     beside = [other for other in others if _meets(matte, other)]
     if not beside:
@@ -170,7 +177,7 @@ def _meets(matte: Matte, pose: Pose) -> bool:
 
 
 def _distance(pose: Pose, matte: Matte) -> NDArray[np.float32]:
-    """How far from a body, in its heights, each place of a matte's window is; f32 [h, w] at the mattes' raster."""
+    """Distance of each pixel of a matte's window from a body, in body heights: f32 [h, w], at the raster's size."""
     height, width = matte.alpha.shape
     shrink, unit = max(1.0, max(width, height) / _RASTER), body_height(pose)
     raster = np.zeros((max(1, round(height / shrink)), max(1, round(width / shrink))), np.uint8)
@@ -274,7 +281,7 @@ def _draw_silhouette(raster: Uint8Array, pose: Pose, low: NDArray[Any], scale: N
 
 
 def _soften(raster: Uint8Array, unit: float) -> Uint8Array:
-    """Grow by ``_GROW`` and soften outwards by ``_FEATHER``, so that everything drawn stays at 255."""
+    """The raster grown by ``_GROW``, with an edge of ``_FEATHER`` outside of that: all that was drawn stays at 255."""
     feather = max(_FEATHER * unit, 0.7)
     reach = max(1, round(_GROW * unit + feather))
     gap = max(1, round(_GAP * unit))

@@ -1,4 +1,4 @@
-"""One plate from several aligned frames: the median, at each place, of the times when nobody stood there."""
+"""One plate from the aligned samples of a window: at each pixel the median of those in which nobody stands there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNSEEN = 65535
 
 _SAMPLE_BYTES = 160_000_000
 _MIN_SAMPLES, _MAX_SAMPLES = 6, 16
-"""At most this many bytes of pictures are held at once, but never fewer pictures than six, and no more than serve."""
+"""A plate is made from as many samples as fit into these bytes, but from six at least and sixteen at most."""
 
 _BAND = 64
 """Rows sorted at once: small enough to stay in the processor's cache."""
@@ -28,7 +28,7 @@ _BAND = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plate:
-    """A background picture: ``image`` uint8 [h, w, 3]; ``age`` uint16 [h, w], in windows, of what each pixel shows."""
+    """A background picture ``image`` uint8 [h, w, 3]; ``age`` uint16 [h, w]: how many windows ago a pixel was seen."""
 
     image: Uint8Array
     age: NDArray[np.uint16]
@@ -41,7 +41,7 @@ def mosaic(
     frame: tuple[int, int],
     size: tuple[int, int],
 ) -> Plate:
-    """The masked temporal median of encoded pictures of ``frame`` (width, height), laid onto a plate of ``size``.
+    """The median over time of encoded pictures of size ``frame`` (width, height), without the people in them.
 
     ``people`` are small mattes (not 0 on people), ``to_plate`` f64 [3, 3] the homographies from picture to plate
     pixels; an exact identity is not resampled. Age is 0 where any picture shows the place, else ``UNSEEN``.
@@ -75,7 +75,7 @@ def warp(
     size: tuple[int, int],
     border: int | None = None,
 ) -> NDArray[np.uint8]:
-    """``image`` seen through ``homography`` on a picture of ``size``; beyond it ``border``, or its last pixels."""
+    """``image`` warped by ``homography`` to a picture of ``size``; around it ``border``, or its outermost pixels."""
     if is_identity(homography) and image.shape[1::-1] == size:
         return np.asarray(image)
     mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
@@ -97,7 +97,7 @@ def _blocked(people: Uint8Array, size: tuple[int, int], homography: Float64Array
 
 
 def _equalise(layers: list[Uint8Array], blocked: Sequence[Uint8Array]) -> None:
-    """Bring every layer into the light of the middle one, so that a place seen once does not stand out."""
+    """Adapt every layer to the light of the middle one, so that a pixel that only one of them shows is not seen."""
     middle = len(layers) // 2
 
     def equal(i: int) -> None:

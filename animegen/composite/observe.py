@@ -1,4 +1,7 @@
-"""What the first pass keeps of a segment: the camera's path through it, and a few frames with their people marked."""
+"""What the first pass keeps of a segment, so that the second can build background plates without decoding again.
+
+That is the camera's motion through the segment, and two frames a second (samples) with the people in them marked.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from animegen.jobs import load_arrays, reading, save_arrays
 from animegen.types import Float32Array, Float64Array, Frame, Pose, Uint8Array
 
 SAMPLE_SECONDS = 0.5
-"""How far apart the kept frames lie."""
+"""Seconds from one sample to the next."""
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
@@ -33,13 +36,16 @@ CUT: Float64Array = np.full((3, 3), np.nan)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """One segment's camera path and samples.
+    """The camera's motion through one segment of N frames, and its S samples.
 
-    Per frame: ``frames`` i64 [N] indices, ``crowd`` bool [N] whether people are in it, ``sample`` i64 [N] which
-    sample it is aligned to, ``to_sample`` f64 [N, 3, 3] homography from the frame to that sample, ``shift`` f32 [N]
-    median feature movement against it in pixels. Per sample: ``link`` f64 [S, 3, 3] homography from the sample
-    before it to it (NaN: a cut, and always for the first), ``pictures`` JPEG bytes, ``people`` uint8 [S, h, w] small
-    mattes. ``tail``: small grey picture of the last frame, by which the next segment is linked.
+    For each frame: ``frames`` i64 [N] its index; ``crowd`` bool [N] whether people are in it; ``sample`` i64 [N] the
+    sample that it is aligned to; ``to_sample`` f64 [N, 3, 3] the homography from its pixels to that sample's;
+    ``shift`` f32 [N] how far, in pixels, the median feature moved between the two.
+
+    For each sample: ``pictures`` the frame as JPEG; ``people`` uint8 [S, h, w] the matte of everyone in it, at the size
+    of alignment; ``link`` f64 [S, 3, 3] the homography from the sample before it, NaN after a cut and for the first.
+
+    ``tail`` is the small grey picture of the segment's last frame, to which the next segment is aligned.
     """
 
     size: tuple[int, int]
@@ -74,7 +80,7 @@ class Observation:
 
 
 class PlateObserver:
-    """Watches one segment's frames go by and keeps what the background is made from.
+    """Takes in the frames of one segment, one by one, and keeps what the background is made from.
 
     ``size`` is (width, height), ``rate`` frames per second. Memory grows with the segment's samples only, two
     compressed frames a second.
@@ -144,7 +150,10 @@ class PlateObserver:
         self._taken_at = len(self._frames)
 
     def _link_over_before(self, grey: Uint8Array) -> Float64Array:
-        """From the current sample to this frame by way of the frame before it, where the sample itself is too far."""
+        """The homography from the current sample to this frame, composed over the frame before it.
+
+        For frames that differ too much from the sample to be aligned to it.
+        """
         before, poses = self._before if self._before is not None else (grey, ())
         step = Aligner(View(before, small_matte(poses, self._size)), self._size).align(grey)
         if step is None:

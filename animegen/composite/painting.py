@@ -1,4 +1,4 @@
-"""A picture painted in the manner of an anime background: flat tones, clear colours, thin dark lines."""
+"""``--background anime``: a picture as an anime background is painted, with flat tones, clear colours, thin lines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _INK = 0.6
 
 
 def paint_anime(image: Uint8Array) -> Uint8Array:
-    """uint8 [H, W, 3] RGB painted flat. Works on each place by its surroundings only, so that video stays calm.
+    """``image`` uint8 [H, W, 3] RGB, painted. Each pixel depends on its surroundings alone: video does not flicker.
 
     Bilateral smoothing and soft lightness bands after Winnemöller, Olsen and Gooch 2006, "Real-time video
     abstraction"; lines from a difference of Gaussians, section 3.3 there.

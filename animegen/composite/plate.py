@@ -1,4 +1,4 @@
-"""The clean background of a clip: plates built from the observed segments, and frames with the people removed."""
+"""The clean background of a clip: in the second pass plates are built, in the third people are removed by them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CACHED_PLATES = 2
 _NOBODY: Mapping[int, Sequence[Pose]] = MappingProxyType({})
 
 _RING = 0.12
-"""Width, in longer sides of the matte, of the surroundings by whose light the plate is matched."""
+"""Width of the ring around a matte in which the plate's light is compared with the frame's, in sides of the matte."""
 
 
 def build_plates(
@@ -56,9 +56,10 @@ class PlateSet:
         return cls(PlateTable.load(folder / "frames.npz"), folder)
 
     def clean(self, frame: Frame, poses: Sequence[Pose]) -> Uint8Array:
-        """The frame with the people removed, uint8 [H, W, 3]; outside their mattes and their hair exactly the source.
+        """The frame without the people of ``poses``, uint8 [H, W, 3].
 
-        Without people, ``frame.image`` itself. Raises InvalidValue for a frame that was never observed.
+        Outside of their mattes and hair it is exactly the source; without people, it is ``frame.image`` itself. Raises
+        InvalidValue for a frame that was never observed.
         """
         mattes = [m for m in (person_matte(pose, frame.size) for pose in poses) if m.alpha.size]
         if not mattes:
@@ -83,7 +84,10 @@ class PlateSet:
             yield self._decode(number)
 
     def _behind(self, row: int, matte: Matte) -> tuple[Uint8Array, Uint8Array]:
-        """What lies behind a matte's window, one plate, or two while one gives way to the other; 255 where known."""
+        """The background in a matte's window, blended of two plates near the border of their windows.
+
+        With it a mask: 255 where it was seen, 0 where it was invented.
+        """
         first, second = (int(p) for p in self._table.plate[row])
         picture, known = self._window(first, self._table.to_plate[row, 0], matte)
         weight = float(self._table.second[row])
@@ -112,7 +116,7 @@ class PlateSet:
 
 
 def united(mattes: Sequence[Matte], size: tuple[int, int]) -> list[Matte]:
-    """Mattes whose surroundings overlap merged, each widened by the ring of frame around it."""
+    """The mattes, each with a ring of the frame around it, and merged into one where these overlap."""
     boxes = [_widened(matte, size) for matte in mattes]
     groups: list[tuple[list[int], list[Matte]]] = []
     for own, matte in zip(boxes, mattes, strict=True):

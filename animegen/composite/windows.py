@@ -1,4 +1,7 @@
-"""Windows: consecutive samples of the observed segments that can be laid on one plate, and how they lie on it."""
+"""Windows: consecutive samples of a clip that show about the same view, so that one plate can be made of them.
+
+The first step of building plates in the second pass, from what :mod:`animegen.composite.observe` kept.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from animegen.composite.observe import CUT, SAMPLE_SECONDS, Observation, decode,
 from animegen.types import Float64Array, Pose, Uint8Array
 
 WINDOW_SAMPLES = 24
-"""Samples of one plate, short enough that the light is followed."""
+"""Samples of a window at most: few enough that a plate follows changes of the light."""
 
 PLATE_SECONDS = WINDOW_SAMPLES * SAMPLE_SECONDS
 """Time that one plate covers."""
@@ -31,9 +34,12 @@ _REACH = 0.6
 
 @dataclass(slots=True, eq=False)
 class Window:
-    """Samples and frames whose homographies f64 [3, 3] all lead to the window's first sample.
+    """The samples of one plate, and the frames whose background it shows.
 
-    ``before``: homography from the first sample to the last sample of the window before, or None after a cut.
+    For each sample: ``pictures`` its JPEG, ``people`` its matte, ``samples`` the homography f64 [3, 3] from it to the
+    window's first sample. For each frame: ``frames`` its index, ``frame_sample`` the sample that it is aligned to,
+    ``to_sample`` the homography to that sample, ``shifts`` how far the median feature moved between the two. ``before``
+    is the homography from the first sample to the last one of the window before, None after a cut.
     """
 
     before: Float64Array | None
@@ -48,7 +54,7 @@ class Window:
     def add(
         self, observation: Observation, sample: int, to_first: Float64Array, unseen: Mapping[int, Sequence[Pose]]
     ) -> None:
-        """Take in a sample of an observation with the frames that are aligned to it, of which the first is its own."""
+        """Add a sample of an observation, and the frames that are aligned to it; the first of these is the sample."""
         rows = np.flatnonzero(observation.sample == sample)
         self.frame_sample += [len(self.samples)] * len(rows)
         self.frames += observation.frames[rows].tolist()
@@ -64,7 +70,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """How a window lies on its plate of ``size`` (width, height): homographies f64 [n, 3, 3] to plate pixels."""
+    """Where the samples and frames of a window lie on its plate of ``size`` (width, height).
+
+    ``samples`` and ``frames`` are homographies f64 [n, 3, 3] from their pixels to the plate's; all are exactly the
+    identity where the camera stands ``still``.
+    """
 
     size: tuple[int, int]
     still: bool
@@ -98,7 +108,7 @@ def windows(paths: Iterable[Path], size: tuple[int, int], unseen: Mapping[int, S
 
 
 def lay(window: Window, size: tuple[int, int]) -> Layout:
-    """Lay a window around its middle sample. A camera that stands still gets exact identities."""
+    """Find where the samples and frames of a window lie on a plate that has the pixels of its middle sample."""
     samples, shifts = _align_to_middle(window, size)
     moved = np.array(shifts + window.shifts)
     if np.quantile(moved, _STILL_SHARE) <= _STILL:
@@ -115,7 +125,7 @@ def lay(window: Window, size: tuple[int, int]) -> Layout:
 
 
 def chosen(window: Window, plate: tuple[int, int]) -> list[int]:
-    """Which samples make the plate: all, or as many spread over the window as memory allows."""
+    """The positions of the samples that make the plate: all, or as many as memory allows, evenly spread."""
     count = min(len(window.samples), sample_limit(plate))
     return sorted({round(i) for i in np.linspace(0, len(window.samples) - 1, count)})
 
