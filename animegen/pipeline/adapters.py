@@ -1,7 +1,8 @@
-"""Sources and sinks of plugins: what FFmpeg cannot read or write goes through a film on disk.
+"""Opens the source of every job, and lets the sources and sinks of plugins read and write what FFmpeg cannot.
 
-A source's frames are filmed without loss before the conversion, a sink is handed the frames of the finished film.
-So both work with everything a conversion can do: several passes, stopping and going on, sound apart.
+The frames of a plugin's source are encoded without loss to a video file (a *film*) before a conversion begins, and a
+plugin's sink is handed the frames of the finished output. In between, a conversion works on files as always: it decodes
+twice, may be stopped and goes on. Sound is not carried.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How an address on a network begins, of whose slashes a path leaves one."""
 
 _FILM = ".film.mov"
-"""What the name of the film that is handed to a sink has after the output's."""
+"""Suffix, after the output's name, of the film whose frames a sink is handed."""
 
 
 def source_spec(host: PluginHost, location: str) -> VideoSourceSpec | None:
@@ -49,7 +50,7 @@ def sink_spec(host: PluginHost, output: Path | None) -> VideoSinkSpec | None:
 
 
 def location(host: PluginHost, source: Path | str) -> str:
-    """What is opened, so that it means the same in every folder: ``NAME:...`` of a plugin source, or a whole path."""
+    """The source as jobs note it: ``NAME:...`` of a plugin's source as it is, anything else as an absolute path."""
     spec = source_spec(host, str(source))
     is_name = spec is not None and str(source).startswith(f"{spec.name}:")
     return str(source) if is_name else str(Path(source).resolve())
@@ -57,7 +58,10 @@ def location(host: PluginHost, source: Path | str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A source that is open, what the user called it, and where and how FFmpeg writes what is made of it."""
+    """A source that is open: its ``video``, its ``origin`` as :func:`location` has it, and what FFmpeg is to write.
+
+    ``output`` and ``config`` are the user's, or for a plugin's sink those of the film that it will be handed.
+    """
 
     video: VideoFile
     origin: str
@@ -89,15 +93,16 @@ def opened(
 
 
 def film_of(output: Path, origin: str) -> Path:
-    """Where the film of a plugin's source lies while a job works on it; its name has a digest of the source's."""
+    """The path of the film of a plugin's source: beside the output, named after the output and the source."""
     return output.with_name(f"{output.name}.{digest(origin)}.source.mp4")
 
 
 @contextmanager
 def _filmed(host: PluginHost, source: Path | str, output: Path | None, *, restart: bool) -> Iterator[Path]:
-    """The source as a file that FFmpeg reads: itself, or a film of a plugin's frames.
+    """The source as a file that FFmpeg reads: itself, or the film of a plugin's frames.
 
-    A film is kept while a job beside the output is to be gone on with, so that it goes on from the same frames.
+    The film is removed once the job beside the output is finished. Until then it stays, so that a run that was stopped
+    goes on from the same frames.
     """
     spec = source_spec(host, str(source))
     if spec is None or output is None:
@@ -150,7 +155,7 @@ def _output_beside(spec: VideoSourceSpec, source: Path | str, config: ConvertCon
 
 
 def asked_output(host: PluginHost, written: Path) -> Path:
-    """The output of which ``written`` is the one that FFmpeg writes: itself, or the one that a plugin's sink makes."""
+    """The output that the user asked for, if FFmpeg is to write ``written``: the same, or what a sink makes of it."""
     asked = written.with_name(written.name.removesuffix(_FILM))
     return asked if asked != written and sink_spec(host, asked) is not None else written
 

@@ -1,7 +1,9 @@
-"""The first pass over a file: who is where in every frame, what they look like, what stands behind them.
+"""The first pass of a conversion: decodes the clip and finds poses; ``cast``, the second, finds out whose they are.
 
-Decoding, pose estimation and the observation of crops and background each run in a thread of their own. What a
-segment yields is written as artefacts when the segment is done, so memory does not grow with the clip.
+For each segment it writes four artefacts: ``shots`` (where cuts are), ``poses`` with their masks, ``crops`` (pictures
+of the people, by which they are recognised) and ``scene`` (what the background plates are built from). Decoding, pose
+estimation, and collecting all of this run in threads of their own. Since the artefacts are written when a segment is
+done, memory does not grow with the clip.
 """
 
 from __future__ import annotations
@@ -34,11 +36,11 @@ from animegen.types import Crop, Frame, Pose
 from animegen.video import open_video
 
 CROPS_PER_SECOND = 2
-"""How often the people are photographed for their identity."""
+"""How many frames of a second crops of the people are taken from."""
 
 
 def estimate(backend: PoseBackend, frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Pose]]]:
-    """The frames of one segment with their poses, whatever number of frames the backend takes in advance."""
+    """Each of ``frames`` with its poses; the backend may take several frames before it yields poses for the first."""
     waiting: deque[Frame] = deque()
 
     def taken() -> Iterator[Frame]:
@@ -53,14 +55,14 @@ def estimate(backend: PoseBackend, frames: Iterable[Frame]) -> Iterator[tuple[Fr
 def estimate_shots(
     backend: PoseBackend, frames: Iterable[Frame], watch: ShotWatch
 ) -> Iterator[tuple[Frame, list[Pose]]]:
-    """The same for a segment that may be cut: nobody is followed from one shot into the next."""
+    """The same, with a call of the backend for each shot, so that nobody is followed across a cut."""
     for shot in watch.shots(frames):
         yield from estimate(backend, shot)
 
 
 @dataclass(slots=True)
 class _Found:
-    """What one segment yields while it runs; ``masks`` are those of all ``poses``, which hold none."""
+    """What was found so far in a segment. The ``poses`` have no masks: these are in ``masks``, in the same order."""
 
     watch: ShotWatch
     frame_indices: list[int] = field(default_factory=list)
@@ -83,14 +85,14 @@ class _Found:
 
 
 def analyse(run: Run) -> None:
-    """Write what the later passes read of every segment that is not finished yet."""
+    """Analyse every segment whose artefacts are not there yet."""
     with run.stage("analyse", run.frame_count) as advance:
         run.engine.analyse(run, unfinished(run.segments, partial(is_analysed, run), advance), advance)
 
 
 @one_thread_per_call()
 def analyse_segments(run: Run, todo: Sequence[Segment], advance: Callable[[int], None]) -> None:
-    """Write ``shots``, ``poses``, ``crops`` and ``scene`` of consecutive segments; ``advance`` counts their frames."""
+    """Write the artefacts of consecutive segments; ``advance`` is called with the number of frames that are done."""
     backend = run.stages.pose_backend()
     every = crop_interval(run.video.info.rate)
     with (
@@ -115,13 +117,13 @@ def analyse_segments(run: Run, todo: Sequence[Segment], advance: Callable[[int],
 
 
 def is_analysed(run: Run, segment: Segment) -> bool:
-    """Whether everything of a segment that the later passes read stands; a plate stands for what it was made from."""
+    """Whether all artefacts of a segment are there; ``scene`` is not needed once the plates are built."""
     kinds = ["shots", "poses", "crops", *(["scene"] if run.needs_clean and not run.stands(run.job.plates) else [])]
     return all(run.stands(run.job.segment(kind, segment.index)) for kind in kinds)
 
 
 def crop_interval(rate: Fraction) -> int:
-    """Every how many frames the people are photographed."""
+    """Crops are taken of every so many frames."""
     return max(1, round(rate / CROPS_PER_SECOND))
 
 

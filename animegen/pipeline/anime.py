@@ -86,7 +86,7 @@ class AnimeStyle:
         self._traits: list[Mapping[str, Any]] = [avatar.get("traits", {}) for avatar in figures.avatars]
 
     def cast(self, identities: Sequence[Identity]) -> list[str]:
-        """Who is played by whom: as asked for, else by the free avatar that is most like the person."""
+        """The avatar of each person: the one that was asked for, else of those still free the most similar one."""
         asked = zip_longest(identities, self._options.avatar[: len(identities)])
         given = [self._known(identity.avatar or name) for identity, name in asked if identity is not None]
         times = Counter(name for name in given if name)
@@ -97,7 +97,7 @@ class AnimeStyle:
         return given
 
     def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:  # noqa: ARG002
-        """The avatar's points on its canvas in every frame, and what does not change through the clip."""
+        """For every frame of the track the avatar's points on its canvas, and what stays the same through the clip."""
         avatar = self._names.index(self._known(identity.avatar) or self.cast([identity])[0])
         build = self._builds[avatar]
         person = lift_track(track)
@@ -151,7 +151,7 @@ class AnimeStyle:
         ]
 
     def _frame(self, request: RenderRequest) -> Prepared:
-        """What was prepared, of one frame; a frame that was not is prepared alone."""
+        """What was prepared for the request's frame; a frame that is not in the track is prepared now, alone."""
         prepared = request.prepared
         places = np.flatnonzero(prepared["frame_indices"] == request.frame_index)
         if not places.size:
@@ -160,14 +160,14 @@ class AnimeStyle:
         return {name: values[places[0]] if values.ndim else values for name, values in prepared.items()}
 
     def _known(self, name: str | None) -> str:
-        """An avatar's name as the weights spell it, or nothing for nothing; raises UsageError for a strange one."""
+        """An avatar's name as the weights spell it; empty for an empty one. Raises UsageError for any other name."""
         found = {own.casefold(): own for own in self._names}
         if name and name.casefold() not in found:
             raise UsageError(f"the style anime has no avatar '{name}'", f"it has {', '.join(self._names)}")
         return found[name.casefold()] if name else ""
 
     def _unlikeness(self, identity: Identity, name: str) -> tuple[float, str]:
-        """How unlike a person an avatar is, then an order that is the person's own."""
+        """A sort key: how different an avatar is from a person, then an order by the person's seed among equals."""
         heads = [float(one["head_to_height"]) for one in self._traits if "head_to_height" in one]
         own = self._traits[self._names.index(name)]
         usual = float(np.mean(heads)) if heads else 1.0

@@ -1,4 +1,7 @@
-"""Parts of the avatars of the style anime that generators of their own draw once more, larger than in the figure."""
+"""Heads and hands of the style ``anime``: generators of their own draw them again, larger than they are in the figure.
+
+``anime`` prepares and draws the whole figure, and lays these parts over it.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ from animegen.types import Float32Array, Float64Array, Prepared
 _TIPS_SHOWN = 0.1
 """Share of the frames that must show the tip of a finger for it to be drawn."""
 _UNSEEN, _SEEN = 0.3, 0.6
-"""Score of a point up to which a part of the body is not drawn by itself, and from which it is wholly. What is guessed
-is better left blurred."""
+"""Up to the first score of its points a part is not drawn, and from the second on it is opaque: a part whose place is
+only guessed is better left as the figure has it, blurred."""
 _FADE_FRAMES = 3.0
 _TIPS = np.array([name.endswith("_tip") for name in AVATAR35.points])
 
@@ -65,14 +68,14 @@ PARTS = (
 
 
 class PartArtist:
-    """Draws one part of those avatars that its generator knows by name."""
+    """Draws one part, of the avatars that its generator was trained on."""
 
     def __init__(self, part: Part, generator: AvatarGenerator) -> None:
         self._part, self._drawer = part, Drawer(generator, mouths=part.mouths)
         self._rows = {str(avatar["name"]): i for i, avatar in enumerate(generator.avatars)}
 
     def prepare(self, name: str, person: Lifted, moved: Retargeted, crown: float) -> dict[str, NDArray[Any]]:
-        """What is to be known in every frame of the part of the avatar of a name; nothing where it is not drawn."""
+        """What :meth:`draw` needs for every frame of the track; empty where the part is not drawn for this avatar."""
         part = self._part
         seen = mirrored(moved) if part.mirrored else moved
         canvas = part.canvases(seen, crown)
@@ -98,7 +101,7 @@ class PartArtist:
         return 0 if stage is None else self._drawer.flops(int(stage))
 
     def draw(self, frames: Sequence[Prepared], palettes: Sequence[Float32Array]) -> Mapping[int, Patch]:
-        """The part in those frames, by their position, that it was prepared for."""
+        """The drawn part by position in ``frames``; frames for which it was not prepared are absent."""
         name = self._part.name
         members = [i for i, frame in enumerate(frames) if frame.get(f"{name}_opacity", 0) > 0]
         pictures = self._drawer.draw([drawing(frames[i], palettes[i], f"{name}_") for i in members])
@@ -114,9 +117,10 @@ class PartArtist:
 
 
 def drawn_points(person: Lifted, xy: Float32Array) -> Float32Array:
-    """f32 [T, 35] 1 for every point that is drawn on the canvas, 0 for the others, as the generator knows it.
+    """f32 [T, 35]: 1 for every point that is drawn, 0 for one that is not or lies outside of the canvas.
 
-    What a frame does not show is drawn where it is taken to be; only finger tips that are hardly ever seen are not.
+    A point that a frame does not show is drawn where it is estimated to be, except finger tips that the clip hardly
+    ever shows.
     """
     ever = person.known[:, :POINTS]
     drawn = np.where(_TIPS, ever.mean(axis=0) >= _TIPS_SHOWN, ever.any())
@@ -125,7 +129,7 @@ def drawn_points(person: Lifted, xy: Float32Array) -> Float32Array:
 
 
 def _opacity(person: Lifted, names: Sequence[str]) -> Float32Array:
-    """How surely a person's points of some names are seen, f32 [T] 0..1, without a jump; 1 where there are none."""
+    """How certainly the named points of a person are seen: f32 [T] 0..1, smoothed over time; 1 for no names."""
     if not names:
         return np.ones(len(person.score), np.float32)
     seen = person.score[:, [AVATAR35.index(name) for name in names]].min(axis=1)
@@ -134,14 +138,14 @@ def _opacity(person: Lifted, names: Sequence[str]) -> Float32Array:
 
 
 def on_canvas(avatar: Retargeted, canvas: Float64Array) -> tuple[Float32Array, Float32Array]:
-    """An avatar's points in sides of a canvas that follows them: f32 [T, 35, 2], and their depth f32 [T, 35]."""
+    """An avatar's points on a canvas that follows it, in units of its side: f32 [T, 35, 2]; and depths f32 [T, 35]."""
     side = canvas[:, None, 2:].astype(np.float32)
     xy = ((avatar.xyz[..., :2] - canvas[:, None, :2]) / side).astype(np.float32)
     return xy, avatar.xyz[..., 2] / side[..., 0]
 
 
 def drawing(frame: Prepared, palette: Float32Array, part: str = "") -> Drawing:
-    """What a generator is asked for in a frame; ``part`` begins the names of what was prepared for it alone."""
+    """The input of a generator for one frame. ``part`` is the prefix of a part's prepared arrays; empty: the figure."""
     return Drawing(
         frame[f"{part}xy"],
         frame[f"{part}z"],
@@ -154,6 +158,6 @@ def drawing(frame: Prepared, palette: Float32Array, part: str = "") -> Drawing:
 
 
 def _place(figure: Float64Array, part: Float64Array) -> tuple[float, float, float]:
-    """Where a part's canvas lies on the figure's: left, top and side in sides of it."""
+    """Where a part's canvas lies on the figure's: left, top and side, in units of the figure's side."""
     left, top = (part[:2] - figure[:2]) / figure[2]
     return float(left), float(top), float(part[2] / figure[2])

@@ -1,4 +1,4 @@
-"""Several conversions in a row: files and whole folders, of which one that fails does not stop the others."""
+"""Several conversions one after the other, of files and whole folders; one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VIDEO_SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One input, and the folder inside the chosen one in which its output stands."""
+    """One input, and the folder, relative to the one given for outputs, into which its output goes."""
 
     source: Path | str
     inside: Path
@@ -76,7 +76,10 @@ def convert_all(
 
 
 def clips_of(sources: Sequence[Path | str]) -> list[Clip]:
-    """The inputs that files and folders amount to, each once. Raises InputError for a folder without a video."""
+    """The files among ``sources`` and all videos in its folders, each once.
+
+    Raises InputError for a folder without a video.
+    """
     suffixes = VIDEO_SUFFIXES | {s for spec in PluginHost.load().specs("source").values() for s in spec.suffixes}
     clips: dict[Path, Clip] = {}
     for source in sources:

@@ -1,4 +1,4 @@
-"""``animegen cast``: who is in a video, as a file to edit and as pictures to look at."""
+"""``animegen cast``: runs the first pass and tracking, and writes who the people are, as a file and as pictures."""
 
 from __future__ import annotations
 

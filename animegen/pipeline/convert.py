@@ -1,4 +1,4 @@
-"""The main job as one call: a video of people in, the same video of avatars out."""
+"""``animegen convert``: the three passes of a conversion, one after the other, and its two halves apart."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def find_people(run: Run) -> Cast:
 
 
 def finish(run: Run, people: Cast) -> Result:
-    """The third pass, and the output under its name."""
+    """The third pass, after which the encoded segments are joined to the output under its name."""
     files = render(run, people)
     keys = tuple(person.identity.key for person in people.people)
     result = Result(run.plan.output, run.frame_count, keys, run.job.root)
@@ -42,7 +42,10 @@ def finish(run: Run, people: Cast) -> Result:
 
 
 def _tidy(run: Run, on_event: Listener) -> None:
-    """Leave of a finished job what was asked for; of one that is discarded not even the log is written to any more."""
+    """Remove from a finished job folder what the user did not ask to keep.
+
+    A folder that is discarded must not be written to again, not even its log: hence the listener of the caller.
+    """
     if run.config.discard_job:
         tell_kept(run.job.clear(), on_event)
     elif not run.config.keep:
@@ -50,7 +53,7 @@ def _tidy(run: Run, on_event: Listener) -> None:
 
 
 def _whole(run: Run) -> Result:
-    """All three passes, as far as they are not done."""
+    """All three passes, without what earlier runs have done already."""
     result = finished(run) or finish(run, find_people(run))
     run.on_event(Finished(str(run.plan.output)))
     return result

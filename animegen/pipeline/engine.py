@@ -1,4 +1,7 @@
-"""Where segments are worked on: in this process, or by the workers of a Ray cluster."""
+"""Chooses where the segments of the first and third pass are worked on, and does it in this process.
+
+``engine_ray`` does it with the workers of a Ray cluster.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from animegen.pipeline.run import Engine, Run, Segment
 
 
 class LocalEngine:
-    """This process: the stages of consecutive segments overlap."""
+    """Works on segments in this process, decoding and encoding them in parallel threads."""
 
     def analyse(self, run: Run, groups: Iterable[Sequence[Segment]], advance: Callable[[int], None]) -> None:
         """See :class:`animegen.pipeline.run.Engine`."""

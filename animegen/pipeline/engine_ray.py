@@ -30,15 +30,15 @@ from animegen.pipeline.stages import resolve, with_drawings
 from animegen.video import OutputPlan, open_video
 
 RETRIES = 3
-"""How often a worker is started again at most: one that dies of its segment would die for ever."""
+"""How often a worker is started again at most, since a segment may be what kills it."""
 
 POLL_SECONDS = 0.2
-"""How long a stop that the user asked for may go unnoticed."""
+"""Seconds after which it is looked whether the user has asked to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What a worker needs to take part in a run: plain values and paths."""
+    """What a worker is sent so that it can take part in a run: plain values and paths."""
 
     source: Path
     config: ConvertConfig
@@ -215,7 +215,7 @@ def ray_engine(config: ConvertConfig, threads: int) -> Iterator[Engine]:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Keep who answers to signals: Ray puts a handler of its own in their place."""
+    """Restore this program's signal handlers on leaving: Ray replaces them by its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

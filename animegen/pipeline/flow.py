@@ -1,7 +1,7 @@
-"""How the stages of a pass overlap: iterators that run ahead in a thread, and an ordered parallel map.
+"""Overlapping work on a stream of frames: iterators that run ahead in a thread, and a parallel map that keeps order.
 
-Both keep the order of their items and hold a bounded number of them, so that the result never depends on timing
-and memory does not grow with the length of a clip.
+The first and third passes are built of these. Both keep the order of the items and hold a bounded number of them, so
+the result never depends on timing, and memory does not grow with the length of a clip.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ _POLL_SECONDS = 0.05
 
 
 def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
-    """Yield ``items`` in order while a thread of their own produces up to ``depth`` of them in advance.
+    """Yield ``items`` in order, while a thread takes up to ``depth`` of them from the iterator in advance.
 
-    An exception of the producer is raised here at its place in the order. Closing this generator stops the thread.
+    An exception that the iterator raises is raised here, after the items before it. Closing this generator stops the
+    thread and closes the iterator.
     """
     queue: Queue[tuple[T] | BaseException | None] = Queue(depth)
     stop = threading.Event()
@@ -66,7 +67,7 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int, depth: int) -> Generator[R, None, None]:
-    """Yield ``function(item)`` in the order of ``items``, computed by ``workers`` threads, ``depth`` in flight."""
+    """Yield ``function(item)`` in the order of ``items``, computed by ``workers`` threads, at most ``depth`` ahead."""
     pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="animegen-map") as pool:
         try:

@@ -1,4 +1,4 @@
-"""Jobs as they lie in folders: which there are, how far they came, and their end."""
+"""``animegen jobs``: finds job folders, tells how far each came, and removes those that are finished."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from animegen.pipeline.adapters import film_of
 from animegen.pipeline.run import segments_of
 
 JobState = Literal["running", "finished", "stopped", "damaged"]
-"""Of a job: worked on at this moment; its output stands; to be gone on with; its record cannot be read."""
+"""``running``: worked on at this moment. ``finished``: its output is there. ``stopped``: a run can go on with it.
+``damaged``: its record cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def find_jobs(places: Sequence[Path]) -> list[Path]:
 
 
 def report(folder: Path) -> JobReport:
-    """How a job stands, by its seals: nothing is read that is large."""
+    """The state of a job, from its records alone: no large file is read."""
     job = JobFolder(folder)
     holder = job.holder
     warnings = dict.fromkeys(
@@ -101,7 +102,7 @@ def clean(folder: Path) -> tuple[int, list[Path]]:
 
 
 def _is_finished(job: JobFolder) -> bool:
-    """Whether everything stands that the job made, as far as sizes tell."""
+    """Whether all outputs of the job are there; they are compared by size, not read."""
     told = next(read_lines(job.result), None)
     if not isinstance(told, dict) or not told.get("outputs"):
         return False
@@ -110,6 +111,6 @@ def _is_finished(job: JobFolder) -> bool:
 
 
 def _sealed(job: JobFolder, kind: str) -> set[int]:
-    """The segments of a kind that stand and are sealed."""
+    """The segments whose artefact of a kind is there and recorded as whole."""
     names = (re.match(rf"{kind}/(\d+)", name) for name in job.seals() if (job.root / name).exists())
     return {int(name[1]) for name in names if name is not None}

@@ -1,4 +1,4 @@
-"""What the pages of reports are made of: tables, figures, pictures inside the page, and JSON values."""
+"""Building blocks of the HTML pages of reports: tables, numbers, embedded pictures, and values for JSON."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def number(value: float | int | None) -> str:
 
 
 def image_tag(picture: Image.Image, form: str = "PNG") -> str:
-    """A picture as it stands inside a page."""
+    """An ``<img>`` tag with the picture itself inside it."""
     buffer = io.BytesIO()
     picture.save(buffer, format=form)
     return f'<img alt="" src="data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}">'
 
 
 def plain(value: Any) -> Any:
-    """Values as JSON knows them: what is not a number is null."""
+    """Values that JSON can hold: NaN and infinity become null."""
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The pictures of people that the first pass took, and what two tracks look like by them."""
+"""Crops of people for the second pass: those that the first pass took, or decoded anew; and looks compared by them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ CROPS_PER_TRACK = 48
 """Most pictures of one person from which the identity is measured, spread evenly over the clip."""
 
 _UNUSUAL = 1.3
-"""By which factor a box may be larger or smaller than a person's usual one in a picture by which they are known."""
+"""A crop whose box is larger or smaller than the person's usual one by more than this factor is not used to compare
+looks."""
 
 
 def crops_of(
     run: Run, tracks: Sequence[Track], slots: Mapping[int, Mapping[int, int]], *, usual: bool = False
 ) -> dict[int, list[Crop]]:
-    """Pictures of each track by its id, at most :data:`CROPS_PER_TRACK` of them, spread evenly.
+    """Crops of each track by its id, at most :data:`CROPS_PER_TRACK` of each, spread evenly over the clip.
 
-    With ``usual``, those in which the body has about its usual size, where there are any: in others somebody else may
-    be taken in with it. But who crouches and stands up is known by all pictures.
+    With ``usual``, only crops in which the body has about its usual size, where there are any, since others may show
+    somebody else as well. Without, all are taken: a person who crouches and stands up is measured in both.
     ``slots`` has by track id and frame index the position of the track's raw pose among the frame's poses.
     """
     every = crop_interval(run.video.info.rate)
@@ -48,9 +49,9 @@ def crops_of(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipCrops(Sequence[Crop]):
-    """Pictures of a person in every frame of their track, of at most ``side`` pixels, as many as it has poses.
+    """A sequence of crops of a person, one for every frame of the track, of at most ``side`` pixels a side.
 
-    None of them is kept: going through them decodes the clip.
+    None is kept in memory: each iteration decodes the clip again.
     """
 
     video: VideoFile
@@ -82,7 +83,7 @@ class ClipCrops(Sequence[Crop]):
 
 
 def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Track, Track], float | None]:
-    """How different two tracks look, by their pictures; each track is described once.
+    """A function that tells how different two tracks look by their crops (:data:`animegen.tracking.Appearance`).
 
     ``slot_of`` has by the id of a raw pose its frame index and its position among the frame's poses.
     """
@@ -104,7 +105,7 @@ def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Tr
 
 
 def _photographed(track: Track, every: int, *, usual: bool) -> list[int]:
-    """The photographed frames of a track; with ``usual`` those in which its box has about its usual size, if any."""
+    """The frames of a track of which there are crops; ``usual`` as in :func:`crops_of`."""
     sizes = {
         index: pose.bbox[2:] - pose.bbox[:2]
         for index, pose in zip(track.frame_indices, track.poses, strict=True)

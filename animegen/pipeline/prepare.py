@@ -1,4 +1,8 @@
-"""Everything that can be refused is refused here, before any work is done; then the job folder is claimed."""
+"""Prepares a run: refuses, before any work is done, what cannot be done, and claims the job folder.
+
+Comes after ``stages``, which finds the plugins, and before the three passes, which get the ``Run`` made here. A job
+folder knows its request by *fingerprints*: what makes the difference between two of them decides what may be kept.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +28,14 @@ from animegen.plugins import PluginHost
 from animegen.video import OutputPlan, VideoFile, plan_output, refuse_taken
 
 TRACKED_BY = ("rendering.plugins.tracker", "rendering.options.tracker", "rendering.files.tracker.")
-"""How fields of a job's fingerprint begin on which tracks depend, and with them plates: these leave people out."""
+"""Prefixes of the fields of a job's fingerprint on which the tracks depend, and so the plates, without people."""
 
 FREE = ("source", "request", "casting", "rendering", "others")
-"""Sections of a job's fingerprint that may change: the analysis is kept, and what differs is made anew."""
+"""Sections of a job's fingerprint in which a run may differ from the one before: the analysis is kept, and what depends
+on them is made anew. A difference in any other section is refused."""
 
 LEAST_FRAME_BYTES = 3000
-"""What the artefacts of a frame with one person take at least; somebody close to the camera takes ten times that."""
+"""Bytes that the artefacts of a frame with one person take at least; close to the camera, ten times as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,11 @@ def prepared(
     origin: str | None = None,
     record: bool = True,
 ) -> Iterator[Run]:
-    """Check everything that can be refused, and hold and claim the job folder while the run lasts.
+    """Check a request, and yield its run while the job folder is locked for it.
 
-    Without ``output`` it stands in ``folder``, or beside the source. ``origin`` is what the user named where the video
-    is a film of it. Unless ``record``, the job's own note of what it was asked for is left as it is.
+    Without ``output`` the output goes into ``folder``, or beside the source. ``origin`` is what the user named as
+    source, where the video is a film of it. Without ``record`` the job's note of what it was asked for is left as it
+    is.
     """
     host = host or PluginHost.load()
     config = located(config, host)
@@ -142,7 +148,7 @@ def prepared(
 
 
 def finished(run: Run) -> Result | None:
-    """What an earlier run made for the same request, where all of it stands as it was made."""
+    """The result of an earlier run of the same request, if all of it is still there and unchanged."""
     told = _standing(run.job, run.fingerprint, run.config)
     return None if told is None else Result(run.plan.output, told["frames"], tuple(told["people"]), run.job.root)
 
@@ -164,15 +170,15 @@ def tell_finished(run: Run, result: Result, outputs: Mapping[Path, Path]) -> Non
 
 
 def tell_kept(kept: Sequence[Path], on_event: Listener) -> None:
-    """Say what of a job was not removed, because it is the user's."""
+    """Warn of files in a job folder that were not removed because the user made or edited them."""
     for path in kept:
         on_event(Warned(f"{path} is yours and is kept"))
 
 
 def _made_from(fingerprint: Mapping[str, Any], cast: Path) -> str:
-    """A short name of everything on which an output's bytes depend: the request, and what the cast says.
+    """A digest of everything on which an output's bytes depend: the request, and what the cast says.
 
-    Where source and cast lie is no part of it.
+    The paths of source and cast are no part of it.
     """
     asked = {**fingerprint["request"], "cast": None}
     return digest_of({**fingerprint, "request": asked, "source": None}, cast.read_bytes() if cast.exists() else None)
@@ -199,13 +205,15 @@ def _followed(config: ConvertConfig, job: JobFolder) -> Path:
 
 
 def _least_bytes(video: VideoFile, plan: OutputPlan) -> int:
-    """What a job takes on disk at least: the film is hardly smaller than its source, and stands twice while joined."""
+    """Bytes that a job takes on disk at least. The output is hardly smaller than the source, and while its segments are
+    joined it is there twice.
+    """
     film = video.path.stat().st_size * plan.frame_count // len(video.timeline)
     return 2 * film + LEAST_FRAME_BYTES * plan.frame_count
 
 
 def _warn(video: VideoFile, plan: OutputPlan, on_event: Listener) -> None:
-    """Tell what of the source the output will not have."""
+    """Warn of what the source has and the output will not have."""
     if video.info.colour.is_hdr:
         on_event(Warned(f"{video.path.name} is HDR ({video.info.colour.transfer}): it is tone-mapped to BT.709"))
     for warning in plan.warnings:
@@ -227,7 +235,7 @@ def _without_own_cast(config: ConvertConfig, job: JobFolder) -> ConvertConfig:
 
 
 def _casting(config: ConvertConfig, stages: Stages) -> dict[str, Any]:
-    """Everything on which the keys and the looks of people depend."""
+    """The part of the fingerprint on which the keys and the measured looks of people depend."""
     return {**stages.fingerprint("tracker", "identity"), "seed": config.seed, "max_people": config.max_people}
 
 

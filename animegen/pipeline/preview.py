@@ -1,4 +1,4 @@
-"""A look before the whole: a few frames spread over the clip, as PNGs and a contact sheet."""
+"""``animegen convert --preview``: converts a few frames spread over the clip, to PNGs and a contact sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling a listener how far a stage has come."""
+"""Announces the beginning, progress and end of a stage of work to a listener."""
 
 from __future__ import annotations
 

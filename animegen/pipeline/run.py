@@ -1,4 +1,7 @@
-"""A conversion that was checked and may start: what all three passes work from."""
+"""A run: a conversion that was checked and may start. All three passes work from it.
+
+``prepare`` makes it; ``analyse``, ``cast`` and ``render`` take it.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ BATCH_FRAMES = 8
 
 QUEUE_FRAMES = 8
 QUEUE_BYTES = 64 * 2**20
-"""Frames that wait between two stages at most, and how much memory they may take: large frames queue shorter."""
+"""At most so many frames wait between two stages, and no more than fit into these bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Frames ``start`` .. ``stop - 1`` of a clip, worked on and stored together."""
+    """The frames ``start`` .. ``stop - 1`` of a clip, which are worked on and stored together."""
 
     index: int
     start: int
@@ -42,7 +45,7 @@ class Segment:
 
 
 def segments_of(start: int, stop: int, length: int = SEGMENT_FRAMES) -> tuple[Segment, ...]:
-    """Cut a range of frames into segments of about ``length`` frames, equally long to a frame."""
+    """Cut a range of frames into segments of about ``length`` frames, of which none is longer by more than one."""
     count = max(1, round((stop - start) / length))
     cuts = [start + (stop - start) * i // count for i in range(count + 1)]
     return tuple(Segment(i, cuts[i], cuts[i + 1]) for i in range(count))
@@ -50,10 +53,13 @@ def segments_of(start: int, stop: int, length: int = SEGMENT_FRAMES) -> tuple[Se
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """The checked request, and the cast ``known`` before. ``check()`` raises Cancelled once the user asked to stop.
+    """Everything that the passes of a conversion need to know.
 
-    ``fingerprint`` is everything that changes a pixel beside the cast, as nested mappings of plain values. ``cores`` is
-    how many processor cores this process may keep busy; it changes no pixel.
+    The open source ``video``; the plugins (``stages``) and options (``config``) of the request; ``plan``, how the
+    output is written; the ``job`` folder; the ``segments`` to work on, and the ``engine`` that does. ``known`` is the
+    cast file that is followed, empty if there is none. ``fingerprint`` is all on which pixels depend beside that cast,
+    as nested mappings of plain values. ``cores`` is how many processor cores this process may use, which changes no
+    pixel. ``check()`` raises Cancelled once the user has asked to stop.
     """
 
     video: VideoFile
@@ -87,11 +93,11 @@ class Run:
 
     @property
     def needs_clean(self) -> bool:
-        """Whether the people must be removable from the frames: what stands behind them is then found out."""
+        """Whether the background asks for frames without the people, so that plates must be built."""
         return bool(self.stages.specs["background"].needs_clean) and not self.plan.alpha
 
     def stands(self, path: Path) -> bool:
-        """Whether an artefact stands as it was finished; one that is damaged or was never finished is removed."""
+        """Whether an artefact is there as it was finished; one that is damaged or was never finished is removed."""
         state = self.job.state(path)
         if state == "damaged":
             self.on_event(Warned(f"{path} is damaged: it is made anew"))
@@ -105,7 +111,10 @@ class Run:
 
 
 class Engine(Protocol):
-    """Where segments are worked on. ``groups`` are runs of consecutive segments; ``advance`` counts their frames."""
+    """Works on segments somewhere. Each of ``groups`` is a series of consecutive segments.
+
+    ``advance`` is called with the number of frames that are done.
+    """
 
     def analyse(self, run: Run, groups: Iterable[Sequence[Segment]], advance: Callable[[int], None]) -> None:
         """Write what the later passes read of these segments."""
@@ -124,7 +133,10 @@ class Engine(Protocol):
 def unfinished(
     segments: Sequence[Segment], is_done: Callable[[Segment], bool], advance: Callable[[int], None]
 ) -> Iterator[list[Segment]]:
-    """Runs of consecutive segments that are still to do, each decoded in one go; ``advance`` counts the others."""
+    """The series of consecutive segments that are still to do, each of which can be decoded in one go.
+
+    ``advance`` is called with the number of frames of those that are done already.
+    """
     for done, run in groupby(segments, is_done):
         if done:
             advance(sum(len(segment) for segment in run))

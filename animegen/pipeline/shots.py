@@ -1,4 +1,4 @@
-"""The shots of a clip: found while its segments are analysed, and joined over their seams."""
+"""The shots of a clip, its frames between two cuts: the first pass finds them in each segment, the second joins them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from animegen.video.shots import AFTER, BEFORE, dissolves, tiny_picture
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentShots:
-    """Where shots begin in one segment: ``begins`` are frame indices, ``start`` is the segment's first frame.
+    """Where shots begin in one segment: ``begins`` are indices of frames, ``start`` is that of the segment's first.
 
-    ``head`` and ``tail`` are small pictures of its first and last frames: they tell whether a shot begins with the
-    next segment. ``tiny`` uint8 [T, 9, 16, 3] are pictures of all of them, by which dissolves are found.
+    ``head`` and ``tail`` are small pictures of its first and last frames, by which it is told whether there is a cut
+    between two segments. ``tiny`` uint8 [T, 9, 16, 3] are even smaller pictures of all its frames, by which dissolves
+    are found.
     """
 
     start: int
@@ -47,7 +48,7 @@ class SegmentShots:
 
 
 class ShotWatch:
-    """Parts the frames of one segment into shots while they pass, and keeps where a shot begins."""
+    """Splits the frames of one segment into shots as they are decoded, and remembers where shots begin."""
 
     def __init__(self, start: int) -> None:
         self._start = start
@@ -57,7 +58,7 @@ class ShotWatch:
         self._tiny: list[Uint8Array] = []
 
     def shots(self, frames: Iterable[Frame]) -> Iterator[Iterator[Frame]]:
-        """The frames of each shot; they must be taken before the next shot is asked for."""
+        """One iterator over frames for each shot, which must be used up before the next is asked for."""
         for _, shot in groupby(self._numbered(frames), key=lambda numbered: numbered[0]):
             yield (frame for _, frame in shot)
 

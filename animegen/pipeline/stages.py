@@ -1,4 +1,8 @@
-"""What a request names, resolved: plugins with their options, the device, the weights. All refusals happen here."""
+"""From the names in a request to what they stand for: plugins with checked options, fetched weights, and the device.
+
+The first step of every job: it refuses a request that names what does not exist, before any work is done. The passes
+get a :class:`Stages`, which makes the plugins' objects when they are first needed.
+"""
 
 from __future__ import annotations
 
@@ -32,18 +36,20 @@ from animegen.weights import fetch, sha256_of
 from animegen.weights.manifest import known
 
 THREADS = 4
-"""Most threads one model uses: small networks gain nothing from more."""
+"""Threads of one network at most: small ones gain nothing from more."""
 
 _BACKGROUND_VALUE = "background.value"
-"""The option that stands behind the colon of a background."""
+"""The option that is filled from what follows the colon in ``--background NAME:VALUE``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The plugins of one run: announced specs, checked options, fetched weights. Heavy code loads when made.
+    """The plugins of one run: by kind their ``specs`` and ``options``, and what they were given (``context``).
 
-    ``file_sums`` has by kind and option the SHA-256 of the files that options name. ``others`` has the stages of those
-    people whom the cast file gives another style than the run's, or options of their own.
+    Its methods make the plugins' objects, and import their code, when they are called. ``weight_hashes`` are the
+    SHA-256 of the weight files by name, and ``file_sums`` those of the files that options name, by kind and option.
+    ``others`` are the stages for people to whom the cast file gives another style than the run's, or options of their
+    own.
     """
 
     host: PluginHost
@@ -55,7 +61,7 @@ class Stages:
     others: Mapping[Drawing, Stages] = field(default_factory=dict)
 
     def of(self, drawing: Drawing) -> Stages:
-        """The stages that draw so: those of the run, or one of ``others``."""
+        """The stages that draw people in this way: these, or one of ``others``."""
         return self.others.get(drawing, self)
 
     def _create(self, kind: str) -> Any:
@@ -64,7 +70,7 @@ class Stages:
         return guarded(self.host.create(spec, self.options.get(kind), context), kind, self.host.owner(spec))
 
     def pose_backend(self) -> PoseBackend:
-        """A pose backend, ready for segments."""
+        """A new pose backend."""
         backend: PoseBackend = self._create("pose")
         return backend
 
@@ -74,14 +80,14 @@ class Stages:
         return backend
 
     def body_backend(self) -> PoseBackend:
-        """A pose backend that spends no time on faces and hands, where bodies alone are measured."""
+        """A pose backend that leaves out faces and hands where it can, for measurements of bodies alone."""
         options = self.options["pose"]
         if isinstance(options, BlazePoseOptions):
             options = replace(options, face=False, hands=False)
         return replace(self, options={**self.options, "pose": options}).pose_backend()
 
     def tracker(self) -> Tracker:
-        """A tracker for one clip."""
+        """A new tracker, for one shot."""
         tracker: Tracker = self._create("tracker")
         return tracker
 
@@ -102,9 +108,8 @@ class Stages:
         return background
 
     def fingerprint(self, *kinds: str) -> dict[str, Any]:
-        """Who makes the pixels: plugins of these kinds (of all), their options and weights, device and threads.
-
-        The face backend counts as a part of the style.
+        """What the pixels depend on: the plugins of these kinds (none: all), their options, files and weights, the
+        device and the threads. The face backend counts as a part of the style.
         """
         chosen = {kind: spec for kind, spec in self.specs.items() if _asked(kind, kinds)}
         names = [name for spec in chosen.values() for name in spec.weights]
@@ -121,7 +126,7 @@ class Stages:
 def located(config: ConvertConfig, host: PluginHost) -> ConvertConfig:
     """The same request with absolute paths, so that it means the same in every folder.
 
-    Raises PluginError or UsageError where it names what there is not.
+    Raises PluginError for a plugin, UsageError for an option that does not exist.
     """
     names, settings = _names(config, host)
     settings = absolute_settings({kind: host.find(kind, name) for kind, name in names.items()}, settings)
@@ -151,10 +156,11 @@ def resolve(
 
 
 def with_drawings(own: Stages, config: ConvertConfig, on_event: Listener, drawings: Mapping[Drawing, str]) -> Stages:
-    """The stages of a request with those of all ways in which people are drawn, each with the key of one who is.
+    """The stages ``own`` of a run, together with those of everybody whom the cast file has drawn in another way.
 
-    Options stand in the place of those of the run's style, or of another style's defaults. Raises what
-    :func:`resolve` does, and tells whose options are refused.
+    ``drawings`` maps each of these ways, a style and options of it, to the key of a person who is drawn so. These
+    options replace those of the run where the style is the run's, else the style's defaults. Raises what
+    :func:`resolve` does, naming that person.
     """
     host, others = own.host, {}
     said = {config.style: settings_of("style", own.specs, _names(config, host)[1])}
@@ -191,7 +197,7 @@ def _located_member(member: Member, style: str, folder: Path, host: PluginHost) 
 
 @contextmanager
 def _asked_by(key: str) -> Iterator[None]:
-    """Tell whose entry in the cast a refused option stands in."""
+    """Add to errors about options whose entry in the cast file has them."""
     try:
         yield
     except UsageError as error:
@@ -235,14 +241,14 @@ def _asked(kind: str, kinds: Collection[str]) -> bool:
 
 
 def _own_file(options: Any, name: str) -> Path | None:
-    """The file that the user named in the place of the weights of that name."""
+    """The file with which the user replaces the weights of a name, by an option ``weights``; None: no file."""
     own = getattr(options, "weights", None)
     named = own.get(name) if isinstance(own, Mapping) else own
     return Path(named) if named else None
 
 
 def _names(config: ConvertConfig, host: PluginHost) -> tuple[dict[str, str], dict[str, str]]:
-    """The plugin chosen of each kind, and the settings with the background's own argument among them."""
+    """The name of the plugin of each kind, and the settings together with what follows the background's colon."""
     names = {"pose": config.pose, "tracker": config.tracker, "identity": config.identity, "style": config.style}
     settings = dict(config.settings)
     name, colon, value = config.background.partition(":")

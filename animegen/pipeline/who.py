@@ -1,4 +1,8 @@
-"""Who is who: the people of a clip found in its cast file, or entered into it."""
+"""Who is who: matches the tracks of a clip with the people of its cast file, and enters those who are new.
+
+A step of the second pass, after tracking and before people are prepared by their styles; also the whole of what
+``animegen cast`` writes.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +33,16 @@ from animegen.protocols import CastingStyle, IdentityPreserver, Style
 from animegen.types import PARTS, Crop, Identity, Pose, Track
 
 _SAID = ("name", "options", "skip", "blur", "same_as", "split_at")
-"""Fields of an entry that nobody can measure: they stay as they were written."""
+"""Fields of a cast file's entry that only the user can set: they are kept as they were written."""
 
 _PART_IDS = 10**6
 
 _Place: TypeAlias = tuple[int, tuple[int, ...]]
 Slots: TypeAlias = Mapping[int, int]
-"""By frame index, the position of a track's raw pose among the frame's poses."""
+"""Maps the frames of a track to the position of its pose among all poses that the first pass found in the frame."""
 
 Origin: TypeAlias = Mapping[str, tuple[int, ...]]
-"""By key, the numbers of the clip's tracks that are a person; of several keys where people were told to be one."""
+"""Maps keys to the numbers of the tracks that are this person; several keys where ``same_as`` makes people one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +64,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """One person while it is being found out who that is."""
+    """A person of the clip on the way to a :class:`Known`."""
 
     key: str
     track: Track
