@@ -1,4 +1,4 @@
-"""The shots of a clip, its frames between two cuts: the first pass finds them in each segment, the second joins them."""
+"""The shots of a clip (its frames between two cuts): the first pass finds them in segments, the second joins them."""
 
 from __future__ import annotations
 
