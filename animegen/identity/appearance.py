@@ -1,4 +1,7 @@
-"""Recognising a person: a colour histogram of head, torso and legs, and the proportions of the body."""
+"""Describes a person's whole look, so that tracks and people can be compared: colour histograms and proportions.
+
+Used in the second pass to join tracks of one person, and by the identity preserver ``appearance``.
+"""
 
 from __future__ import annotations
 
@@ -18,28 +21,28 @@ _BAND_WEIGHTS = np.array([0.5, 1.0, 1.0])
 _SHAPE = (10, 16, 16)
 """Bins over L 0..100 and over a and b -80..80."""
 _BLUR = (0.8, 0.7, 0.7)
-"""Light falls on a person differently as they move, so neighbouring bins are alike."""
+"""Blur of the histogram in bins: as a person moves, the light on them changes, and colours move to bins nearby."""
 _LEAST_PIXELS = 40
 _LEAST_TORSO = 8.0
 _WIDTHS = ("shoulder", "hip", "ear")
 _LENGTHS = (("shoulder", "elbow"), ("hip", "knee"), ("knee", "ankle"))
-"""What is measured of the build, in lengths of the torso: forearms are left out, hands gesture with them."""
+"""Limbs whose lengths, over that of the torso, make the build. Not the forearms, which gestures foreshorten."""
 _BUILD = len(_WIDTHS) + len(_LENGTHS)
 _BUILD_QUANTILE = 0.7
-"""Of the crops in which a part is seen: foreshortening only ever makes it look shorter."""
+"""Quantile, over the crops, that is taken for a limb's length; high, since foreshortening only makes it look shorter."""
 _SAME_BUILD, _BUILD_WEIGHT, _MOST_BUILD = 0.12, 0.5, 0.15
-"""Mean difference in proportions, as a logarithm, that postures explain; the weight of what goes beyond; and the most
-by which the build sets two looks apart: seen from the side a body seems another.
-"""
+"""How much builds add to the distance of two looks: the mean difference of the logarithms of lengths that postures
+explain; the weight of what exceeds it; and the most that is added, since a body seen from the side seems another."""
 UNDECIDED = 0.5
 """Distance of two people of whom no common part was seen."""
 
 
 def describe(crops: Sequence[Crop]) -> Float32Array:
-    """Look of one person as f32 [3 * 2561 + 6]: for head, torso and legs the share of crops and a histogram of colours;
-    then widths of shoulders, hips and head and lengths of upper arms, thighs and shins, in lengths of the torso.
+    """The look of one person as a vector f32 [3 * 2561 + 6], to be compared by :func:`distance`.
 
-    A part seen in no crop is all zeros. Colours are taken inside the mask (the box, where there is none).
+    For head, torso and legs each: the share of crops that show it, and a histogram of its colours. Then six
+    proportions, in lengths of the torso: widths of shoulders, hips and head, lengths of upper arms, thighs and shins. A
+    part that no crop shows is all zeros. Colours are taken inside the mask of a pose, or its box where it has none.
     """
     total = np.zeros((_BANDS, *_SHAPE))
     seen = np.zeros(_BANDS)
@@ -87,7 +90,7 @@ def _build(crops: Sequence[Crop]) -> NDArray[np.float64]:
 
 
 def _lengths(body: Body) -> list[float | None]:
-    """The measured widths and lengths in pixels, of the longer side; None for what is not seen."""
+    """The six widths and lengths in pixels, of limbs that of the longer side; None for what is not seen."""
     pairs = [[(body.point(f"left_{name}"), body.point(f"right_{name}"))] for name in _WIDTHS]
     pairs += [[(body.point(f"{s}_{a}"), body.point(f"{s}_{b}")) for s in ("left", "right")] for a, b in _LENGTHS]
     return [

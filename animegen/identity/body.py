@@ -1,4 +1,7 @@
-"""Where the parts of a body are in a crop, from named points: the geometry behind every measurement."""
+"""The geometry of a body in a crop, from the named points of its pose: where the head is, how long the torso is.
+
+The first step of measuring a person in the second pass; ``regions`` finds pixels by it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from numpy.typing import NDArray
 from animegen.types import Crop, Float64Array
 
 SEEN = 0.4
-"""Score from which a point is taken to be where it is said to be."""
+"""Score from which the position of a point is trusted."""
 _SOLID = 200
 """Alpha from which a mask's pixel belongs to the person beyond doubt."""
 _EYE_MOUTH_OF_HEAD, _EARS_OF_HEAD = 0.3, 0.68
@@ -35,9 +38,10 @@ def inside(crop: Crop) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head's frame: ``eyes`` is the middle between the eyes, ``up`` points to the crown, ``height`` in pixels.
+    """A head in a crop: ``eyes`` f64 [2] is the point between the eyes, ``up`` f64 [2] the unit vector to the crown.
 
-    ``facing`` is 1 seen from the front, 0 from the side and -1 from behind.
+    ``height`` from chin to crown is in pixels. ``facing`` is 1 for a head seen from the front, 0 from the side and -1
+    from behind.
     """
 
     eyes: Float64Array
@@ -52,7 +56,7 @@ class Head:
 
 
 class Body:
-    """The points of a crop by name; a point is None where the skeleton lacks it or it is not in sight."""
+    """The points of a crop's pose by name; None for a point that the skeleton lacks or that is not seen."""
 
     def __init__(self, crop: Crop) -> None:
         self._pose = crop.pose
@@ -112,7 +116,7 @@ class Body:
         return Head(eyes, up / length, max(heights), self._facing())
 
     def _facing(self) -> float:
-        """From the order of left and right: a person who faces us has their left at our right."""
+        """-1..1 as in :class:`Head`: whoever is seen from the front has the left shoulder on the picture's right."""
         votes = []
         for name in ("shoulder", "ear", "eye"):
             pair = self.pair(name)

@@ -11,7 +11,7 @@ from animegen.types import Float32Array, Float64Array
 
 _BIN = 8.0
 _NEAR = 12.0
-"""Distance in CIELAB within which pixels are one colour under changing light."""
+"""Pixels that differ by less than this in CIELAB count as one colour."""
 _AGREE = 14.0
 _SHADING = 30.0
 """Difference in lightness between one material's lit and shaded sides."""
@@ -23,17 +23,17 @@ Lab = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Dominant:
-    """The colour of the material that most pixels show, and the share 0..1 of their weight that shows it."""
+    """The colour of the material that most pixels show, and the share 0..1 of all pixels, by weight, that show it."""
 
     lab: Lab
     share: float
 
 
 def dominant(lab: Float32Array, weight: Float64Array, lit: float = 0.8) -> Dominant:
-    """The mode of colours [N, 3] in CIELAB with weights [N], so that a printed shirt gives its ground colour.
+    """The dominant one of colours [N, 3] in CIELAB with weights [N]; of a printed shirt, that of the cloth.
 
-    Mean shift (Comaniciu and Meer 2002) from the heaviest cell of a coarse histogram finds the material; ``lit``
-    is the share of its pixels that are darker than the colour taken, so that it is that of its lit side.
+    Mean shift (Comaniciu and Meer 2002) from the heaviest cell of a coarse histogram finds the mode, and so the pixels
+    of one material. Its colour is taken from its lit side: the one than which a share ``lit`` of them is darker.
     """
     cells = np.floor(lab / _BIN).astype(np.int16)
     # A cell's neighbours count in full, so that a colour on a cell's border is not split.
@@ -57,14 +57,14 @@ def dominant(lab: Float32Array, weight: Float64Array, lit: float = 0.8) -> Domin
 
 
 def _same_material(lab: Float32Array, centre: Float64Array) -> NDArray[np.bool_]:
-    """Which colours [N, 3] can be one material's in light and shade: chroma grows with lightness, the hue stays."""
+    """Which colours [N, 3] can be of one material, lit or in shade: chroma grows with lightness, the hue stays."""
     shade = (lab[:, 0] + 8.0) / (centre[0] + 8.0)
     colour = np.linalg.norm(lab[:, 1:] - shade[:, None] * centre[1:], axis=1)
     return np.asarray((np.abs(lab[:, 0] - centre[0]) <= _SHADING) & (colour <= _AGREE))
 
 
 def _lit(lab: Float32Array, weight: Float64Array, share: float) -> Float64Array:
-    """The colour of a material's lit side: what eyes take for its colour, and what a drawn shade darkens."""
+    """The colour of a material's lit side, which people take for its colour; a style draws shades darker than it."""
     order = np.argsort(lab[:, 0], kind="stable")
     reached = np.cumsum(weight[order]) / weight.sum()
     level = lab[order[int(np.searchsorted(reached, share))], 0]

@@ -1,4 +1,4 @@
-"""Pictures of single people cut from frames, and the file that keeps them between the passes."""
+"""Crops: pictures of single people, cut from frames by the first pass, and the file that keeps them for the second."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from animegen.jobs import load_arrays, reading, save_arrays, skeleton_array, ske
 from animegen.types import Crop, Float64Array, Frame, Mask, Pose, Skeleton, Uint8Array
 
 _MARGIN = 0.12
-"""Surroundings kept on each side, as a share of the box's longer side: hair and shoes reach beyond the points."""
+"""Margin around a pose's box, as a share of its longer side: hair and shoes reach beyond the points."""
 _JPEG_QUALITY = 92
 _IDENTITY = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
 def take_crop(frame: Frame, pose: Pose, max_side: int = 256) -> Crop:
-    """The surroundings of one person, at most ``max_side`` pixels long, with pose and mask in crop pixels.
+    """Cut a person with some margin out of a frame; the longer side gets at most ``max_side`` pixels.
 
-    The window is cut off at the picture's edges; it is shrunk by area and never enlarged. The crop's mask has the
-    crop's size and an identity affine.
+    What lies outside of the frame is cut off. Larger crops are scaled down by averaging, small ones are never enlarged.
+    Pose and mask are in the crop's pixels; the mask has the crop's size and an identity affine.
     """
     if max_side < 1:
         raise InvalidValue(f"max_side must be at least 1, got {max_side}")

@@ -1,4 +1,4 @@
-"""What a cast file says of the people of a clip, apart from the file's form."""
+"""What a cast file says of the people of a clip; ``cast`` reads and writes the file itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Treatment: TypeAlias = Literal["draw", "skip", "blur"]
 """What becomes of a person: replaced by an avatar, left as in the source, or covered by a mosaic."""
 
 Drawing: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
-"""How people are drawn: the name of a style, and options of it by name as texts, in the order of the names."""
+"""A way of drawing people: the name of a style, and its options as (name, text), sorted by name."""
 
 TRAITS = tuple(trait.name for trait in fields(Traits))
 """The names of a person's traits."""
@@ -33,12 +33,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
-    """One entry of a cast file. What it leaves open (empty, None, absent) is measured or chosen for each clip.
+    """One person of a cast file. What an entry leaves open (empty, None, absent) is measured or chosen for each clip.
 
-    ``tracks`` numbers, from 1, the tracks of the cast's clip that are this person, ``same_as`` is the key of the person
-    whom this one is; ``split_at`` are times of the source, in seconds and
-    rising, from each of which on somebody else was taken for this person: see :func:`split_keys`. ``options`` are
-    those of the person's style, as texts; ``embedding`` is what the identity preserver recognises the person by.
+    ``key`` identifies the person, ``name`` is the user's. ``style``, ``avatar``, ``options`` of the style (as texts)
+    and ``seed`` say how they are drawn; ``skip`` leaves them as in the source, and ``blur`` hides them. ``same_as`` is
+    the key of another entry that is this same person. ``split_at`` are rising times of the source in seconds, from each
+    of which on the entry's tracks show somebody else: see :func:`split_keys`. ``colours``, ``traits`` and ``embedding``
+    are what was measured, the last one being what the identity preserver recognises the person by. ``seen`` says when
+    the person is in the clip, and ``tracks``, counted from 1, are the tracks of the clip that are this person.
     """
 
     key: str
@@ -63,11 +65,11 @@ class Member:
         return "skip" if self.skip else "blur" if self.blur else "draw"
 
     def drawing(self, style: str) -> Drawing:
-        """How the person is drawn, where ``style`` draws those who were given no other."""
+        """How the person is drawn; ``style`` is taken if the entry names none."""
         return self.style or style, tuple(sorted(self.options.items()))
 
     def identity(self, measured: Identity | None = None) -> Identity:
-        """The person as this entry says, and as ``measured`` where it says nothing."""
+        """The person's identity: what this entry says, and for all else what was ``measured``."""
         palette = {part: measured.palette.part(part) if measured is not None else _UNKNOWN for part in PARTS}
         seed = self.seed if self.seed is not None else measured.seed if measured is not None else 0
         return Identity(
@@ -82,7 +84,7 @@ class Member:
 
     @classmethod
     def measured(cls, who: Identity, seen: Seen, tracks: tuple[int, ...] = ()) -> Member:
-        """The entry of a person of whom nothing is known but what was measured."""
+        """A new entry for a person, from what was measured."""
         traits = {name: getattr(who.traits, name) for name in TRAITS}
         return cls(
             key=who.key,
@@ -99,8 +101,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CastFile:
-    """A whole cast file. ``clip`` names the clip whose keys these are, ``style`` the style of all who were given no
-    other, ``preserver`` what made the embeddings.
+    """A whole cast file.
+
+    ``members`` are its people. ``clip`` is the digest of the clip for which it was written, where its keys, times and
+    tracks hold; in any other its people are recognised by their looks. ``style`` draws everyone who has no other, and
+    ``preserver`` is the identity preserver that made the embeddings.
     """
 
     members: tuple[Member, ...] = ()
@@ -109,7 +114,10 @@ class CastFile:
     preserver: str = ""
 
     def styled(self, style: str) -> CastFile:
-        """The same cast with ``style`` for all who were given no other; avatars and options of another are left out."""
+        """The same cast with another ``style`` for everyone who has none of their own.
+
+        Their avatars and options were those of the style before, and are left out.
+        """
         if style == self.style:
             return self
         members = (
@@ -120,7 +128,7 @@ class CastFile:
 
     @property
     def drawings(self) -> dict[Drawing, str]:
-        """All the ways in which somebody is drawn, each with the key of one who is."""
+        """All ways in which people of the cast are drawn, each with the key of one of them."""
         return {member.drawing(self.style): member.key for member in self.members if member.treatment == "draw"}
 
     def member(self, key: str) -> Member | None:
@@ -128,7 +136,7 @@ class CastFile:
         return next((member for member in self.members if member.key == key), None)
 
     def principal(self, key: str) -> str:
-        """The key under which a person is drawn: ``key`` itself, or that of the person whom it is ``same_as``."""
+        """The key under which a person is drawn: that at the end of its chain of ``same_as``, or ``key`` itself."""
         member = self.member(key)
         while member is not None and member.same_as:
             key = member.same_as
@@ -137,7 +145,7 @@ class CastFile:
 
 
 def split_keys(member: Member) -> tuple[str, ...]:
-    """The keys of the parts that a split makes of a person: its own, then ``KEY@SECONDS`` for each time."""
+    """The keys of the people into whom ``split_at`` splits an entry: its own, then ``KEY@SECONDS`` for each time."""
     return (member.key, *(f"{member.key}@{float(time):g}" for time in member.split_at))
 
 

@@ -20,7 +20,7 @@ _SPREAD = (4.0, 2.0, 3.0)
 
 
 def stable_seed(*words: object) -> int:
-    """A seed of 63 bits from the words, the same on every machine and in every run."""
+    """A seed of 63 bits that depends on the words alone, and is the same on every machine and in every run."""
     data = "\0".join(str(word) for word in words).encode()
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "big") >> 1
 

@@ -19,19 +19,20 @@ from animegen.types import PARTS, Crop, Float32Array, Identity, Palette, Part, P
 
 _LEAST_PIXELS = 6
 _SHOWN, _LEAST_SHOWN = 0.25, 0.1
-"""Share of the views that must show a part for it to be fully believed, and at all: a bad pose finds legs on tables."""
+"""Share of the crops that must show a part for its colour to have full confidence, and to count at all: a bad pose
+finds legs on tables."""
 _LIT: Mapping[Part, float] = {"hair": 0.55, "skin": 0.8, "eyes": 0.5, "upper": 0.9, "lower": 0.9, "shoes": 0.8}
-"""How far to the lit side a part's colour is taken; hair shines and eyes reflect."""
+"""The ``lit`` of :func:`dominant` for each part: lower for hair and eyes, whose lightest pixels are reflections."""
 _DARK_HAIR = 25.0
 """Lightness under which hair is black or dark brown; eyes are then brown almost always."""
 _LEAST_CONFIDENCE = 0.15
-"""Under this a measured colour is no better than a drawn one."""
+"""Measured colours of less confidence are replaced by drawn ones."""
 _ENOUGH_PIXELS: Mapping[Part, float] = {
     "hair": 300.0, "skin": 150.0, "eyes": 80.0, "upper": 600.0, "lower": 400.0, "shoes": 120.0,
 }  # fmt: skip
-"""Pixels over all crops from which their number no longer limits the confidence."""
+"""Pixels of a part, in all crops together, from which on more of them no longer raise the confidence."""
 _TINT = 20.0
-"""Distance in CIELAB between skin as it is pictured and as it can be at which its colour is half as sure."""
+"""Distance in CIELAB from the nearest colour that skin can have at which the confidence in its colour is halved."""
 
 
 class PalettePreserver:
@@ -53,7 +54,7 @@ class PalettePreserver:
         return Identity(key, palette, measure_traits(views, palette), style="", seed=seed)
 
     def difference(self, a: Identity, b: Identity) -> float:
-        """Distance of the palettes in units of the most that one person's may differ; infinite where none is known."""
+        """Distance of the palettes over the most that one person's may differ; infinite without a common part."""
         return palette_distance(a.palette, b.palette) / self._options.max_difference
 
     def match(self, identity: Identity, gallery: Sequence[Identity]) -> int | None:
@@ -116,7 +117,7 @@ def _iris(pixels: Float32Array) -> Float32Array:
 
 
 def _pooled(part: Part, views: Sequence[Float32Array], trust: Sequence[float] | None = None) -> PartColour | None:
-    """The dominant colour over the views, each counting alike however large it is; None when nothing was seen."""
+    """The dominant colour of a part over all views, of which each has the same weight; None where none shows it."""
     trusts = [1.0] * len(views) if trust is None else trust
     used = [(p, t) for p, t in zip(views, trusts, strict=True) if len(p) >= _LEAST_PIXELS and t > 0]
     if not used or len(used) < _LEAST_SHOWN * len(views):

@@ -14,7 +14,10 @@ from animegen.types import Crop, Identity, Track
 
 
 class AppearancePreserver:
-    """Implements :class:`animegen.protocols.ComparingPreserver`; the embedding is what :func:`describe` gives."""
+    """Measures colours as ``palette`` does, and recognises people by the look that :func:`describe` returns.
+
+    Implements :class:`animegen.protocols.ComparingPreserver`; the look is the embedding of an identity.
+    """
 
     def __init__(self, options: AppearanceOptions, seed: int) -> None:
         self._options = options
@@ -25,7 +28,7 @@ class AppearancePreserver:
         return replace(self._palette.enroll(track, crops), embedding=describe(crops) if crops else None)
 
     def difference(self, a: Identity, b: Identity) -> float | None:
-        """Distance of the looks in units of the most that one person's may differ; None where one is not known."""
+        """Distance of the looks over the most that one person's may differ; None where one is not known."""
         if a.embedding is None or b.embedding is None or len(a.embedding) != len(b.embedding):
             return None
         return distance(a.embedding, b.embedding) / self._options.max_distance

@@ -1,4 +1,7 @@
-"""Recognising people: whom of those known before does each person of a clip look like."""
+"""Recognises people: matches everyone of a clip with the people who are known from a cast file.
+
+A step of the second pass, for casts that were written for another clip. Any identity preserver serves.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,10 @@ def recognise(
 ) -> list[int | None]:
     """Position in ``gallery`` of each of ``people``, or None for those who are not in it.
 
-    ``together(i, j)`` says whether two of the people are seen in one frame: they are never the same. Of all ways to
-    give the people to the gallery that with the most and the likest pairs is taken (the Hungarian method); who is left
-    may then be one who has been found already, where the two are never seen together. Several entries of the gallery
-    may have one key: they are one person.
+    The assignment with the most pairs, and of these the most similar ones, is taken (the Hungarian method). People who
+    are left over may then be matched with an entry that is taken already, since one person may be several people of a
+    clip, seen at different times. ``together(i, j)`` says whether two of the people are seen in one frame, and so
+    cannot be the same. Entries of the gallery that have one key are one person.
     """
     unlike = np.array([[_difference(preserver, who, known) for known in gallery] for who in people])
     found: list[int | None] = [None] * len(people)
@@ -52,7 +55,7 @@ def recognise(
 
 
 def nearest(preserver: ComparingPreserver, identity: Identity, gallery: Sequence[Identity]) -> int | None:
-    """Position of the likest of ``gallery``, or None where none is like enough to be the same person."""
+    """Index of the most similar one in ``gallery``, or None where none is similar enough to be the same person."""
     unlike = [_difference(preserver, identity, other) for other in gallery]
     best = min(range(len(gallery)), key=lambda i: unlike[i], default=None)
     return best if best is not None and unlike[best] <= 1.0 else None

@@ -1,4 +1,7 @@
-"""Which pixels of a crop show which part of a person."""
+"""Finds the pixels of a crop that show each part of the person: hair, skin, eyes, clothes, shoes.
+
+Between ``body``, which knows where the parts are, and ``palette`` and ``traits``, which measure their colours.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +22,20 @@ _LEAST_HEAD = 10.0
 _LEAST_HEAD_FOR_EYES = 60.0
 _PIXELS_PER_CROP = 400
 GAP = (0.6, 0.7, 0.8)
-"""Heights at which it is told whether the gap between the legs is open, from the hips to the knees."""
+"""Where, between hips (0) and knees (1), it is looked whether the gap between the legs is open."""
 _HAIRLINE = 0.22
-"""How far the hair above a brow reaches down from the crown, in heights of the head."""
+"""How far hair above the forehead reaches down from the crown, in heights of the head."""
 _LEAST_TOP, _HIGHEST_HAIR = 0.48, 0.8
 """How far above the eyes hair reaches, in heights of the head; higher up it is an arm or another person."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """What one crop shows: the body, and by part the colours f32 [n, 3] in CIELAB, a few hundred, evenly spread.
+    """What one crop shows: the body, and for each part that can be seen a few hundred of its pixels, evenly spread.
 
-    A part that cannot be there is absent. Beside the six parts there are ``upper_arm``, ``forearm`` and ``shin`` for
-    bare skin and sleeves, ``beside`` (beside the neck) and ``back`` (below the shoulders) for the hair's
-    length, and ``gap``: those of the places between the thighs that lie inside the silhouette.
+    They are colours f32 [n, 3] in CIELAB. Beside the six parts of a palette there are ``upper_arm``, ``forearm`` and
+    ``shin``, by which bare skin and sleeves are told apart; ``beside`` (the neck) and ``back`` (below the shoulders),
+    by which the length of hair is measured; and ``gap``, the pixels between the thighs that belong to the silhouette.
     """
 
     body: Body
@@ -59,7 +62,7 @@ def view_of(crop: Crop) -> View:
 
 
 def _thinned(pixels: Float32Array) -> Float32Array:
-    """A few hundred of the pixels, as arrays of their own: what they were taken from need not be kept."""
+    """A few hundred of the pixels of each part, copied, so that the whole arrays need not be kept in memory."""
     return pixels[:: max(1, len(pixels) // _PIXELS_PER_CROP)].copy()
 
 
@@ -86,13 +89,16 @@ def _head_parts(body: Body, head: Head, silhouette: Region) -> dict[str, Region]
 
 
 def _top(up: Float64Array) -> float:
-    """Where the head ends, from the silhouette's heights above the eyes: hair stands up, children are all brow."""
+    """Where the head ends, from the heights of the silhouette's pixels above the eyes.
+
+    Proportions would not do: hair may stand up, and children have high foreheads.
+    """
     above = up[(up > 0.2) & (up < _HIGHEST_HAIR)]
     return max(_LEAST_TOP, float(np.quantile(above, 0.95))) if len(above) else _LEAST_TOP
 
 
 def _arms(body: Body) -> tuple[dict[str, Region], Region]:
-    """Both arms by part; and forearms and hands with some room, which may hide what lies behind them."""
+    """The masks of both arms by part; and that of forearms and hands, widened, which may hide what is behind them."""
     torso = body.torso
     before = np.zeros(body.shape, np.bool_)
     if torso is None:

@@ -14,7 +14,7 @@ from animegen.types import Float32Array
 _LIMBS = ("upper_arm", "forearm", "shin")
 """Parts that may be bare, beside the face; not the hands, since palms are light on dark people too."""
 _BARE = 0.6
-"""Share of a limb's pixels that must agree with the face for the limb to be bare: a sleeve has its own colour."""
+"""Share of a limb's pixels that must have the face's colour for the limb to count as bare and not as a sleeve."""
 _LEAST_PIXELS = 6
 _FACE_NEAR = 9.0
 _HAIR_LEFT = 0.5
@@ -77,7 +77,7 @@ def hair_gamut(colour: Lab) -> Lab:
 
 
 def face_colour(views: Sequence[View]) -> Lab | None:
-    """What the face looks like in the pictures, be its light as it may; None where no face was seen."""
+    """The face's colour as pictured, not corrected for its light; None where no face was seen."""
     faces = [face for face in map(face_pixels, views) if len(face) >= _LEAST_PIXELS]
     if not faces:
         return None
@@ -86,7 +86,7 @@ def face_colour(views: Sequence[View]) -> Lab | None:
 
 
 def face_pixels(view: View) -> Float32Array:
-    """The pixels [n, 3] of a face that can be skin at all: no glasses, no beard, no mask."""
+    """The pixels [n, 3] of a face whose colour skin can have, which leaves out glasses, beards and masks."""
     pixels = view.pixels("skin")
     return pixels[looks_like_skin(pixels)]
 
@@ -103,9 +103,9 @@ def bare_skin(view: View, face: Lab) -> Float32Array:
 
 
 def without_face(view: View, pixels: Float32Array) -> Float32Array:
-    """The pixels [n, 3] of hair that do not show the brow: those unlike the face as this view lights it.
+    """The pixels [n, 3] of hair without those of the forehead, which have the face's colour in this view.
 
-    All of them where few would be left: then the hair has the face's colour, and what is left is its lights and shades.
+    If only few were left, all are returned: then the hair has the face's colour, and the few are its highlights.
     """
     face = face_pixels(view)
     if min(len(face), len(pixels)) < _LEAST_PIXELS:

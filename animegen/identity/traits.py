@@ -1,4 +1,4 @@
-"""What can be seen of a person's build and dress beside the colours."""
+"""Measures what distinguishes people beside colours: hair length, sleeves, skirt or trousers, size of the head."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from animegen.types import Palette, Trait, Traits
 
 _SAME = 18.0
 _DISTINCT = 12.0
-"""CIEDE2000 from which two parts can be told apart by colour."""
+"""CIEDE2000 from which on two parts can be told apart by their colours."""
 _LEAST_PIXELS = 8
 _SURE = 0.2
-"""Confidence from which a part's colour may be used to find the part elsewhere."""
+"""Confidence from which on a part's colour is used to recognise the part in other pixels."""
 _ENOUGH_VIEWS = 5.0
 
 
@@ -89,7 +89,7 @@ def _skirt(view: View, palette: Palette) -> float | None:
 
 
 def _head_to_height(view: View) -> float | None:
-    """The head's height over the way from crown to ankles, along the body, of a person who stands."""
+    """The height of the head over that of the body, measured from crown to ankles along a standing body."""
     head, ankles = view.body.head, view.body.middle("ankle")
     hips, knees = view.body.middle("hip"), view.body.middle("knee")
     if head is None or ankles is None or hips is None or knees is None or abs(head.facing) < 0.3:

@@ -99,7 +99,7 @@ def prepared(
 ) -> Iterator[Run]:
     """Check a request, and yield its run while the job folder is locked for it.
 
-    Without ``output``, it goes into ``folder``, or beside the source. ``origin`` is what the user named as source, where
+    Without ``output``, it goes into ``folder``, or beside the source. ``origin`` is what the user named as source, if
     the video is a film of it. Without ``record``, the job's note of what it was asked for is left as it is.
     """
     host = host or PluginHost.load()
