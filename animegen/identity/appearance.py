@@ -29,7 +29,7 @@ _LENGTHS = (("shoulder", "elbow"), ("hip", "knee"), ("knee", "ankle"))
 """Limbs whose lengths, over that of the torso, make the build. Not the forearms, which gestures foreshorten."""
 _BUILD = len(_WIDTHS) + len(_LENGTHS)
 _BUILD_QUANTILE = 0.7
-"""Quantile, over the crops, that is taken for a limb's length; high, since foreshortening only makes it look shorter."""
+"""Quantile over the crops that is taken for a limb's length; high, since foreshortening only makes it look shorter."""
 _SAME_BUILD, _BUILD_WEIGHT, _MOST_BUILD = 0.12, 0.5, 0.15
 """How much builds add to the distance of two looks: the mean difference of the logarithms of lengths that postures
 explain; the weight of what exceeds it; and the most that is added, since a body seen from the side seems another."""
