@@ -142,6 +142,14 @@ def test_noise_that_joins_late_is_not_needed_for_its_own_picture(model):
     assert others[0] > others[1]
 
 
+@pytest.mark.parametrize("drawn", ["const", "none"])
+def test_no_other_noise_costs_much(drawn, model):
+    target = model.draw(model.ws([model.z(100)]), drawn)
+    (found,) = invert(model, target, InversionOptions(steps=150, optimise_noise=True))
+    others = [psnr(model.draw(model.ws([found.latent]), "random", seed)[0], target[0]) for seed in range(10)]
+    assert found.psnr - min(others) < STORED
+
+
 def test_of_noise_no_more_is_kept_than_can_be_lost(model):
     """Of a picture that was drawn without noise, noise from the beginning on would tell much."""
     target = model.draw(model.ws([model.z(100)]), "none")
@@ -186,6 +194,9 @@ def test_learning_rate_and_wandering_ramp():
     rates = [options.rate(step) for step in range(100)]
     assert rates[0] < rates[4] == max(rates) == 0.1 == rates[50] and rates[-1] < 0.001
     assert options.wander(0) == options.exploration and options.wander(75) == options.wander(99) == 0
+    options = InversionOptions(steps=100, optimise_noise=True, noise_begins=0.8)
+    assert [options.rate(step) for step in range(80)] == [InversionOptions(steps=80).rate(step) for step in range(80)]
+    assert [options.rate(step) for step in range(80, 100)] == [InversionOptions(steps=20).rate(n) for n in range(20)]
 
 
 def test_whiteness_tells_noise_from_pictures():

@@ -4,9 +4,10 @@ Source: Karras et al. 2020, arXiv 1912.04958, appendix D.
 
 Latents in W or W+ are optimised from the mean (or a random one), with noise on them that fades. Where wanted, the noise
 pictures of the layers are optimised too, and kept white by a penalty on their autocorrelation. White noise can store a
-picture all the same, as far as the generator shows it, so it joins the search at its end only: until then every step
-draws new noise, and the latents have to tell all they can. In the end so much new noise is mixed into what was found
-that little of the picture is lost with any other. All people of a batch are optimised at once and none influences
+picture all the same, as far as the generator shows it: the sixteen numbers of the 4 px layer act as another style does.
+So latents come first: every step draws new noise, and they have to tell all they can with any. Then noise is sought for
+latents that stay as they are, since they would soon lean on it. In the end so much other noise is mixed into what was
+found that little of the picture is lost with any other. All people of a batch are optimised at once and none influences
 another.
 """
 
@@ -29,8 +30,8 @@ from animegen.types import Float32Array, Latent
 
 _MEAN_SAMPLES, _MEAN_SEED = 10_000, 123
 _SMALLEST_NOISE = 8
-_NEAR = 2**22
-"""Numbers in the largest layer of the people who are drawn together on a CPU: larger tensors come from the system anew
+_NEAR = 2**24
+"""Bytes of the largest layer of the people who are drawn together on a CPU: larger tensors come from the system anew
 every time, which clears them first."""
 
 _OTHER_SEEDS = range(1000, 1008)
@@ -44,11 +45,12 @@ _HALVINGS = 6
 class InversionOptions:
     """How latents are sought.
 
-    The learning rate rises over the first ``ramp_up`` of the steps and falls over the last ``ramp_down`` as a cosine;
-    noise of ``exploration`` times the spread of w fades over the first ``exploration_ends`` of them (the source's 0.05
-    and 0.75 come less near in W+, by some half a decibel to one). ``optimise_noise`` seeks noise pictures too, kept
-    white with ``noise_weight``, after a share ``noise_begins`` of the steps (the source's is 0: what is then drawn with
-    other noise is less like the target); so much of what was found is kept that six in seven other noises cost at most
+    The learning rate rises over the first ``ramp_up`` of the steps and falls over the last ``ramp_down`` as a cosine,
+    for latents and for noise pictures over the steps of each; noise of ``exploration`` times the spread of w fades over
+    the first ``exploration_ends`` of all (the source's 0.05 and 0.75 come less near in W+, by some half a decibel to
+    one). ``optimise_noise`` seeks noise pictures too, kept white with ``noise_weight``, in the place of latents after a
+    share ``noise_begins`` of the steps (at 0 both throughout, as the source does: what is then drawn with other noise
+    is less like the target); so much of what was found is kept that six in seven other noises cost at most
     ``noise_gain`` dB. ``spread_weight`` holds the layers' latents of W+ near their mean. A person is done early when
     the distance is below ``good_enough``, or has not fallen by a thousandth for ``patience`` steps. ``start_seed``
     begins at the latent of a seed, not at the mean. ``half`` is the dtype in which the generator's ``num_fp16_res``
@@ -77,11 +79,17 @@ class InversionOptions:
         if self.steps < 1 or self.learning_rate <= 0:
             raise InvalidValue(f"an inversion needs steps and a learning rate, got {self.steps}, {self.learning_rate}")
 
+    @property
+    def turn(self) -> int:
+        """The step from which noise pictures are sought, the number of steps where none are."""
+        return math.ceil(self.noise_begins * self.steps) if self.optimise_noise else self.steps
+
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
-        part = (step + 1) / self.steps
-        down = min(1.0, (1 - step / self.steps) / self.ramp_down) if self.ramp_down else 1.0
-        up = min(1.0, part / self.ramp_up) if self.ramp_up else 1.0
+        first, end = (0, self.turn) if step < self.turn else (self.turn, self.steps)
+        taken, steps = step - first, end - first
+        down = min(1.0, (1 - taken / steps) / self.ramp_down) if self.ramp_down else 1.0
+        up = min(1.0, (taken + 1) / steps / self.ramp_up) if self.ramp_up else 1.0
         return self.learning_rate * (0.5 - 0.5 * math.cos(down * math.pi)) * up
 
     def wander(self, step: int) -> float:
@@ -91,7 +99,11 @@ class InversionOptions:
 
     def seeks_noise(self, step: int) -> bool:
         """Whether noise pictures are sought in a step."""
-        return self.optimise_noise and step >= self.noise_begins * self.steps
+        return step >= self.turn
+
+    def seeks_latents(self, step: int) -> bool:
+        """Whether latents are sought in a step."""
+        return step < self.turn or self.turn == 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,7 +196,8 @@ class _Search:
         model.generator.synthesis.prepare(options.half)
         self.distance, self.described = distance, distance.describe(targets)
         self.people, self.known = list(range(len(targets))), self.described
-        largest = max(model.config.width(side) * side**2 for side in model.config.resolutions)
+        layers = ((side, model.generator.synthesis.dtype_at(side, options.half)) for side in model.config.resolutions)
+        largest = max(model.config.width(side) * side**2 * dtype.itemsize for side, dtype in layers)
         self.together = max(1, _NEAR // largest if model.device.type == "cpu" else len(targets))
         mean, self.spread = w_statistics(model, label)
         if options.start_seed is not None:
@@ -216,6 +229,7 @@ class _Search:
             group["lr"] = options.rate(step)
         wandering = self.draw.randn(1, *self.w.shape[1:]).astype(np.float32) * (options.wander(step) * self.spread)
         seeking = options.seeks_noise(step)
+        self.w.requires_grad_(options.seeks_latents(step))
         fresh = {} if seeking else {name: self._fresh(pictures) for name, pictures in self.noise.items()}
         self.optimiser.zero_grad(set_to_none=True)
         told: list[float] = []

@@ -162,14 +162,14 @@ class Synthesis(nn.Module):
         only draw.
         """
         for side in self.config.resolutions:
-            dtype = self._dtype(side, half, torch.float32)
+            dtype = self.dtype_at(side, half)
             for layer in self.block(side).modules():
                 if isinstance(layer, SynthesisLayer) and dtype not in {torch.float16, *layer.prepared}:
                     layer.prepared[dtype] = PreparedWeight.of(layer.weight, dtype, up=layer.up)
                 elif isinstance(layer, Dense):
                     layer.prepare()
 
-    def _dtype(self, side: int, half: torch.dtype | None, whole: torch.dtype) -> torch.dtype:
+    def dtype_at(self, side: int, half: torch.dtype | None, whole: torch.dtype = torch.float32) -> torch.dtype:
         """In what a block computes: the ``num_fp16_res`` largest in ``half`` where given, but never the first."""
         halved = side > 4 and side * 2**self.config.num_fp16_res > self.config.resolution
         return half if half is not None and halved else whole
@@ -202,7 +202,7 @@ class Synthesis(nn.Module):
         for side in config.resolutions:
             block = self.block(side)
             own = ws[:, first : first + block.convolutions + 1]
-            x, picture = block(x, picture, own, noise, self._dtype(side, half, ws.dtype))
+            x, picture = block(x, picture, own, noise, self.dtype_at(side, half, ws.dtype))
             first += block.convolutions
             if picture is not None:
                 yield picture
