@@ -112,6 +112,37 @@ def test_an_output_that_stands_or_cannot_stand(clip: Path, capfd: pytest.Capture
     assert mine.read_bytes()[4:8] == b"ftyp"
 
 
+def test_a_cast_says_how_to_go_on_from_its_job(
+    clip: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clip.parent)
+    options = ["--style", "skeleton", "--set", "pose.face=false", "--end", "0.2"]
+    assert main(["cast", "clip.mp4", *options]) == 0
+    *_, kept, command = capfd.readouterr().err.splitlines()
+    assert "the analysis stays in clip-anime.mp4.job" in kept
+    assert command == "animegen convert clip.mp4 --cast clip-cast.toml"
+    assert main([*command.split()[1:], *options, "--json"]) == 0
+    events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [e["done"] for e in events if e["event"] == "Progress" and e["stage"] == "analyse"] == [6]
+    assert main(["jobs", "clean", "clip-anime.mp4.job"]) == 0
+    made = ("clip-anime.mp4", "clip-cast.html", "clip-cast.png", "clip-cast.toml", "clip-cast-pictures")
+    _untouched(clip.parent, "clip.mp4", *made)
+
+
+def test_a_job_whose_source_has_gone_and_one_of_pictures(
+    clip: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clip.parent)
+    assert main(_convert(clip, Path("shots"))) == 0
+    assert main(_convert(clip, Path("shot_%02d.png"))) == 0
+    capfd.readouterr()
+    for output in ("shots", "shot_%02d.png"):
+        _refused(capfd, ["report", f"{output}.job", "--quiet"], USAGE, f"{output} is a sequence of pictures")
+    clip.rename("moved.mp4")
+    _refused(capfd, ["render", "shots.job", "--quiet"], FAILED, "clip.mp4 does not exist any more")
+    assert main(_convert(Path("moved.mp4"), Path("shots"))) == 0, "the way out that it names"
+
+
 def test_an_end_before_the_start(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:
     _refused(capfd, _convert(clip, clip.parent / "out.mp4", "--start", "0.4", "--end", "0.2"), USAGE, "0.2 s", "0.4 s")
     _untouched(clip.parent, "clip.mp4")

@@ -11,8 +11,8 @@ from animegen.cli.analyse import command as analyse
 from animegen.cli.options import Source, config_of
 
 _SHARED = (
-    "style", "cast", "pose", "tracker", "identity", "start", "end", "max_people", "device", "seed", "salvage",
-    "segment_frames", "threads", "overwrite", "restart", "as_json", "quiet",
+    "style", "pose", "tracker", "identity", "start", "end", "max_people", "device", "seed", "settings", "salvage",
+    "segment_frames", "threads", "restart", "as_json", "quiet",
 )  # fmt: skip
 """Options of a conversion that shape its cast too."""
 
@@ -29,6 +29,10 @@ _SHARED = (
     type=click.Path(path_type=Path),
     help="Output of the conversion that will go on from this analysis; default: VIDEO-anime beside the input.",
 )
+@click.option(
+    "--cast", type=click.Path(path_type=Path), help="Cast file of other videos, whose people are recognised and kept."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a cast, and what belongs to it, that stands there.")
 def command(
     source: str, output: Path | None, target: Path | None, *, as_json: bool, quiet: bool, **options: Any
 ) -> None:
@@ -55,4 +59,7 @@ def command(
     if not (as_json or quiet):
         where = [] if target is None else ["-o", str(target)]
         command_line = shlex.join(["animegen", "convert", source, "--cast", str(files.cast), *where])
-        click.echo(f"the analysis stays in {files.job}; go on from it with\n{command_line}", err=True)
+        click.echo(
+            f"the analysis stays in {files.job}; this goes on from it, with the options that cast was given", err=True
+        )
+        click.echo(command_line, err=True)

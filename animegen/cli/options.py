@@ -66,30 +66,39 @@ SETTINGS_OPTION = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     callback=_settings,
-    help="An option of the style, backend or background; several allowed.",
+    help="An option of the style (see `animegen styles`), a backend or the background; several allowed.",
 )
 """``--set``, of every command that converts or measures a conversion."""
 
 _CONVERT_OPTIONS = (
-    click.option("-o", "--output", type=click.Path(path_type=Path), help="Output; default: IN-anime beside the input."),
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        help="Output file, or a folder for PNG pictures; default: IN-anime beside the input.",
+    ),
     click.option("--style", default="anime", show_default=True, help="How people are drawn; see `animegen styles`."),
     click.option(
         "--cast",
         type=click.Path(path_type=Path),
         help="Follow a cast file of `animegen cast`: who is drawn how, who is left or hidden.",
     ),
-    click.option("--pose", default="blazepose", show_default=True, help="Pose backend."),
-    click.option("--face", default="facemesh", show_default=True, help="Face backend, of styles that draw faces."),
-    click.option("--tracker", default="oks", show_default=True, help="Tracker."),
-    click.option("--identity", default="appearance", show_default=True, help="Identity preserver."),
+    click.option("--pose", default="blazepose", show_default=True, help="How poses are found; see `animegen plugins`."),
+    click.option(
+        "--face", default="facemesh", show_default=True, help="How faces are found, for styles that draw them."
+    ),
+    click.option("--tracker", default="oks", show_default=True, help="Who is who from frame to frame."),
+    click.option(
+        "--identity", default="appearance", show_default=True, help="How people are recognised who come back."
+    ),
     click.option(
         "--background",
         default="clean",
         show_default=True,
         help="clean (people removed), keep, blur, anime, color:#rrggbb, or the path of a picture or video.",
     ),
-    click.option("--start", type=Seconds(), help="Begin here: seconds or HH:MM:SS."),
-    click.option("--end", type=Seconds(), help="End here: seconds or HH:MM:SS."),
+    click.option("--start", type=Seconds(), help="Begin here: seconds, MM:SS or HH:MM:SS."),
+    click.option("--end", type=Seconds(), help="End here: seconds, MM:SS or HH:MM:SS."),
     click.option("--max-people", type=click.IntRange(min=1), help="Draw only those longest on screen."),
     click.option(
         "--on-lost",
@@ -105,10 +114,10 @@ _CONVERT_OPTIONS = (
         show_default=True,
         help="Where networks run.",
     ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Draws what cannot be measured."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of all that is drawn by chance."),
     SETTINGS_OPTION,
-    click.option("--codec", help="Video codec: h264, hevc, vp9, av1, prores."),
-    click.option("--crf", type=click.IntRange(0, 63), help="Quality; smaller is better."),
+    click.option("--codec", help="h264, hevc, vp9, av1 or prores; default: what is usual for the output."),
+    click.option("--crf", type=click.IntRange(0, 63), help="Quality; smaller is better. Default: 16 to 22, by codec."),
     click.option("--preset", help="Encoder preset, such as fast or slow."),
     click.option("--alpha", is_flag=True, help="Only the avatars, on a transparent background."),
     click.option("--reencode-audio", is_flag=True, help="Re-encode sound that the output cannot carry."),
@@ -122,7 +131,7 @@ _CONVERT_OPTIONS = (
         show_default=True,
         help="About how many frames are worked on and stored together.",
     ),
-    click.option("--threads", type=click.IntRange(min=1), help="Threads of one worker's networks."),
+    click.option("--threads", type=click.IntRange(min=1), help="Threads that one network may use; default: up to 4."),
     click.option(
         "--engine",
         type=click.Choice(["local", "ray"]),
@@ -133,7 +142,9 @@ _CONVERT_OPTIONS = (
     click.option("--workers", type=click.IntRange(min=1), help="How many Ray workers; default: one for each thread."),
     click.option("--address", metavar="ADDRESS", help="A Ray cluster; default: one that is started on this machine."),
     click.option("--overwrite", is_flag=True, help="Replace a finished file under the output's name."),
-    click.option("--keep", is_flag=True, help="Keep everything in the job folder."),
+    click.option(
+        "--keep", is_flag=True, help="Keep encoded segments in the job folder too: a changed cast then costs less."
+    ),
     click.option("--discard-job", is_flag=True, help="Remove the job folder when the output is finished."),
     click.option("--restart", is_flag=True, help="Throw the job folder away and begin anew."),
     click.option("--json", "as_json", is_flag=True, help="One event a line, as JSON."),

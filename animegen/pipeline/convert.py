@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from animegen.config import ConvertConfig
-from animegen.errors import UsageError
+from animegen.errors import InputError, UsageError
 from animegen.events import Finished, Listener, ignore
 from animegen.jobs import JobFolder
 from animegen.memory import share_one_heap
-from animegen.pipeline.adapters import asked_output, hand_over
+from animegen.pipeline.adapters import asked_output, hand_over, source_spec
 from animegen.pipeline.analyse import analyse
 from animegen.pipeline.cast import Cast, cast
 from animegen.pipeline.prepare import Result, begun, finished, request_of, tell_finished, tell_kept
@@ -109,5 +109,9 @@ def render_job(
         raise UsageError(f"{folder} is not a job folder", "name the folder OUTPUT.job that `animegen analyse` made")
     job = JobFolder(folder)
     config = replace(request_of(job), overwrite=overwrite, keep=keep)
-    source, output = job.section("source")["path"], asked_output(PluginHost.load(), job.output)
+    host = PluginHost.load()
+    source, output = job.section("source")["path"], asked_output(host, job.output)
+    if source_spec(host, source) is None and not Path(source).exists():
+        way = f"put it back, or go on where it is now: `animegen convert IN -o {output}`"
+        raise InputError(f"{source} does not exist any more, of which {folder} was made", way)
     return convert(source, output, config, on_event, cancel)

@@ -134,14 +134,18 @@ def report_job(
 ) -> Iterator[tuple[Report, Pictures]]:
     """Measure the finished conversion of a job folder; yields the report and where its frames are meanwhile.
 
-    Raises UsageError where the folder is no job's, InputError where its output is missing, and JobError where that was
-    made from another cast or request than the job's is by now.
+    Raises UsageError where the folder is no job's, or its output is a sequence of pictures, InputError where its output
+    is missing, and JobError where that was made from another cast or request than the job's is by now.
     """
     if folder.suffix != ".job":
         raise UsageError(f"{folder} is not a job folder", "name the folder OUTPUT.job that `animegen convert` made")
     job, output = JobFolder(folder), folder.with_suffix("")
     config = replace(request_of(job), overwrite=True)
     source = job.section("source")["path"]
+    if output.is_dir() or "%" in output.name:
+        raise UsageError(
+            f"{output} is a sequence of pictures, and only a film is measured", "convert to a file with -o"
+        )
     if not output.exists():
         raise InputError(f"{output} does not exist", f"`animegen render {folder}` makes it")
     with begun(source, output, config, on_event, record=False) as run:
