@@ -17,6 +17,7 @@ from animegen.cli.stylegan2 import project_video
 from animegen.errors import UsageError
 from animegen.stylegan2.blend import blend
 from animegen.stylegan2.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from animegen.stylegan2.pictures import read_picture
 from animegen.stylegan2.video_inversion import RATE, VideoOptions
 from animegen.video import open_video
 
@@ -122,6 +123,41 @@ def test_projection_directions_and_edit(checkpoint, tmp_path):
     with open_video(tmp_path / "edit.mp4") as video:
         assert len(list(video.frames())) == 4
     assert main(["stylegan2", "project", str(checkpoint), str(checkpoint), "-o", str(tmp_path / "no")]) == 1
+
+
+def test_a_picture_says_the_same_in_every_kind_of_file(tmp_path):
+    grey = np.linspace(0, 255, 64 * 64).astype(np.uint8).reshape(64, 64)
+    alpha = np.full((64, 64), 255, np.uint8)
+    alpha[:32] = 0
+    kinds = {
+        "grey": grey,
+        "grey16": grey.astype(np.uint16) * 257,
+        "rgb": np.dstack([grey] * 3),
+        "rgba": np.dstack([grey, grey, grey, alpha]),
+    }
+    for name, pixels in kinds.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    read = {name: read_picture(tmp_path / f"{name}.png", 64, 3) for name in kinds}
+    assert np.array_equal(read["grey"], read["rgb"]) and np.array_equal(read["grey16"], read["rgb"])
+    assert np.array_equal(read["rgba"][:, 32:], read["rgb"][:, 32:])
+    assert np.all(read["rgba"][:, :32] == 1)  # what cannot be seen lies on white
+    seen = read_picture(tmp_path / "rgba.png", 64, 4)
+    assert np.array_equal(seen[:3], read["rgb"]) and np.all(seen[3, :32] == -1)
+
+
+def test_what_is_no_picture_or_checkpoint_is_told_with_a_way_out(checkpoint, tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "x.png")
+    cases = {
+        (checkpoint, tmp_path / "folder"): ("is a folder, not a picture", "name the pictures in it"),
+        (checkpoint, tmp_path / "none.png"): ("cannot read the picture", "the path of a whole PNG or JPEG"),
+        (tmp_path / "folder", tmp_path / "x.png"): ("is a folder, not a checkpoint", "the .safetensors file in it"),
+        (tmp_path / "x.png", tmp_path / "x.png"): ("cannot read", "`animegen stylegan2 import`"),
+    }
+    for (generator, picture), told in cases.items():
+        assert main(["stylegan2", "project", str(generator), str(picture), "-o", str(tmp_path / "out")]) == 1
+        said = capsys.readouterr().err
+        assert all(words in said for words in told), said
 
 
 def test_a_clip_is_projected_and_edited(checkpoint, tmp_path):

@@ -191,7 +191,8 @@ def project(
 ) -> None:
     """Find the latents of aligned PICTURES, all at once.
 
-    Writes NAME.npz, the latent, and NAME.png, what the generator draws from it.
+    Each is cut to its middle square and resized to the generator's size. Writes NAME.npz, the latent, and NAME.png,
+    what the generator draws from it.
     """
     from animegen.cli.progress import listener
     from animegen.pipeline.stylegan2_inversion import project as run

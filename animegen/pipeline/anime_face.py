@@ -15,6 +15,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from animegen.errors import PluginError, UsageError
+from animegen.events import Warned
 from animegen.face.align import cut_square, moved_face, moved_square, steady
 from animegen.face.course import Course, follow
 from animegen.face.options import ANIME, BASE, AnimeFaceOptions
@@ -115,12 +116,14 @@ class AnimeFaceStyle:
         self._base, self._anime, self._faces, self._options = base, anime, faces, options
         self._check, self._on_event = context.check, context.on_event
 
-    def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:  # noqa: ARG002
+    def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:
         """The person's face in every frame of the pictures that shows it well enough: place, look and latents."""
         poses = dict(zip(track.frame_indices, track.poses, strict=True))
         frames = [crop.frame_index for crop in crops]
         found = self._find(poses, crops)
         course = follow(found, frames)
+        if not course.places:
+            self._on_event(Warned(f"no face of {identity.key} is seen well enough to be drawn: it stays as filmed"))
         cut = self._cut_out(poses, crops, found, course)
         return {
             "frame_indices": np.array([frames[place] for place in course.places], np.int64),

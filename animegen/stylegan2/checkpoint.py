@@ -141,6 +141,8 @@ def export_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file. Raises WeightsError."""
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder, not a checkpoint", "name the .safetensors file in it")
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118

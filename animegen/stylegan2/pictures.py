@@ -19,17 +19,25 @@ _MODES = {1: "L", 4: "RGBA"}
 def read_picture(path: Path, resolution: int, channels: int) -> Float32Array:
     """A picture file as f32 [channels, resolution, resolution] of -1..1: upright, its middle square, resized.
 
-    Raises InputError for a file that is no picture.
+    Where ``channels`` have no place for transparency, the picture is laid on white. Raises InputError for a file that
+    is no picture.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a picture", f"name the pictures in it, such as {path}/*.png")
     try:
         with Image.open(path) as image:
             return fitted(ImageOps.exif_transpose(image), resolution, channels)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read the picture {path}: {error}", "give a PNG or JPEG") from error
+        raise InputError(f"cannot read the picture {path}: {error}", "give the path of a whole PNG or JPEG") from error
 
 
 def fitted(image: Image.Image, resolution: int, channels: int) -> Float32Array:
     """The middle square of an image, resized: f32 [channels, resolution, resolution] of -1..1."""
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))  # which Pillow would clip instead
+    if channels != 4 and image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     side = min(image.size)
     left, top = ((size - side) // 2 for size in image.size)
     square = image.convert(_MODES.get(channels, "RGB")).crop((left, top, left + side, top + side))
