@@ -28,11 +28,6 @@ class WarpError:
     output: float
     truth: float
 
-    @property
-    def ratio(self) -> float:
-        """The output's over the truth's own; NaN where the truth has none."""
-        return self.output / self.truth if self.truth else math.nan
-
 
 def optical_flow(first: Uint8Array, second: Uint8Array) -> Float32Array:
     """Where each pixel of the first picture is in the second: f32 [H, W, 2], x and y in pixels.

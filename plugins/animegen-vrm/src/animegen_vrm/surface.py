@@ -23,12 +23,12 @@ _SEED = 0
 class Surface:
     """Points spread evenly over all triangles.
 
-    ``primitive`` and ``triangle`` i64 [S] tell where each lies, ``positions`` f32 [S, 3] metres in the rest pose,
-    ``uvs`` f32 [S, 2], ``seen`` f32 [S] from how many of the directions around it is not hidden, 0..1.
+    ``primitive`` i64 [S] is the primitive of the avatar on which each lies, ``positions`` f32 [S, 3] are in metres in
+    the rest pose, ``uvs`` f32 [S, 2] texture coordinates. ``seen`` f32 [S] is the share of the horizontal directions
+    from which a point is not hidden, 0..1.
     """
 
     primitive: NDArray[np.int64]
-    triangle: NDArray[np.int64]
     positions: Float32Array
     uvs: Float32Array
     seen: Float32Array
@@ -52,7 +52,6 @@ def sample_surface(avatar: Avatar, count: int = SAMPLES) -> Surface:
     places = rest_positions(avatar)
     corners = [place[primitive.triangles] for place, primitive in zip(places, avatar.primitives, strict=True)]
     owner = np.repeat(np.arange(len(corners)), [len(c) for c in corners])
-    number = np.concatenate([np.arange(len(c)) for c in corners])
     triangles = np.concatenate(corners)
     uvs = np.concatenate([primitive.uvs[primitive.triangles] for primitive in avatar.primitives])
     area = np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1) / 2
@@ -66,7 +65,6 @@ def sample_surface(avatar: Avatar, count: int = SAMPLES) -> Surface:
     points = np.einsum("sk,skx->sx", mix, triangles[chosen])
     return Surface(
         primitive=owner[chosen],
-        triangle=number[chosen],
         positions=points.astype(np.float32),
         uvs=np.einsum("sk,skx->sx", mix, uvs[chosen]).astype(np.float32),
         seen=_seen(points),
