@@ -63,14 +63,19 @@ def test_what_is_no_file_at_all(clip: Path, capfd: pytest.CaptureFixture[str], m
     for command in ("convert", "cast", "plan", "analyse"):
         _refused(capfd, [command, ""], USAGE, "a name is empty")
         _refused(capfd, [command, "-"], USAGE, "standard input")
-    for output in ("-", "", ".", "..", "/", "pipe.mp4"):
+    for output in ("-", "", ".", "..", "/", ".mp4", f"{'long' * 62}.mp4", "pipe.mp4"):
         _refused(capfd, [*_convert(clip, Path(output)), "-o", output, "--overwrite"], FAILED)
     Path("notes").mkdir()
     Path("notes/mine.txt").write_text("mine")
     _refused(capfd, _convert(clip, Path("notes")), FAILED, "notes is a folder with something in it")
     _refused(capfd, [*_convert(clip, Path("o.mp4")), "--cast", "no.toml"], FAILED, "no.toml does not exist")
     _refused(capfd, [*_convert(clip, Path("o.mp4")), "--background", "no.png"], USAGE, "there is no file no.png")
-    _untouched(clip.parent, "clip.mp4", "notes", "pipe.mp4")
+    Path("o.mp4.job").touch()
+    _refused(capfd, _convert(clip, Path("o.mp4")), USAGE, "o.mp4.job exists and is not a job folder")
+    name = os.fsdecode(b"caf\xe9.mp4")
+    clip.rename(name)
+    _refused(capfd, _convert(Path(name), Path("p.mp4")), USAGE, "not UTF-8")
+    assert len(list(Path().iterdir())) == 4
 
 
 def test_sound_without_a_picture(clip: Path, capfd: pytest.CaptureFixture[str]) -> None:

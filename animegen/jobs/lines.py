@@ -24,7 +24,7 @@ def read_lines(path: Path) -> Iterator[Any]:
     """The values of a file, in order; none where there is no file. Lines that are no JSON are passed over."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     for line in text.splitlines():
         try:

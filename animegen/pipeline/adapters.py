@@ -85,11 +85,21 @@ def opened(
         output = _output_beside(spec, source, config, folder)
     target, wanted = _written(host, output, config)
     origin = location(host, source)
+    _check_text(origin, str(target or ""))
     with (
         _filmed(host, source, target, restart=config.restart) as film,
         open_video(film, salvage=config.salvage) as video,
     ):
         yield Opened(video, origin, target, wanted)
+
+
+def _check_text(*names: str) -> None:
+    """Raise UsageError for a name that is no text, and so cannot be written down in the job."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"the name {name!a} is not UTF-8", "rename the file, or its folder") from None
 
 
 def film_of(output: Path, origin: str) -> Path:

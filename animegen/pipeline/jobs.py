@@ -95,7 +95,7 @@ def clean(folder: Path) -> tuple[int, list[Path]]:
     size = size_of(folder)
     with job.held():
         kept = job.clear()
-    if film is not None and film.exists():
+    if film is not None and film in folder.parent.iterdir():
         size += size_of(film)
         film.unlink()
     return size - sum(size_of(path) for path in kept), kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -42,6 +43,9 @@ IMAGE = -1
 
 GIF_FASTEST = 50
 """Frames a second: browsers show shorter delays than two hundredths for a tenth of a second instead."""
+
+MOST_NAME_BYTES = 250
+"""Bytes of an output's name: file systems take 255, and while it is written it has ``.part`` behind it."""
 
 _FREE_CLOCKS = frozenset({"mpegts", "mpeg", "mpegvideo"})
 """Formats whose clock starts anywhere: their first moment becomes zero."""
@@ -324,6 +328,10 @@ def _check_place(path: Path, source: Path, overwrite: bool) -> None:
         raise OutputError("the output is put together in a file, not on standard output", "name the file with -o")
     if path.name in {"", ".."}:
         raise OutputError(f"{path} has no name of its own to write under", f"name a file in it: {path / 'out.mp4'}")
+    if any(path.name in container.suffixes for container in CONTAINERS):
+        raise OutputError(f"{path} is a suffix without a name", f"for example -o {path.with_name(f'out{path.name}')}")
+    if len(os.fsencode(path.name)) > MOST_NAME_BYTES:
+        raise OutputError(f"the name of the output is too long: {path}", "choose a shorter one with -o")
     if path.exists():
         if not (path.is_file() or path.is_dir()):
             raise OutputError(f"{path} is a pipe or a device, not a file", "choose another name with -o")
