@@ -35,9 +35,6 @@ from animegen.tracking import track_clip
 from animegen.types import Crop, Frame, Pose
 from animegen.video import open_video
 
-CROPS_PER_SECOND = 2
-"""How many frames of a second crops of the people are taken from."""
-
 
 def estimate(backend: PoseBackend, frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Pose]]]:
     """Each of ``frames`` with its poses; the backend may take several frames before it yields poses for the first."""
@@ -71,12 +68,12 @@ class _Found:
     masks: list[PackedMask | None] = field(default_factory=list)
     crops: list[Crop] = field(default_factory=list)
 
-    def add(self, frame: Frame, poses: Sequence[Pose], *, photograph: bool) -> None:
+    def add(self, frame: Frame, poses: Sequence[Pose], *, crop: bool) -> None:
         self.frame_indices.append(frame.index)
         self.times.append(frame.pts)
         self.poses.append(tuple(replace(pose, mask=None) for pose in poses))
         self.masks += [PackedMask.of(pose.mask) if pose.mask else None for pose in poses]
-        if photograph:
+        if crop:
             self.crops += [take_crop(frame, pose) for pose in poses]
 
     def clip(self, size: tuple[int, int], backend: PoseBackend) -> PoseClip:
@@ -94,7 +91,6 @@ def analyse(run: Run) -> None:
 def analyse_segments(run: Run, todo: Sequence[Segment], advance: Callable[[int], None]) -> None:
     """Write the artefacts of consecutive segments; ``advance`` is called with the number of frames that are done."""
     backend = run.stages.pose_backend()
-    every = crop_interval(run.video.info.rate)
     with (
         closing(ahead(run.video.frames(todo[0].start, todo[-1].stop), run.queue)) as frames,
         ThreadPoolExecutor(1, "animegen-write") as writer,
@@ -107,7 +103,7 @@ def analyse_segments(run: Run, todo: Sequence[Segment], advance: Callable[[int],
             with closing(ahead(estimate_shots(backend, own, found.watch), run.queue)) as people:
                 for frame, poses in people:
                     run.check()
-                    found.add(frame, poses, photograph=frame.index % every == 0)
+                    found.add(frame, poses, crop=frame.index % run.crop_interval == 0)
                     if observer is not None:
                         observer.observe(frame, poses)
                     advance(1)
@@ -120,11 +116,6 @@ def is_analysed(run: Run, segment: Segment) -> bool:
     """Whether all artefacts of a segment are there; ``scene`` is not needed once the plates are built."""
     kinds = ["shots", "poses", "crops", *(["scene"] if run.needs_clean and not run.stands(run.job.plates) else [])]
     return all(run.stands(run.job.segment(kind, segment.index)) for kind in kinds)
-
-
-def crop_interval(rate: Fraction) -> int:
-    """Crops are taken of every so many frames."""
-    return max(1, round(rate / CROPS_PER_SECOND))
 
 
 def _write(job: JobFolder, segment: Segment, found: _Found, clip: PoseClip, observer: PlateObserver | None) -> None:
@@ -152,7 +143,7 @@ def extract_poses(source: Path, *, pose: str = "blazepose", on_event: Listener =
                 found = _Found(ShotWatch(segment.start))
                 with closing(ahead(video.frames(segment.start, segment.stop), QUEUE_FRAMES)) as frames:
                     for frame, poses in estimate_shots(backend, frames, found.watch):
-                        found.add(frame, [replace(pose, mask=None) for pose in poses], photograph=False)
+                        found.add(frame, [replace(pose, mask=None) for pose in poses], crop=False)
                         advance(1)
                 clips.append(found.clip(size, backend))
                 shots.append(found.watch.found())

@@ -10,7 +10,6 @@ from typing import overload
 import numpy as np
 
 from animegen.identity import describe, distance, load_crops, take_crop
-from animegen.pipeline.analyse import crop_interval
 from animegen.pipeline.run import Run
 from animegen.types import Crop, Float32Array, Track
 from animegen.video import VideoFile
@@ -32,8 +31,7 @@ def crops_of(
     somebody else as well. Without, all are taken: a person who crouches and stands up is measured in both.
     ``slots`` has by track id and frame index the position of the track's raw pose among the frame's poses.
     """
-    every = crop_interval(run.video.info.rate)
-    wanted = {track.id: _spread(_photographed(track, every, usual=usual)) for track in tracks}
+    wanted = {track.id: _spread(_cropped_frames(track, run.crop_interval, usual=usual)) for track in tracks}
     found: dict[int, list[Crop]] = {track.id: [] for track in tracks}
     for segment in run.segments:
         here = range(segment.start, segment.stop)
@@ -104,12 +102,12 @@ def appearance(run: Run, slot_of: Mapping[int, tuple[int, int]]) -> Callable[[Tr
     return between
 
 
-def _photographed(track: Track, every: int, *, usual: bool) -> list[int]:
+def _cropped_frames(track: Track, interval: int, *, usual: bool) -> list[int]:
     """The frames of a track of which there are crops; ``usual`` as in :func:`crops_of`."""
     sizes = {
         index: pose.bbox[2:] - pose.bbox[:2]
         for index, pose in zip(track.frame_indices, track.poses, strict=True)
-        if index % every == 0
+        if index % interval == 0
     }
     if not (sizes and usual):
         return list(sizes)

@@ -93,7 +93,7 @@ class Look:
 
 @dataclass(slots=True, eq=False)
 class _Seen:
-    """What was gathered of one person."""
+    """What was measured of one person so far."""
 
     looks: list[Look] = field(default_factory=list)
     crops: list[Crop] = field(default_factory=list)
@@ -183,16 +183,16 @@ def report_run(run: Run, people: Sequence[Person], *, samples: int = SAMPLES) ->
         for index in frames:
             run.check()
             source, shown = _pair(run.video, index), _pair(output, index - run.plan.start)
-            poses = [_alone(backend, pictures[0]) for pictures in (source, shown)]
+            poses = [_poses_in(backend, pictures[0]) for pictures in (source, shown)]
             for person, indices, gathered in zip(drawn, wanted, seen, strict=True):
                 if index in indices:
-                    _look(person, index, (source, shown), poses, gathered)
+                    _measure_frame(person, index, (source, shown), poses, gathered)
             advance(1)
-    strange = _switches(run, drawn)
+    swaps = _switches(run, drawn)
     found = [_palette(person, gathered.crops, run.config.seed) for person, gathered in zip(drawn, seen, strict=True)]
     figures = [
         _figures(run, person, gathered.looks, palette, count)
-        for person, gathered, palette, count in zip(drawn, seen, found, strange, strict=True)
+        for person, gathered, palette, count in zip(drawn, seen, found, swaps, strict=True)
     ]
     keys = [person.identity.key for person in drawn]
     report = Report(
@@ -239,12 +239,12 @@ def _pair(video: VideoFile, index: int) -> list[Frame]:
     return list(islice(video.frames(index, index + 2), 2))
 
 
-def _alone(backend: PoseBackend, frame: Frame) -> list[Pose]:
-    """Everyone in one frame, without the frames around it."""
+def _poses_in(backend: PoseBackend, frame: Frame) -> list[Pose]:
+    """Everyone's poses in a single frame, found without the frames around it."""
     return next(poses for _, poses in estimate(backend, iter([frame])))
 
 
-def _look(
+def _measure_frame(
     person: Person, index: int, pairs: Sequence[Sequence[Frame]], poses: Sequence[Sequence[Pose]], seen: _Seen
 ) -> None:
     """Measure one person in one frame of source and output."""
@@ -252,12 +252,12 @@ def _look(
     errors = [_nearest(asked, found) for found in poses]
     if (own := errors[1][1]) is not None:
         seen.crops.append(take_crop(pairs[1][0], own))
-    source, output = (_unrest(pair, asked) for pair in pairs)
+    source, output = (_flicker_of(pair, asked) for pair in pairs)
     seen.looks.append(Look(index, errors[1][0], errors[0][0], output, source))
 
 
 def _nearest(asked: Pose, found: Sequence[Pose]) -> tuple[PoseError, Pose | None]:
-    """The pose that is most like the asked one, and how far it is; of none the similarity is 0."""
+    """Of the poses found in a frame the one most similar to the asked one, with its error; without any, None."""
     wanted = to_coco17(asked)
     known, height = wanted.score >= _KNOWN, float(np.ptp(asked.bbox[1::2]))
     best, own = PoseError(0.0, math.nan), None
@@ -268,7 +268,7 @@ def _nearest(asked: Pose, found: Sequence[Pose]) -> tuple[PoseError, Pose | None
     return best, own
 
 
-def _unrest(pair: Sequence[Frame], pose: Pose) -> float:
+def _flicker_of(pair: Sequence[Frame], pose: Pose) -> float:
     """Flicker inside a person's matte."""
     matte = person_matte(replace(pose, mask=None), pair[0].size)
     if len(pair) < 2 or not matte.alpha.size:
@@ -285,9 +285,9 @@ def _palette(person: Person, crops: Sequence[Crop], seed: int) -> Palette | None
 
 
 def _switches(run: Run, people: Sequence[Person]) -> list[int]:
-    """How often each track goes over to another person, told by the source's pictures of everyone.
+    """How often each person's track passes over to somebody else, by the crops of the source.
 
-    A person looks like their first pictures; who later looks more like somebody else's was swapped.
+    The first crops of a track show its person; where later ones look more like the first of another, it was swapped.
     """
     looks = [_looks(run, person) for person in people]
     first = [look[0] if look else None for look in looks]
@@ -304,7 +304,7 @@ def _switches(run: Run, people: Sequence[Person]) -> list[int]:
 
 
 def _looks(run: Run, person: Person) -> list[Float32Array]:
-    """What a person looks like through the clip, a few pictures at a time."""
+    """The looks of a person through the clip, each of :data:`LOOK_CROPS` consecutive crops."""
     raw = {i: s for i, s in zip(person.track.frame_indices, person.slots, strict=True) if s is not None}
     poses = dict(zip(person.track.frame_indices, person.track.poses, strict=True))
     track = Track(person.track.id, tuple(raw), tuple(poses[index] for index in raw))
@@ -312,11 +312,11 @@ def _looks(run: Run, person: Person) -> list[Float32Array]:
     return [describe(crops[start : start + LOOK_CROPS]) for start in range(0, len(crops), LOOK_CROPS)]
 
 
-def _figures(run: Run, person: Person, looks: Sequence[Look], found: Palette | None, strange: int) -> dict[str, Any]:
+def _figures(run: Run, person: Person, looks: Sequence[Look], found: Palette | None, swaps: int) -> dict[str, Any]:
     """Everything about one person as plain values."""
     colours = dict(colour_errors(person.identity.palette, found)) if found is not None else {}
     pose = _pose_figures(looks)
-    unrest = {
+    flickers = {
         "output": summary(np.array([look.output_flicker for look in looks]), higher_is_better=False),
         "source": summary(np.array([look.source_flicker for look in looks]), higher_is_better=False),
     }
@@ -327,9 +327,9 @@ def _figures(run: Run, person: Person, looks: Sequence[Look], found: Palette | N
     limits = {
         "pose": _ratio(pose["output"]["oks"]["mean"], pose["source"]["oks"]["mean"]),
         "colour": _mean(list(colours.values())),
-        "flicker": _ratio(unrest["output"]["mean"], unrest["source"]["mean"]),
+        "flicker": _ratio(flickers["output"]["mean"], flickers["source"]["mean"]),
         "lost": failed / len(person.track.frame_indices),
-        "switches": strange,
+        "switches": swaps,
     }
     score = _score(limits)
     return {
@@ -345,7 +345,7 @@ def _figures(run: Run, person: Person, looks: Sequence[Look], found: Palette | N
         "limits": {"score": score, **limits},
         "pose": pose,
         "colour": {"parts": colours, "mean": limits["colour"], "worst": max(colours.values(), default=None)},
-        "flicker": unrest,
+        "flicker": flickers,
         "lost": {
             "frames": failed,
             "share": limits["lost"],
@@ -354,7 +354,7 @@ def _figures(run: Run, person: Person, looks: Sequence[Look], found: Palette | N
                 {"first": span.first, "last": span.last, "why": span.why, "done": span.done} for span in person.lost
             ],
         },
-        "switches": strange,
+        "switches": swaps,
     }
 
 
@@ -378,17 +378,19 @@ def _score(limits: Mapping[str, float | None]) -> float | None:
 
 
 def _score_parts(limits: Mapping[str, float | None]) -> Iterator[float]:
-    pose, colour, unrest, lost, strange = (limits[name] for name in ("pose", "colour", "flicker", "lost", "switches"))
+    pose, colour, flicker_ratio, lost, swaps = (
+        limits[name] for name in ("pose", "colour", "flicker", "lost", "switches")
+    )
     if pose is not None:
         yield min(1.0, pose)
     if colour is not None:
         yield max(0.0, 1.0 - colour / FAR_COLOUR)
-    if unrest is not None:
-        yield 1.0 / max(1.0, unrest)
+    if flicker_ratio is not None:
+        yield 1.0 / max(1.0, flicker_ratio)
     if lost is not None:
         yield 1.0 - lost
-    if strange is not None:
-        yield 1.0 / (1.0 + strange)
+    if swaps is not None:
+        yield 1.0 / (1.0 + swaps)
 
 
 def _ratio(a: float | int | None, b: float | int | None) -> float | None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 BATCH_FRAMES = 8
 """Frames whose people are drawn in one call of the style."""
 
+CROPS_PER_SECOND = 2
+"""In how many frames of a second crops of the people are taken."""
+
 QUEUE_FRAMES = 8
 QUEUE_BYTES = 64 * 2**20
 """At most so many frames wait between two stages, and no more than fit into these bytes."""
@@ -85,6 +88,11 @@ class Run:
         """How many frames may wait between two stages. It changes no result."""
         width, height = self.size
         return max(2, min(QUEUE_FRAMES, QUEUE_BYTES // (3 * width * height)))
+
+    @property
+    def crop_interval(self) -> int:
+        """Crops of the people are taken in every frame whose index is a multiple of this."""
+        return max(1, round(self.video.info.rate / CROPS_PER_SECOND))
 
     @property
     def frame_count(self) -> int:
