@@ -11,7 +11,7 @@
 #if defined(__CUDACC__)
 #define AG_CALLED AG_METHOD
 #else
-#define AG_CALLED __attribute__((noinline))
+#define AG_CALLED __attribute__((noinline, noclone))
 #endif
 
 namespace ag {

@@ -26,7 +26,7 @@ template <class T, class A> struct Limbs {
         const A *const start = xy + n * xy_stride[0] + first * xy_stride[1];
         const A *const end = xy + n * xy_stride[0] + second * xy_stride[1];
         const A dx = end[0] - start[0], dy = end[xy_stride[2]] - start[xy_stride[2]];
-        const A distance = A(sqrt(dx * dx + dy * dy)), length = most(distance, shortest);
+        const A distance = square_root(dx * dx + dy * dy), length = most(distance, shortest);
         const bool directionless = distance < shortest;
         const A *const scores = score + n * score_stride[0];
         const A weight = least(scores[first * score_stride[1]], scores[second * score_stride[1]]);
@@ -61,7 +61,7 @@ template <class T, class A> struct Limbs {
             T *const at = out + n * out_stride[0] + c * out_stride[1] + y * out_stride[2];
             for (int64_t x = 0; x < side; x++) store(at + x * out_stride[3], A(0));
         }
-        const A reached = sigma * A(sqrt(2.0 * FAINT));
+        const A reached = sigma * square_root(A(2.0 * FAINT));
         for (int64_t e = 0; e < count; e++) {
             const Limb<A> l = limb(n, e);
             const A end_x = l.x + l.unit_x * l.length, end_y = l.y + l.unit_y * l.length;

@@ -30,7 +30,7 @@ template <class T, class A> struct Colours {
         return fir.template sum<int64_t, A, A>(plane, skip_stride + 2, static_cast<int32_t>(y), static_cast<int32_t>(column));
     }
 
-    AG_METHOD void pixel(int64_t n, int64_t y, int64_t column) const {
+    AG_CALLED void pixel(int64_t n, int64_t y, int64_t column) const {
         const T *const at = x + n * x_stride[0] + y * x_stride[2] + column * x_stride[3];
         for (int64_t o = 0; o < outputs; o++) {
             const A *const row = weight + n * weight_stride[0] + o * weight_stride[1];
