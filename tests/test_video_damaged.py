@@ -19,7 +19,7 @@ SALVAGE = {
     "plain.mkv": {},
     "sound.mkv": {"audio": True},
     "a.webm": {},
-    "a.avi": {},
+    "a.avi": {"size": (480, 288)},  # larger than its index, of which half of a smaller file consists
     "fragments.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov"}, "options": {"g": "4"}},
     "sound.mp4": {"container_options": {"movflags": "faststart"}, "audio": True},
 }
