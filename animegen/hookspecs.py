@@ -50,7 +50,8 @@ hookimpl = pluggy.HookimplMarker("animegen")
 def animegen_pose_backends() -> Iterable[PoseBackendSpec]:  # type: ignore[empty-body]
     """Pose backends find the people of each frame and their keypoints. Chosen by ``--pose NAME``.
 
-    A factory makes a :class:`animegen.protocols.PoseBackend`.
+    A factory makes a :class:`animegen.protocols.PoseBackend`, best with a skeleton of :mod:`animegen.pose.skeletons`
+    such as ``COCO17``, which every style and report understands.
 
     Example::
 
@@ -69,18 +70,20 @@ def animegen_pose_backends() -> Iterable[PoseBackendSpec]:  # type: ignore[empty
             def __init__(self):
                 from animegen.types import Skeleton
 
-                self.skeleton = Skeleton("spine2", ("head", "hips"), ((0, 1),), ())
+                points = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+                self.skeleton = Skeleton("trunk4", points, ((0, 1), (0, 2), (1, 3), (2, 3)), ((0, 1), (2, 3)))
 
             def estimate(self, frames):
                 import numpy as np
 
                 from animegen.types import Pose
 
+                shares = np.array([[0.55, 0.25], [0.45, 0.25], [0.53, 0.5], [0.47, 0.5]], np.float32)
                 for frame in frames:
                     width, height = frame.size
-                    xy = np.array([[width / 2, height * 0.2], [width / 2, height * 0.5]], np.float32)
                     box = np.array([width * 0.4, height * 0.1, width * 0.6, height * 0.9], np.float32)
-                    yield [Pose(self.skeleton, xy, np.full(2, 0.5, np.float32), box)]
+                    xy = shares * np.array([width, height], np.float32)
+                    yield [Pose(self.skeleton, xy, np.full(4, 0.5, np.float32), box)]
     """
 
 

@@ -39,7 +39,12 @@ if TYPE_CHECKING:  # a module that announces specs must import in milliseconds, 
 
 @runtime_checkable
 class PoseBackend(Protocol):
-    """Finds the people of each frame and the keypoints of their bodies. ``skeleton`` is that of all its poses."""
+    """Finds the people of each frame and the keypoints of their bodies.
+
+    ``skeleton`` is that of all its poses: one of :mod:`animegen.pose.skeletons`, such as ``COCO17``, or one of its own.
+    For the style ``anime`` and for reports it must have shoulders and hips by the names of points that those have
+    (``left_shoulder``, ...); other points of the same names are used as well.
+    """
 
     skeleton: Skeleton
 
