@@ -1,8 +1,9 @@
-"""When the pose fails: which poses of a person are not to be trusted, and what stands in for them.
+"""When the pose of a person cannot be found: which poses are not to be trusted, and what is drawn in their place.
 
-A person is drawn from trusted poses. Where one is missing or doubtful, the frames around tell the body's shape and
-whatever is sure in the doubtful pose tells its place. Where nobody knows any more, the avatar fades, and the person
-stays removed from the picture for a while.
+Used in the second pass, after tracking, on one person and one shot at a time: ``doubtful`` finds poses that are likely
+wrong, ``trusted`` replaces them, ``fill_gaps`` bridges short absences, and ``presence`` decides what is done before,
+between and after the frames in which the person was found. Replaced poses have the shape of the body in the frames
+around, at the place that the well-seen points of the doubtful pose tell.
 """
 
 from __future__ import annotations
@@ -32,35 +33,42 @@ HOLD_SECONDS = Fraction(2)
 """How long a pose is held at most, where that is asked for."""
 
 REMOVED_SECONDS = Fraction(2)
-"""How long somebody who was lost in the picture stays removed from it: the source shows the person, unasked."""
+"""How long a person who was lost inside the picture stays removed from it: the source still shows them, and they must
+not reappear as they were filmed."""
 
 UNSURE = 0.5
 """A pose of less strength is not trusted."""
 ENTERING = 0.93
-"""At either end of a run a pose is not trusted below this share of the run's usual strength: half a body is seen."""
+"""At either end of a run of poses, one of less than this share of the run's usual strength is not trusted: a person who
+comes into view is first seen in part."""
 _ENTERING_SECONDS = Fraction(1, 2)
 _SQUASHED, _SQUASHED_SECONDS, _SQUASHED_POSES = 0.4, Fraction(1, 8), 4
-"""A trunk thinner than this share of its usual width, for no longer than this, as against so many poses either way."""
+"""A trunk is squashed where it is thinner than this share of its median width over so many poses on either side, for no
+longer than the time in the middle."""
 _EVIDENCE = 0.5
 """Score from which a point of a doubtful pose tells where the body is."""
 _PACE_FRAMES = 4
-"""Poses at an end of a run by which its pace is told."""
+"""Poses at the end of a run from which the speed of the person is estimated."""
 _EDGE = 0.02
 """Share of the picture's side within which a person touches its edge."""
 _ROOM = 0.08
-"""Share of a silhouette's side by which it is grown where the person is carried on: what it covers is removed."""
+"""Share of a silhouette's side by which it is grown where a person is carried on: what it covers will be removed, and
+where the person is by then is known only roughly."""
 _LEAVING = 0.002
-"""Share of the picture's longer side that a person moves a frame who leaves it."""
+"""Share of the picture's longer side by which a person must move in a frame to count as leaving it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostSpan:
-    """Frames ``first`` .. ``last`` in which a person's pose failed.
+    """Frames ``first`` .. ``last`` in which a person's pose could not be found, with the reason and the remedy.
 
-    ``why``: unseen (nothing was found), unsure (a doubtful pose), hidden (behind another person), edge (partly or
-    wholly out of the picture). ``done``: interpolated, held, carried (went on at its pace), faded, behind (drawn behind
-    the other person), source (the person is shown), covered (the person is hidden under a mosaic), removed (nothing is
-    drawn, and the person is taken out of the picture), absent (nothing is known and nothing done).
+    ``why`` is one of ``unseen`` (nothing was found), ``unsure`` (what was found is doubtful), ``hidden`` (behind
+    another person) and ``edge`` (partly or wholly outside of the picture).
+
+    ``done`` says what was drawn: a pose that was ``interpolated``, ``held``, ``carried`` (moved on at the speed before)
+    or ``behind`` (put behind the person in front); an avatar that ``faded``; the ``source``; the person ``covered`` by
+    a mosaic; nothing, with the person ``removed`` from the picture; or nothing, with nobody known to be there
+    (``absent``).
     """
 
     first: int
@@ -71,9 +79,10 @@ class LostSpan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Presence:
-    """A person in every frame in which something is done about them.
+    """A person in every frame of a shot in which they are drawn, shown or removed.
 
-    ``opacity`` 0..1 of the avatar and ``shown`` (whether the source shows through) are aligned with the track.
+    ``track`` has a pose for each of these frames, found or not; ``opacity`` 0..1 of the avatar and ``shown``, whether
+    the source shows the person, are aligned with it. ``spans`` are all frames in which the pose was not found.
     """
 
     track: Track
@@ -83,11 +92,12 @@ class Presence:
 
 
 def doubtful(track: Track, strength: Sequence[float], rate: Fraction) -> frozenset[int]:
-    """Frames whose poses are not trusted.
+    """The frames of a track whose poses are not to be trusted.
 
-    ``strength`` 0..1, aligned with the track, says how sure a pose is. A weak pose is doubtful, and at the ends of each
-    run of frames also one that is weaker than the run's usual: of who comes into the picture only a part is seen at
-    first. So is a body that is squashed for a moment. Where a run has none that is sure, all of it stands.
+    ``strength`` 0..1, aligned with the track, says how certain each pose is. Doubtful are weak poses; at the ends of
+    each run of consecutive frames also those that are weaker than usual for the run, since a person who comes into view
+    is first seen in part; and bodies that are squashed for a moment. A run in which all poses are doubtful is kept as
+    it is.
     """
     squashed = _squashed(track, rate)
     weak: set[int] = set()
@@ -106,9 +116,9 @@ def doubtful(track: Track, strength: Sequence[float], rate: Fraction) -> frozens
 
 
 def _squashed(track: Track, rate: Fraction) -> frozenset[int]:
-    """Places at which both sides of the trunk fall together for a moment, and part again as they were.
+    """Places in the track at which the left and right of the trunk coincide for a moment, and then are as before.
 
-    A body that truly turns passes its sides through each other to the other side, or has one nearer than the other.
+    That is an error of the backend. In a body that really turns, left and right change sides, or one of them is nearer.
     """
     skeleton, least = track.poses[0].skeleton, 2 * _SQUASHED_POSES + 1
     pairs = [[f"{side}_{part}" for side in ("left", "right")] for part in ("shoulder", "hip")]
@@ -129,9 +139,10 @@ def _squashed(track: Track, rate: Fraction) -> frozenset[int]:
 
 
 def trusted(track: Track, doubts: Collection[int]) -> Track:
-    """The track with its doubtful poses replaced by the nearest trusted ones, put where the doubtful ones are sure.
+    """The track with its doubtful poses replaced.
 
-    A body between two trusted poses turns from one to the other. Masks of doubtful frames are kept.
+    The shape of the body is interpolated between the trusted poses before and after, and moved to where the well-seen
+    points of the doubtful pose are. Masks of doubtful poses are kept.
     """
     sure = [i for i, index in enumerate(track.frame_indices) if index not in doubts]
     if not sure or not doubts:
@@ -157,7 +168,7 @@ def _between(track: Track, before: int | None, after: int | None, index: int) ->
 
 
 def _anchored(shape: Pose, seen: Pose) -> Pose:
-    """A body moved to where the sure points of a doubtful pose are; as it is where nothing is sure."""
+    """A body moved to where the well-seen points of a doubtful pose are; where it is if there are none."""
     both = (seen.score >= _EVIDENCE) & (shape.score > 0)
     return _moved(shape, np.median((seen.xy - shape.xy)[both], axis=0)) if both.any() else shape
 
@@ -173,10 +184,10 @@ def _moved(pose: Pose, shift: Float32Array) -> Pose:
 
 
 def fill_gaps(track: Track, most: int, on_lost: OnLost) -> Track:
-    """The track with poses put where at most ``most`` frames in a row are missing; they have no mask.
+    """Put poses where at most ``most`` frames in a row are missing from a track.
 
-    The body turns from the pose before to the pose after; with ``hold`` it keeps the pose before. Scores are the
-    smaller of the two.
+    They are interpolated between the pose before and the pose after, or equal that before with ``on_lost`` "hold".
+    Their scores are the smaller ones of the two; they have no mask.
     """
     whole: list[tuple[int, Pose]] = []
     for index, pose in zip(track.frame_indices, track.poses, strict=True):
@@ -198,11 +209,12 @@ def presence(
     rate: Fraction,
     on_lost: OnLost,
 ) -> Presence:
-    """The person in every frame of a shot in which something is done about them.
+    """Decide what is done about a person in every frame of a shot.
 
-    ``track`` has the trusted poses with short gaps filled; ``missing`` says of its frames that were not found why:
-    unseen, unsure or hidden. ``size`` is the picture's (width, height), ``rate`` frames a second. At the ends of each
-    run the person is carried on out of the picture where they leave it, and fades where they do not.
+    ``track`` has the trusted poses, with short gaps filled; ``missing`` maps those of its frames in which no pose was
+    found to the reason (unseen, unsure, hidden). ``size`` is the picture's (width, height), ``rate`` in frames per
+    second. Before and after each run of consecutive frames, a person who enters or leaves at an edge of the picture is
+    carried on until out of it, and any other fades.
     """
     timing = _Timing.of(rate)
     drawn = {index: _Drawn(pose) for index, pose in zip(track.frame_indices, track.poses, strict=True)}
@@ -235,7 +247,7 @@ class _Drawn:
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
-    """The times of this module in frames."""
+    """The durations above, in frames."""
 
     gap: int
     fade: int
@@ -249,12 +261,12 @@ class _Timing:
         return cls(*(max(1, round(rate * time)) for time in seconds))
 
     def fading(self, steps: int) -> float:
-        """Opacity so many frames away from one that was found."""
+        """The opacity of an avatar so many frames away from the nearest one in which the pose was found."""
         return max(0.0, 1.0 - steps / (self.fade + 1))
 
 
 def _failed(pose: Pose, why: str, fading: float, on_lost: OnLost) -> _Drawn:
-    """A frame of a track that was filled in."""
+    """What is drawn in a frame of the track in which no pose was found."""
     if why == "hidden":
         return _Drawn(pose, why=why, done="behind")
     if on_lost == "source":
@@ -298,7 +310,7 @@ def _grown(mask: Mask) -> Mask:
 
 
 def _pace(poses: Sequence[Pose]) -> Float32Array:
-    """f32 [2] pixels a frame by which a body moves on the whole."""
+    """The speed of a body as a whole, f32 [2] in pixels a frame."""
     return np.asarray(np.median(poses[-1].xy - poses[0].xy, axis=0) / max(1, len(poses) - 1), np.float32)
 
 
@@ -314,7 +326,7 @@ def _in_sight(pose: Pose, size: tuple[int, int]) -> bool:
 
 
 def _frames_away(found: Sequence[bool]) -> list[int]:
-    """How many places each entry is from the nearest that was found."""
+    """For each entry, how many places away the nearest one is that is true."""
     places, last = np.arange(len(found)), len(found)
     before = np.maximum.accumulate(np.where(found, places, -last))
     after = np.minimum.accumulate(np.where(found, places, 2 * last)[::-1])[::-1]
@@ -323,7 +335,7 @@ def _frames_away(found: Sequence[bool]) -> list[int]:
 
 
 def _runs(indices: Sequence[int]) -> list[list[int]]:
-    """The places of each run of consecutive frames."""
+    """The positions in ``indices`` of each run of consecutive frames."""
     groups = groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0])
     return [[place for place, _ in group] for _, group in groups]
 
@@ -343,7 +355,7 @@ def _as_presence(track_id: int, drawn: Mapping[int, _Drawn]) -> Presence:
 
 
 def _spans(frames: range, drawn: Mapping[int, _Drawn]) -> Iterator[LostSpan]:
-    """The runs of frames that failed in one way, those in which nothing is done among them."""
+    """The frames without a found pose, as spans of the same reason and remedy."""
 
     def way(index: int) -> tuple[str, str]:
         return (drawn[index].why, drawn[index].done) if index in drawn else ("unseen", "absent")
