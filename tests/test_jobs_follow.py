@@ -19,6 +19,7 @@ from animegen.errors import JobError, OutputError, UsageError
 from animegen.events import Event, Finished, Warned
 from animegen.identity import Member, read_cast, write_cast
 from animegen.jobs import JobFolder
+from animegen.pipeline.casting import make_cast
 from animegen.pipeline.convert import render_job
 from animegen.pipeline.report_page import write_job_report
 from animegen.testing.synthetic import synthetic_frame, synthetic_identity, synthetic_pose
@@ -237,6 +238,16 @@ def test_a_report_is_not_made_of_an_output_that_is_out_of_date(made: JobFolder, 
     assert "animegen render --overwrite" in caught.value.hint
     render_job(made.root, overwrite=True)
     assert len(write_job_report(made.root, tmp_path / "report", samples=1).figures["people"]) == 1
+
+
+def test_a_cast_leaves_a_finished_job_what_it_was_asked_for(made: JobFolder, clip: Path, tmp_path: Path) -> None:
+    _edit(made, "Anna")
+    asked, cast = (made.root / "job.toml").read_bytes(), made.cast.read_bytes()
+    otherwise = replace(CONFIG, settings={"identity.max_distance": "0.2"}, seed=3, background="blur")
+    found = make_cast(clip, tmp_path / "cast.toml", otherwise, target=made.output)
+    assert found.people == ("person-1", "person-2")
+    assert {member.name for member in read_cast(found.cast).members} == {""}, "who is there is found anew"
+    assert ((made.root / "job.toml").read_bytes(), made.cast.read_bytes()) == (asked, cast)
 
 
 def test_an_edited_cast_gives_way_to_another_but_is_not_lost(made: JobFolder, clip: Path, tmp_path: Path) -> None:

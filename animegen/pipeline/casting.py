@@ -82,7 +82,7 @@ def make_cast(
             if path.exists():
                 raise OutputError(f"{path} exists already", "choose another name with -o, or add --overwrite")
     wanted = replace(config, overwrite=True)
-    with begun(source, target, wanted, on_event, cancel) as claimed:
+    with begun(source, target, wanted, on_event, cancel, record=config.cast is not None) as claimed:
         # without a cast to go by, who is in the clip is found out anew, whatever its job says of them
         run = claimed if config.cast is not None else replace(claimed, known=CastFile(style=config.style))
         analyse(run)

@@ -100,7 +100,7 @@ def prepared(
     """Check a request, and yield its run while the job folder is locked for it.
 
     Without ``output``, it goes into ``folder``, or beside the source. ``origin`` is what the user named as source, if
-    the video is a film of it. Without ``record``, the job's note of what it was asked for is left as it is.
+    the video is a film of it. Without ``record``, a job that exists keeps its request, cast and plates.
     """
     host = host or PluginHost.load()
     config = located(config, host)
@@ -127,9 +127,9 @@ def prepared(
         if config.restart:
             tell_kept(job.clear(), on_event)
         differing = job.claim(fingerprint, free=FREE, record=record)
-        if recast or (config.cast is not None and _standing(job, fingerprint, config) is None):
+        if record and (recast or (config.cast is not None and _standing(job, fingerprint, config) is None)):
             tell_kept(job.set_cast_aside(), on_event)  # the next run goes on with the cast of this request
-        if any(field.startswith(TRACKED_BY) for field in differing):
+        if record and any(field.startswith(TRACKED_BY) for field in differing):
             job.discard(job.plates)
         yield Run(
             video=video,
