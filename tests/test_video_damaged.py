@@ -58,6 +58,12 @@ def test_text_file(tmp_path: Path, name: str) -> None:
     refused(tmp_path / name)
 
 
+def test_heic_photo(tmp_path: Path) -> None:
+    path = tmp_path / "photo.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(1000))
+    assert "HEIC photo" in str(refused(path))
+
+
 def test_random_bytes(tmp_path: Path) -> None:
     (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(20_000))
     refused(tmp_path / "noise.mp4")

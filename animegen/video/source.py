@@ -17,6 +17,10 @@ from animegen.video.streams import Chapter, StreamInfo
 from animegen.video.timeline import Timeline
 
 
+HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis"})
+"""Brands of photos that are cut into HEVC tiles (ISO 23008-12, B.4.1)."""
+
+
 class VideoFile:
     """A video, animated image or still that is open for reading. Made by :func:`open_video`; a context manager."""
 
@@ -100,6 +104,9 @@ def open_video(path: Path, *, salvage: bool = False) -> VideoFile:
         raise InputError(f"{path} is empty (0 bytes)", "was it copied or downloaded in full?")
     if is_image(head):
         return VideoFile(path, Stills(path, salvage=salvage))
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        # FFmpeg would take one of its tiles for the picture
+        raise InputError(f"{path} is a HEIC photo, which is not read", "export it as JPEG or PNG")
     if not salvage:
         check_whole(path)
     return VideoFile(path, Film(path, salvage=salvage))
