@@ -16,7 +16,6 @@ from animegen.video.stills import Stills, is_image
 from animegen.video.streams import Chapter, StreamInfo
 from animegen.video.timeline import Timeline
 
-
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis"})
 """Brands of photos that are cut into HEVC tiles (ISO 23008-12, B.4.1)."""
 
