@@ -58,6 +58,13 @@ def test_text_file(tmp_path: Path, name: str) -> None:
     refused(tmp_path / name)
 
 
+def test_list_of_files(tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mp4", frames=2)
+    path = tmp_path / "list.mp4"
+    path.write_text("ffconcat version 1.0\nfile clip.mp4\n")
+    assert "list of other files" in str(refused(path))
+
+
 def test_heic_photo(tmp_path: Path) -> None:
     path = tmp_path / "photo.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(1000))

@@ -25,6 +25,9 @@ HEAD = 8
 _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 """Formats by which FFmpeg shows a text file as a picture of its letters."""
 
+_LISTS = {"concat", "hls", "dash", "imf"}
+"""Formats that name other files: what is in these is no part of the file whose fingerprint a job notes."""
+
 SALVAGE_HINT = "--salvage uses the frames that can be decoded"
 
 # In these every packet is one shown picture and carries its timestamp; elsewhere (fields, hidden frames, packed
@@ -43,6 +46,9 @@ def open_container(path: Path) -> InputContainer:
         raise InputError(
             f"{path} cannot be read as a video: {_reason(error)}", "is it a video file, and is it whole?"
         ) from None
+    if container.format.name in _LISTS:
+        container.close()
+        raise InputError(f"{path} is a list of other files, not a video", "join them into one file first")
     if container.format.name in _TEXT_FORMATS:
         container.close()
         raise InputError(f"{path} is a text file, not a video", "name a video file")
