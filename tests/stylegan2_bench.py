@@ -2,7 +2,8 @@
 
 ``inversion``: PSNR at 256 px after 500 steps, of a random generator's own picture, and what other noise leaves of it
 where noise is sought too. ``demo``: the same of the demo generator. ``people``: a step of a batch of four
-against one of each of four runs, by the demo generator and by larger ones.
+against one of each of four runs, by the demo generator and by larger ones, in float32 and in bfloat16. ``commands``:
+four commands with a picture each against one with four, start and loading included.
 ``official``: a step of our projector against the official one's, with one and the same random feature network, ours in
 float32 and in bfloat16 in the largest blocks; and how near both came in so many steps, as in ``official 2 100``.
 ``equality``: the full-size networks at 1024 px against the official ones. The last two need a checkout, see
@@ -12,9 +13,13 @@ float32 and in bfloat16 in the largest blocks; and how near both came in so many
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +28,8 @@ from stylegan2_numbers import filled
 from stylegan2_official import ada_networks
 from torch.nn import functional
 
+from animegen.pipeline.stylegan2 import save_picture
+from animegen.stylegan2.checkpoint import Checkpoint, save_checkpoint
 from animegen.stylegan2.config import GeneratorConfig, published
 from animegen.stylegan2.discriminator import Discriminator
 from animegen.stylegan2.distance import _SCALE, _SHIFT, Perceptual
@@ -91,15 +98,15 @@ def found(model: StyleGan2) -> str:
 
 def people(steps: int = 20) -> str:
     """Seconds a step, what a run prepares left out; in turns, so that whatever else the machine does falls on both."""
-    half, wide = torch.bfloat16, random_generator()
     cases = {
-        "demo, 64 px": (StyleGan2.load(WEIGHTS / "demo-heads-base.safetensors"), None, None),
-        "narrow, 256 px": (random_generator(4096, 128), None, None),
-        "published widths, 256 px, features, float32": (wide, features(), None),
-        "published widths, 256 px, features, bfloat16": (wide, features(half), half),
+        "demo, 64 px": (StyleGan2.load(WEIGHTS / "demo-heads-base.safetensors"), False),
+        "narrow, 256 px": (random_generator(4096, 128), False),
+        "published widths, 256 px": (random_generator(), False),
+        "published widths, 256 px, features": (random_generator(), True),
     }
     lines = []
-    for name, (model, distance, dtype) in cases.items():
+    for (name, (model, judged)), dtype in product(cases.items(), (None, torch.bfloat16)):
+        distance = features(dtype) if judged else None
         targets = model.draw(model.ws([model.z(seed) for seed in range(100, 104)]))
         options = InversionOptions(steps=1 + steps // _TURNS, half=dtype)
         together = apart = 0.0
@@ -107,8 +114,37 @@ def people(steps: int = 20) -> str:
             together += paced(model, targets, options, distance)[0]
             apart += sum(paced(model, target[None], options, distance)[0] for target in targets)
         took = f"batch of four {together / _TURNS:.3f} s a step, four runs {apart / _TURNS:.3f} s"
-        lines.append(f"{name}: {took}: {together / apart:.2f}")
+        lines.append(f"{name}, {'bfloat16' if dtype else 'float32'}: {took}: {together / apart:.2f}")
     return "\n".join(lines)
+
+
+def commands(steps: int = 20) -> str:
+    """Seconds of processor time, which other programs of the machine do not change as they do the time that passes."""
+    cases = {"narrow, 256 px": random_generator(4096, 128), "published widths, 256 px": random_generator()}
+    lines = []
+    for name, model in cases.items():
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = Path(folder) / "generator.safetensors"
+            save_checkpoint(checkpoint, Checkpoint(model.generator))
+            pictures = [Path(folder) / f"{seed}.png" for seed in range(4)]
+            for seed, picture in enumerate(pictures):
+                save_picture(picture, model.draw(model.ws([model.z(100 + seed)]))[0])
+            project = [sys.executable, "-m", "animegen", "stylegan2", "project", str(checkpoint), "-o", folder]
+            project += ["--steps", str(steps)]
+            four = sum(processor_seconds([*project, str(picture)]) for picture in pictures)
+            one = processor_seconds([*project, *map(str, pictures)])
+        took = f"one command with four pictures {one:.1f} s, four commands {four:.1f} s"
+        lines.append(f"{name}, {steps} steps: {took}: {one / four:.2f}")
+    return "\n".join(lines)
+
+
+def processor_seconds(command: list[str]) -> float:
+    """What a command and its children compute, on as many threads as this process."""
+    before = os.times()
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | threads)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def paced(
@@ -206,7 +242,14 @@ def equality() -> str:
     return f"{told[0]}, discriminator {apart:.2e} of the largest value"
 
 
-FIGURES = {"inversion": inversion, "demo": demo, "people": people, "official": official, "equality": equality}
+FIGURES = {
+    "inversion": inversion,
+    "demo": demo,
+    "people": people,
+    "commands": commands,
+    "official": official,
+    "equality": equality,
+}
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else 2)

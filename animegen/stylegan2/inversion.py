@@ -6,7 +6,7 @@ Latents in W or W+ are optimised from the mean (or a random one), with noise on 
 pictures of the layers are optimised too, and kept white by a penalty on their autocorrelation. White noise can store a
 picture all the same, as far as the generator shows it: the sixteen numbers of the 4 px layer act as another style does.
 So latents come first: every step draws new noise, and they have to tell all they can with any. Then noise is sought for
-latents that stay as they are, since they would soon lean on it. In the end so much other noise is mixed into what was
+latents that stay as they are: they would soon lean on it. In the end so much other noise is mixed into what was
 found that little of the picture is lost with any other. All people of a batch are optimised at once and none influences
 another.
 """
@@ -34,9 +34,12 @@ _NEAR = 2**24
 """Bytes of the largest layer of the people who are drawn together on a CPU: larger tensors come from the system anew
 every time, which clears them first."""
 
-_OTHER_SEEDS = range(1000, 1008)
-"""Of the noise with which it is seen how much the sought noise tells of a picture: one noise is a decibel nearer than
-another by chance."""
+_STRONGER = 2.0
+"""The deviation of the noise with which latents are sought, of the usual one's: with the usual one, the worst of ten
+others cost 1 to 2 dB, by its sixteen numbers of the 4 px layer; so half as much, and the mean is no farther off."""
+_OTHER_SEEDS = range(1000, 1016)
+"""Of the noise with which it is seen how much the sought noise tells of a picture: one is nearer than another by
+chance."""
 _HALVINGS = 6
 """Of the span in which it is sought how much of the noise may be kept."""
 
@@ -50,9 +53,9 @@ class InversionOptions:
     the first ``exploration_ends`` of all (the source's 0.05 and 0.75 come less near in W+, by some half a decibel to
     one). ``optimise_noise`` seeks noise pictures too, kept white with ``noise_weight``, in the place of latents after a
     share ``noise_begins`` of the steps (at 0 both throughout, as the source does: what is then drawn with other noise
-    is less like the target); so much of what was found is kept that six in seven other noises cost at most
-    ``noise_gain`` dB. ``spread_weight`` holds the layers' latents of W+ near their mean. A person is done early when
-    the distance is below ``good_enough``, or has not fallen by a thousandth for ``patience`` steps. ``start_seed``
+    is less like the target); so much of what was found is kept that the worst of sixteen others costs
+    ``noise_gain`` dB at most. ``spread_weight`` holds the layers' latents of W+ near their mean. A person is done early
+    when the distance is below ``good_enough``, or has not fallen by a thousandth for ``patience`` steps. ``start_seed``
     begins at the latent of a seed, not at the mean. ``half`` is the dtype in which the generator's ``num_fp16_res``
     largest blocks draw while the search lasts.
     """
@@ -207,6 +210,7 @@ class _Search:
         self.noise = self._noise() if options.optimise_noise else {}
         self.optimiser = torch.optim.Adam([self.w, *self.noise.values()], lr=options.learning_rate, fused=True)
         self.draw = np.random.RandomState(options.seed)
+        self.fresh: dict[str, Float32Array] = {}
 
     def _noise(self) -> dict[str, Tensor]:
         """White noise pictures [B, 1, r, r], the same for everybody."""
@@ -216,9 +220,16 @@ class _Search:
             out[name] = noise.to(self.model.device).repeat(len(self.targets), 1, 1, 1).requires_grad_()
         return out
 
-    def _fresh(self, pictures: Tensor) -> Tensor:
-        """White noise [1, 1, r, r] of this step, for everybody."""
-        return torch.from_numpy(self.draw.randn(1, *pictures.shape[1:]).astype(np.float32)).to(pictures.device)
+    def _fresh(self, step: int) -> dict[str, Tensor]:
+        """White noise pictures [1, 1, r, r] of a step, stronger than usual, for everybody.
+
+        Every second step has those of the one before negated, so that their first order cancels out in the mean that
+        the optimiser follows: some half a decibel with other noise.
+        """
+        for name, pictures in self.noise.items():
+            drawn = -self.fresh[name] if step % 2 else _STRONGER * self.draw.randn(1, *pictures.shape[1:])
+            self.fresh[name] = drawn.astype(np.float32)
+        return {name: torch.from_numpy(drawn).to(self.w.device) for name, drawn in self.fresh.items()}
 
     def step(self, step: int, people: list[int]) -> list[float]:
         """One step of the optimiser for some of the people; returns their distances before it."""
@@ -230,7 +241,7 @@ class _Search:
         wandering = self.draw.randn(1, *self.w.shape[1:]).astype(np.float32) * (options.wander(step) * self.spread)
         seeking = options.seeks_noise(step)
         self.w.requires_grad_(options.seeks_latents(step))
-        fresh = {} if seeking else {name: self._fresh(pictures) for name, pictures in self.noise.items()}
+        fresh = {} if seeking else self._fresh(step)
         self.optimiser.zero_grad(set_to_none=True)
         told: list[float] = []
         for first in range(0, len(people), self.together):
@@ -276,8 +287,7 @@ class _Search:
         def near(noise: Mapping[str, Float32Array]) -> float:
             return psnr(self.model.draw(ws, noise)[0], target)
 
-        others = sorted((near(self.model.random_noise(seed)), seed) for seed in _OTHER_SEEDS)
-        poor, seed = others[len(others) // 8]
+        poor, seed = min((near(self.model.random_noise(seed)), seed) for seed in _OTHER_SEEDS)
         most, other = poor + self.options.noise_gain, self.model.random_noise(seed)
 
         def mixed(share: float) -> dict[str, Float32Array]:
