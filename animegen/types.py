@@ -77,7 +77,7 @@ class VideoInfo:
 
     ``width`` and ``height`` in pixels are those of the upright picture, after ``rotation`` (degrees) was applied.
     ``time_base`` is the unit of timestamps in seconds, ``rate`` the nominal frames per second, ``frame_count`` None
-    where the header does not say.
+    where the header does not say. ``interlaced``: every frame holds two fields, of two moments.
     """
 
     width: int
@@ -88,6 +88,7 @@ class VideoInfo:
     rotation: int = 0
     has_audio: bool = False
     colour: Colour = field(default_factory=Colour)
+    interlaced: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -133,6 +133,15 @@ def test_hdr_is_tone_mapped_and_said(transfer: str, run: Run) -> None:
     assert _psnr(_pictures(Path("a.mkv")), _pictures(Path(output))) >= TONE_MAPPED_DB
 
 
+def test_interlaced_film_is_told(run: Run) -> None:
+    make_clip(Path("a.mp4"), frames=3, size=(96, 64), options={"x264-params": "tff=1:interlaced=1"})
+    code, output, said = run("convert", "a.mp4")
+    assert code == 0
+    assert said.startswith("warning: a.mp4 is interlaced")
+    with open_video(Path(output)) as video:
+        assert not video.info.interlaced
+
+
 def test_a_person_in_a_portrait_clip_is_drawn(run: Run) -> None:
     image = np.asarray(Image.fromarray(astronaut()).resize((192, 192)))[:, 16:176]
     source = make_clip(Path("a.mp4"), frames=4, size=(160, 192), rotation=90, picture=lambda *_: image)
