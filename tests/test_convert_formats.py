@@ -142,6 +142,13 @@ def test_interlaced_film_is_told(run: Run) -> None:
         assert not video.info.interlaced
 
 
+def test_transparency_that_is_not_read_is_told(run: Run) -> None:
+    make_clip(Path("a.webm"), frames=2, size=(96, 64), pix_fmt="yuva420p", options={"auto-alt-ref": "0"})
+    code, output, said = run("convert", "a.webm")
+    assert (code, output) == (0, "a-anime.mp4")
+    assert said.startswith("warning: the transparency of its vp9 video is not read")
+
+
 def test_a_person_in_a_portrait_clip_is_drawn(run: Run) -> None:
     image = np.asarray(Image.fromarray(astronaut()).resize((192, 192)))[:, 16:176]
     source = make_clip(Path("a.mp4"), frames=4, size=(160, 192), rotation=90, picture=lambda *_: image)

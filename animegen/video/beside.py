@@ -45,6 +45,8 @@ def plan_streams(
     warnings: list[str] = []
     for stream in media.streams:
         if stream.index == picture:
+            if stream.metadata.get("alpha_mode") == "1":
+                warnings.append(f"the transparency of its {_codec_name(stream)} video is not read: what it hides shows")
             continue
         plan = StreamPlan(stream.index, stream.type, _codec_name(stream), "copy")
         if encode.alpha or container.kind != "film":
