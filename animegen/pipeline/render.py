@@ -15,7 +15,6 @@ from itertools import islice
 from pathlib import Path
 
 from animegen.composite import compose, compose_alpha, cut_out, faded, one_thread_per_call, pixelated
-from animegen.errors import PluginError
 from animegen.identity import Drawing, Treatment, take_crop
 from animegen.jobs import digest_of
 from animegen.memory import give_back_memory, giving_back
@@ -85,14 +84,7 @@ class Scene:
         found: dict[int, Sprite] = {}
         for drawing, style in self._styles.items():
             places = [i for i, part in enumerate(parts) if part.drawing == drawing]
-            requests = [parts[i].request for i in places]
-            sprites = style.render(requests) if requests else []
-            if len(sprites) != len(requests):
-                frames = f"{requests[0].frame_index} to {requests[-1].frame_index}"
-                raise PluginError(
-                    f"the style {drawing[0]} drew {len(sprites)} of {len(requests)} people in frames {frames}",
-                    "a style returns one sprite per request; animegen.testing.check_style tells",
-                )
+            sprites = style.render([parts[i].request for i in places]) if places else []
             found.update(zip(places, sprites, strict=True))
         return [found[i] for i in range(len(parts))]
 
