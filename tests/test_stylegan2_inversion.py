@@ -144,8 +144,9 @@ def test_noise_that_joins_late_is_not_needed_for_its_own_picture(model):
 
 @pytest.mark.parametrize("drawn", ["const", "none"])
 def test_no_other_noise_costs_much(drawn, model):
-    target = model.draw(model.ws([model.z(100)]), drawn)
-    (found,) = invert(model, target, InversionOptions(steps=150, optimise_noise=True))
+    """Of a picture that was drawn without noise, hardly anything is lost but by it: there, other noise costs most."""
+    target = model.draw(model.ws([model.z(101)]), drawn)
+    (found,) = invert(model, target, InversionOptions(steps=250, optimise_noise=True))
     others = [psnr(model.draw(model.ws([found.latent]), "random", seed)[0], target[0]) for seed in range(10)]
     assert found.psnr - min(others) < STORED
 
