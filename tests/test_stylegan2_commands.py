@@ -148,8 +148,10 @@ def test_a_picture_says_the_same_in_every_kind_of_file(tmp_path):
 def test_what_is_no_picture_or_checkpoint_is_told_with_a_way_out(checkpoint, tmp_path, capsys):
     (tmp_path / "folder").mkdir()
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "x.png")
+    Image.fromarray(np.zeros((64, 64), np.float32)).save(tmp_path / "deep.tiff")
     cases = {
         (checkpoint, tmp_path / "folder"): ("is a folder, not a picture", "name the pictures in it"),
+        (checkpoint, tmp_path / "deep.tiff"): ("has 32 bits a colour", "save it with 8 or 16 bits"),
         (checkpoint, tmp_path / "none.png"): ("cannot read the picture", "the path of a whole PNG or JPEG"),
         (tmp_path / "folder", tmp_path / "x.png"): ("is a folder, not a checkpoint", "the .safetensors file in it"),
         (tmp_path / "x.png", tmp_path / "x.png"): ("cannot read", "`animegen stylegan2 import`"),

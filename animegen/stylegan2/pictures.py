@@ -20,12 +20,14 @@ def read_picture(path: Path, resolution: int, channels: int) -> Float32Array:
     """A picture file as f32 [channels, resolution, resolution] of -1..1: upright, its middle square, resized.
 
     Where ``channels`` have no place for transparency, the picture is laid on white. Raises InputError for a file that
-    is no picture.
+    is no picture, and for one with 32 bits a colour.
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a picture", f"name the pictures in it, such as {path}/*.png")
     try:
         with Image.open(path) as image:
+            if image.mode in {"I", "F"}:
+                raise InputError(f"{path} has 32 bits a colour, of an unknown range", "save it with 8 or 16 bits")
             return fitted(ImageOps.exif_transpose(image), resolution, channels)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"cannot read the picture {path}: {error}", "give the path of a whole PNG or JPEG") from error
