@@ -29,7 +29,9 @@ from animegen.avatar.recipes import ANIME, Phase
 from animegen.avatar.train import TrainOptions, train_avatar
 
 narrow_networks(pytest.MonkeyPatch())
-objective.has_bfloat16 = lambda device: False  # halves of a batch round alike in float32 only
+# halves of a batch round alike in float32 only: one bit of a gradient may change its bfloat16, in Muon too
+objective.has_bfloat16 = lambda device: False
+torch.Tensor.bfloat16 = torch.Tensor.float
 # Adam's first steps are of the rate's size whatever the gradient's: a small rate would hide differences, a large
 # epsilon shows gradients as they are
 adam = torch.optim.Adam
