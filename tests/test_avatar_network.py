@@ -94,4 +94,5 @@ def test_every_stage_of_the_recipe_can_be_judged(stage: int) -> None:
     judge = Discriminator(tiny(), stage)
     with torch.inference_mode():
         logits = judge(torch.zeros(1, 4, stage, stage), figures(1), torch.tensor([1]))
-    assert logits.shape == (1, 1, 8, 8)
+    cells = {32: 8, 64: 8, 128: 16, 256: 32, 512: 64}[stage]
+    assert logits.shape == (1, 1, cells, cells)

@@ -19,6 +19,7 @@ _MAPS = 32
 
 class Discriminator(nn.Module):
     """Judges patches: a logit for every 8x8 pixels, which sees 40x40 of them, so that it looks at texture and edges.
+    Small pictures have 8x8 logits.
 
     Patches as large as a trunk forgive what is drawn twice beside each other. Sees premultiplied RGBA and the pose's
     maps at 32 px; the avatar enters as a projection (Miyato and Koyama 2018, arXiv 1802.05637).
@@ -43,7 +44,7 @@ class Discriminator(nn.Module):
         nn.init.zeros_(self.avatars.weight)
 
     def forward(self, rgba: Tensor, pose: PoseBatch, avatar: Tensor) -> Tensor:
-        """``rgba`` f32 [B, 4, s, s] premultiplied 0..1; ``avatar`` i64 [B]. Returns logits [B, 1, s/8, s/8]."""
+        """``rgba`` f32 [B, 4, s, s] premultiplied 0..1; ``avatar`` i64 [B]. Returns logits [B, 1, cells, cells]."""
         return self.logits(self.features(rgba, pose)[-1], avatar)
 
     def features(self, rgba: Tensor, pose: PoseBatch) -> list[Tensor]:
