@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,6 +162,7 @@ def test_who_crosses_leaves_and_comes_back_stays_the_same(days: list[Clip]) -> N
     for clip in (first, second):
         people = known_of(clip, clip.files.cast)
         score = identity_score(clip.truth, boxes_of(people, len(clip.truth)))
+        sys.stdout.write(f"IDF1 {score.idf1:.4f}, {score.switches} switches\n")  # pytest -rP shows them
         assert score.switches == 0
         assert score.idf1 >= LEAST_IDF1, score
 
