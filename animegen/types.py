@@ -77,7 +77,7 @@ class VideoInfo:
 
     ``width`` and ``height`` in pixels are those of the upright picture, after ``rotation`` (degrees) was applied.
     ``time_base`` is the unit of timestamps in seconds, ``rate`` the nominal frames per second, ``frame_count`` None
-    where the header does not say. ``interlaced``: every frame holds two fields, of two moments.
+    where the header does not say. ``interlaced``: the file's frames hold two fields, of two moments; one is read.
     """
 
     width: int

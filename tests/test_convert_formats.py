@@ -134,10 +134,11 @@ def test_hdr_is_tone_mapped_and_said(transfer: str, run: Run) -> None:
 
 
 def test_interlaced_film_is_told(run: Run) -> None:
-    make_clip(Path("a.mp4"), frames=3, size=(96, 64), options={"x264-params": "tff=1:interlaced=1"})
+    make_clip(Path("a.mp4"), frames=3, size=(96, 64), audio=True, options={"x264-params": "tff=1:interlaced=1"})
     code, output, said = run("convert", "a.mp4")
     assert code == 0
-    assert said.startswith("warning: a.mp4 is interlaced")
+    assert said.startswith("warning: a.mp4 is interlaced: its frames are deinterlaced")
+    assert run("verify", "a.mp4", output)[0] == 0
     with open_video(Path(output)) as video:
         assert not video.info.interlaced
 

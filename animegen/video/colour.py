@@ -107,7 +107,7 @@ class RgbConverter:
     def _by_swscale(self, frame: av.VideoFrame) -> Uint8Array:
         if any(component.is_alpha for component in frame.format.components) or frame.format.has_palette:
             return on_white(self._reformatted(frame, "rgba").astype(np.uint8, copy=False))
-        return np.ascontiguousarray(self._reformatted(frame, "rgb24"), np.uint8)
+        return np.array(self._reformatted(frame, "rgb24"), np.uint8)  # a copy: it may be the frame's own memory
 
     def _reformatted(self, frame: av.VideoFrame, pixel_format: str) -> NDArray[Any]:
         space = _SWSCALE_SPACES.get(self._colour.matrix, Colorspace.ITU601)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +14,7 @@ import numpy as np
 from av.container import InputContainer
 
 from animegen.errors import InputError
+from animegen.video.fields import deinterlaced
 from animegen.video.local import local_url
 from animegen.video.timeline import Int64Array, Timeline, make_timeline
 
@@ -70,12 +72,13 @@ class Scan:
     """What is known of a video stream once it was scanned.
 
     ``shown``: the timestamps as the decoder gives them, in showing order; ``seekable``: whether they can serve to
-    find a frame again after a jump.
+    find a frame again after a jump; ``interlaced``: whether a frame that was decoded for it holds two fields.
     """
 
     timeline: Timeline
     shown: tuple[int | None, ...]
     seekable: bool
+    interlaced: bool
 
 
 def scan(path: Path, stream_index: int, *, salvage: bool) -> Scan:
@@ -97,14 +100,17 @@ def scan(path: Path, stream_index: int, *, salvage: bool) -> Scan:
         kept = sorted((p.pts, p.duration) for p in packets if p.pts is not None and not p.discard)
         shown = [pts for pts, _ in kept]
         told = len(set(shown)) == len(shown) and all(packet.pts is not None for packet in packets)
-        if told and shown and shown[:HEAD] == _decoded(path, stream_index, HEAD, salvage=False)[0]:
-            return Scan(make_timeline(time_base, shown, keys, kept[-1][1], step), tuple(shown), True)
-    decoded, last = _decoded(path, stream_index, None, salvage=salvage)
+        if told and shown:
+            head, _, interlaced = _decoded(path, stream_index, HEAD, salvage=False)
+            if shown[:HEAD] == head:
+                timeline = make_timeline(time_base, shown, keys, kept[-1][1], step)
+                return Scan(timeline, tuple(shown), True, interlaced)
+    decoded, last, interlaced = _decoded(path, stream_index, None, salvage=salvage)
     if not decoded:
         raise InputError(f"{path} holds no frame that can be decoded", "" if salvage else "is the file whole?")
     rising = all(p is not None and q is not None and p < q for p, q in pairwise(decoded))
     timeline = make_timeline(time_base, decoded, keys if rising else [], last, step)
-    return Scan(timeline, tuple(decoded), rising and not salvage)
+    return Scan(timeline, tuple(decoded), rising and not salvage, interlaced)
 
 
 class Reader:
@@ -112,6 +118,7 @@ class Reader:
 
     def __init__(self, path: Path, stream_index: int, scanned: Scan, *, salvage: bool) -> None:
         self._path, self._stream_index, self._scan, self._salvage = path, stream_index, scanned, salvage
+        self._kept: deque[av.VideoFrame] = deque(maxlen=3)
         self._restart()
 
     def close(self) -> None:
@@ -119,16 +126,21 @@ class Reader:
         self._container.close()
 
     def frames(self, start: int, stop: int) -> Iterator[av.VideoFrame]:
-        """The decoded frames ``start`` to ``stop - 1`` of the timeline, each checked against it.
+        """The decoded frames ``start`` to ``stop - 1`` of the timeline, each checked against it, without combs.
 
         Raises InputError where decoding gives another frame than the timeline says.
         """
         if start == stop:
             return
-        self._go_to(start)
-        while self._next < stop:
-            yield self._take()
-        if stop == len(self._scan.shown):
+        count = len(self._scan.shown)
+        for index in range(start, stop):
+            frame = self._at(index)
+            if frame.interlaced_frame:
+                before = self._at(index - 1) if index else None
+                frame = deinterlaced(before, frame, self._at(index + 1) if index + 1 < count else None)
+            yield frame
+        if stop == count:
+            self._go_to(count)
             self._check_end()
 
     def _restart(self) -> None:
@@ -136,14 +148,25 @@ class Reader:
         self._frames = decode(self._container, self._stream_index, salvage=self._salvage)
         self._next = 0
 
+    def _at(self, index: int) -> av.VideoFrame:
+        """One frame as it is stored. The three before the next are at hand."""
+        back = self._next - index
+        if 0 < back <= len(self._kept):
+            return self._kept[-back]
+        if back:
+            self._go_to(index)
+        return self._take()
+
     def _go_to(self, index: int) -> None:
         keyframes = self._scan.timeline.keyframes if self._scan.seekable else np.empty(0, np.int64)
         entries = keyframes[keyframes <= index]
         nearest = int(entries[-1]) if len(entries) else 0
         on_the_way = nearest <= self._next <= index
-        if not on_the_way and not self._jump(index, entries):
-            self.close()
-            self._restart()
+        if not on_the_way:
+            self._kept.clear()
+            if not self._jump(index, entries):
+                self.close()
+                self._restart()
         while self._next < index:
             self._take()
 
@@ -180,6 +203,7 @@ class Reader:
             raise damaged(self._path, f"{at} cannot be decoded in full")
         if frame.pts != shown[index]:
             raise damaged(self._path, f"{at} is missing")
+        self._kept.append(frame)
         self._next += 1
         return frame
 
@@ -259,20 +283,22 @@ def _packets(container: InputContainer, stream: av.VideoStream, path: Path, *, s
     return packets
 
 
-def _decoded(path: Path, stream_index: int, count: int | None, *, salvage: bool) -> tuple[list[int | None], int]:
-    """Timestamps of the first ``count`` frames (None: all) as decoded, and the duration of the last of them."""
+def _decoded(path: Path, stream_index: int, count: int | None, *, salvage: bool) -> tuple[list[int | None], int, bool]:
+    """Timestamps of the first ``count`` frames (None: all) as decoded, how long the last of them is shown, and whether
+    one of them holds two fields.
+    """
     shown: list[int | None] = []
-    last = 0
+    last, interlaced = 0, False
     with open_container(path) as container:
         try:
             for frame in islice(decode(container, stream_index, salvage=salvage), count):
                 if frame.is_corrupt:
                     raise damaged(path, f"frame {len(shown)} cannot be decoded in full")
                 shown.append(frame.pts)
-                last = frame.duration
+                last, interlaced = frame.duration, interlaced or frame.interlaced_frame
         except av.FFmpegError as error:
             raise damaged(path, f"frame {len(shown)} cannot be decoded ({_reason(error)})") from None
-    return shown, last
+    return shown, last, interlaced
 
 
 def _put_back(first: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:

@@ -96,7 +96,7 @@ class Film:
             rotation=self._orientation.rotation,
             has_audio=any(stream.type == "audio" for stream in self.streams),
             colour=read_colour(first),
-            interlaced=first.interlaced_frame,
+            interlaced=self._scan.interlaced,
         )
 
 
