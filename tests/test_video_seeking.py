@@ -71,6 +71,15 @@ def test_every_slice_equals_the_full_reading(
             same_as_full(video, parts)
 
 
+def test_a_film_that_is_refreshed_bit_by_bit(tmp_path: Path) -> None:
+    """After such a keyframe a decoder shows pictures that are nearly what they were."""
+    with open_video(
+        make_clip(tmp_path / "a.mkv", frames=30, options={"x264-params": "intra-refresh=1:keyint=8"})
+    ) as film:
+        assert len(film.timeline.keyframes) > 1
+        same_as_full(film, [(2, 9), (29, 30), (0, 4), (26, 30)])
+
+
 ticks = st.lists(st.one_of(st.none(), st.integers(-50, 600)), min_size=1, max_size=30)
 
 

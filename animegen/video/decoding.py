@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import av
@@ -23,6 +23,9 @@ DECODER_THREADS = 2
 
 HEAD = 8
 """Frames decoded when a file is opened, to see whether its packets tell the truth."""
+
+REORDERED = 16
+"""Frames by which decoding runs ahead of showing at most (H.264, A.4.2)."""
 
 _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 """Formats by which FFmpeg shows a text file as a picture of its letters."""
@@ -172,19 +175,34 @@ class Reader:
 
     def _jump(self, index: int, entries: Int64Array) -> bool:
         """Stand before frame ``index`` by way of a keyframe; False where no keyframe leads there."""
-        pts = self._scan.timeline.pts
-        wanted, back = int(pts[index]), 1
+        back = 1
         while back <= len(entries):
-            frames = self._from_keyframe(int(pts[entries[-back]]))
+            tick = int(self._scan.timeline.pts[entries[-back]])
+            frames = self._from_keyframe(tick)
             try:
-                first = next((frame for frame in frames if frame.pts is not None and frame.pts >= wanted), None)
+                first = self._found(index, frames, tick)
             except av.FFmpegError:
                 first = None
-            if first is not None and first.pts == wanted:
-                self._frames, self._next = _put_back(first, frames), index
+            if first is not None:
+                self._frames, self._next = chain([first], frames), index
                 return True
             back *= 2
         return False
+
+    def _found(self, index: int, frames: Iterator[av.VideoFrame], tick: int) -> av.VideoFrame | None:
+        """Frame ``index`` of those that follow the keyframe at ``tick``; None where it is missing or only nearly right.
+
+        That may be soon after a keyframe that is not shown itself, with which a gradual refresh begins.
+        """
+        pts, settled = self._scan.timeline.pts, None
+        for frame in frames:
+            if frame.pts is None or frame.pts < tick:
+                continue
+            if settled is None:
+                settled = 0 if frame.pts == tick else int(np.searchsorted(pts, frame.pts)) + REORDERED
+            if frame.pts >= pts[index]:
+                return frame if frame.pts == pts[index] and settled <= index else None
+        return None
 
     def _from_keyframe(self, tick: int) -> Iterator[av.VideoFrame]:
         self._container.seek(tick, stream=video_stream(self._container, self._stream_index))
@@ -299,11 +317,6 @@ def _decoded(path: Path, stream_index: int, count: int | None, *, salvage: bool)
         except av.FFmpegError as error:
             raise damaged(path, f"frame {len(shown)} cannot be decoded ({_reason(error)})") from None
     return shown, last, interlaced
-
-
-def _put_back(first: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    yield first
-    yield from rest
 
 
 def _reason(error: Exception) -> str:
