@@ -15,6 +15,7 @@ import animegen
 from animegen.cli import main
 from animegen.config import ConvertConfig
 from animegen.errors import Cancelled, UsageError
+from animegen.pipeline.analyse import extract_poses
 from animegen.pipeline.batch import convert_all
 from animegen.pipeline.casting import make_cast
 from animegen.pipeline.convert import analyse_only, render_job
@@ -157,6 +158,16 @@ def test_an_address_reaches_the_plugin_as_it_was_given(ramps: Path) -> None:
 def test_a_plan_of_a_plugin_source_leaves_nothing(ramps: Path) -> None:
     assert plan(Path("ramp:4"), Path("out.mp4"), ConvertConfig(style="skeleton"), trial_frames=3).frames == 4
     assert [path.name for path in ramps.iterdir()] == ["opened.txt"]
+
+
+def test_poses_of_a_plugin_source_leave_nothing_else(ramps: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pose", "extract", "ramp:4", "-o", "poses.npz"]) == 0
+    assert capsys.readouterr().out == "poses.npz: 4 frames, 0 people\n"
+    Path("3.ramp").touch()
+    assert len(extract_poses(Path("3.ramp"))) == 3
+    assert {path.name for path in ramps.iterdir()} == {"opened.txt", "3.ramp", "poses.npz"}
+    assert main(["pose", "extract", "https://host/a.mp4", "-o", "b.npz"]) == 1
+    assert "is an address" in capsys.readouterr().err
 
 
 def test_the_film_goes_with_its_job(ramps: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from animegen.cli import console
+from animegen.cli.options import Source
 
 _FORMAT = click.option(
     "--format", type=click.Choice(["npz", "coco", "openpose"]), help="Default: what the output's name says."
@@ -21,12 +22,12 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("source", metavar="IN", type=_PATH)
+@click.argument("source", metavar="IN", type=Source())
 @click.option("-o", "--output", required=True, type=_PATH, help=".npz, .json (COCO), or a folder (OpenPose).")
 @_FORMAT
 @click.option("--pose", default="blazepose", show_default=True, help="Pose backend.")
 @_OVERWRITE
-def extract(source: Path, output: Path, format: str | None, pose: str, *, overwrite: bool) -> None:
+def extract(source: str, output: Path, format: str | None, pose: str, *, overwrite: bool) -> None:
     """Find and track the people of a video or picture and write their poses."""
     from animegen.cli.progress import listener
     from animegen.pipeline.analyse import extract_poses

@@ -8,6 +8,7 @@ done, memory does not grow with the clip.
 
 from __future__ import annotations
 
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,17 +24,18 @@ from animegen.config import ConvertConfig
 from animegen.events import Listener, ignore
 from animegen.identity import save_crops, take_crop
 from animegen.jobs import JobFolder
+from animegen.pipeline.adapters import opened
 from animegen.pipeline.flow import ahead
 from animegen.pipeline.progress import stage
 from animegen.pipeline.run import QUEUE_FRAMES, Run, Segment, segments_of, unfinished
 from animegen.pipeline.shots import ShotWatch, joined_shots
 from animegen.pipeline.stages import resolve
+from animegen.plugins import PluginHost
 from animegen.pose.clip import PoseClip, join_clips
 from animegen.pose.files import PackedMask, save_npz
 from animegen.protocols import PoseBackend
 from animegen.tracking import track_clip
 from animegen.types import Crop, Frame, Pose
-from animegen.video import open_video
 
 
 def estimate(backend: PoseBackend, frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Pose]]]:
@@ -131,10 +133,18 @@ def _write(job: JobFolder, segment: Segment, found: _Found, clip: PoseClip, obse
         save_npz(clip, part, found.masks)
 
 
-def extract_poses(source: Path, *, pose: str = "blazepose", on_event: Listener = ignore) -> PoseClip:
-    """Every person's poses in a video or still, with track ids and without masks; nothing is written."""
-    stages = resolve(ConvertConfig(pose=pose), on_event, kinds=("pose", "tracker"))
-    with open_video(source) as video:
+def extract_poses(source: Path | str, *, pose: str = "blazepose", on_event: Listener = ignore) -> PoseClip:
+    """Every person's poses in a video, a still or a plugin's source, with track ids and without masks.
+
+    Nothing stays written. Raises what ``convert`` would raise before it begins.
+    """
+    host, config = PluginHost.load(), ConvertConfig(pose=pose)
+    stages = resolve(config, on_event, kinds=("pose", "tracker"), host=host)
+    with (
+        tempfile.TemporaryDirectory(prefix="animegen-poses-") as folder,
+        opened(host, source, Path(folder) / "poses", config) as asked,
+    ):
+        video = asked.video
         backend, count = stages.pose_backend(), len(video.timeline)
         size = (video.info.width, video.info.height)
         clips, shots = [], []
