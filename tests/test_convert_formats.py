@@ -245,6 +245,20 @@ def test_nothing_is_overwritten_and_the_source_is_never_the_output(run: Run) -> 
     assert source.read_bytes() == content
 
 
+def test_links_that_lead_nowhere(run: Run) -> None:
+    Path("a.mp4").symlink_to("b.mp4")
+    Path("b.mp4").symlink_to("a.mp4")
+    for command in (("convert", "a.mp4"), ("plan", "a.mp4"), ("pose", "extract", "a.mp4", "-o", "a.npz")):
+        code, _, said = run(*command)
+        assert code == 1
+        assert said.splitlines()[-2:] == [
+            "error: a.mp4 is a symbolic link that leads nowhere", "hint: make it anew, or name the file itself"
+        ]  # fmt: skip
+    make_clip(Path("c.mp4"), frames=2)
+    assert run("convert", "a.mp4", "c.mp4")[0] == 1
+    assert Path("c-anime.mp4").exists(), "one that fails does not stop the others"
+
+
 @pytest.mark.parametrize("audio", ["aac", "pcm_s16le"])
 def test_a_part_keeps_sound_and_picture_together(audio: str, run: Run) -> None:
     make_clip(Path("a.mov"), frames=30, rate=Fraction(30), audio=audio, chapters=[(Fraction(0), Fraction(1), "all")])

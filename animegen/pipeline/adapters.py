@@ -7,6 +7,7 @@ twice, may be stopped and goes on. Sound is not carried.
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def location(host: PluginHost, source: Path | str) -> str:
     """The source as jobs note it: ``NAME:...`` of a plugin's source as it is, anything else as an absolute path."""
     spec = source_spec(host, str(source))
     is_name = spec is not None and str(source).startswith(f"{spec.name}:")
-    return str(source) if is_name else str(Path(source).resolve())
+    return str(source) if is_name else os.path.realpath(source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -81,17 +82,17 @@ def clips_of(sources: Sequence[Path | str]) -> list[Clip]:
     Raises InputError for a folder without a video.
     """
     suffixes = VIDEO_SUFFIXES | {s for spec in PluginHost.load().specs("source").values() for s in spec.suffixes}
-    clips: dict[Path, Clip] = {}
+    clips: dict[str, Clip] = {}
     for source in sources:
         place = Path(source)
         if not place.is_dir():
-            clips.setdefault(place.resolve(), Clip(source, Path()))
+            clips.setdefault(os.path.realpath(place), Clip(source, Path()))
             continue
         found = _videos(place, suffixes)
         if not found:
             raise InputError(f"{source} holds no video", "name a folder with videos in it, or the files themselves")
         for path in found:
-            clips.setdefault(path.resolve(), Clip(path, path.parent.relative_to(place)))
+            clips.setdefault(os.path.realpath(path), Clip(path, path.parent.relative_to(place)))
     return list(clips.values())
 
 

@@ -88,6 +88,8 @@ def open_video(path: Path, *, salvage: bool = False) -> VideoFile:
     not a whole, decodable file with pictures.
     """
     if not path.exists():
+        if path.is_symlink():
+            raise InputError(f"{path} is a symbolic link that leads nowhere", "make it anew, or name the file itself")
         raise InputError(f"{path} does not exist", "check the name and the folder")
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a video file", "name one file in it")
