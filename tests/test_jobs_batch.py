@@ -44,6 +44,28 @@ def clips(blazepose_weights: dict[str, Path], tmp_path: Path) -> Path:
     return folder
 
 
+def test_what_stands_beside_two_outputs_of_one_name(
+    blazepose_weights: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    del blazepose_weights
+    monkeypatch.chdir(tmp_path)
+    make_clip(Path("k.gif"), frames=4, pix_fmt="rgb8", rate=Fraction(10))
+    make_clip(Path("k.mkv"), frames=4)
+    asked = ["--style", "skeleton", "--quiet"]
+    assert main(["convert", "k.gif", *asked, "--preview", "2"]) == 0
+    assert main(["convert", "k.mkv", *asked, "--preview", "2"]) == 0
+    assert main(["convert", "k.gif", "k.mkv", *asked, "--report"]) == 0
+    assert capsys.readouterr().out.split() == [
+        "k-anime-preview", "k-anime.mkv-preview", "k-anime.gif", "k-anime.mkv", "k-anime.gif-report",
+        "k-anime.mkv-report",
+    ]  # fmt: skip
+    for kind in ("gif", "mkv"):
+        assert f"k-anime.{kind} from k.{kind}" in Path(f"k-anime.{kind}-report/report.html").read_text()
+
+
 def test_a_folder_is_converted_in_order_and_one_failure_stops_nothing(clips: Path, tmp_path: Path) -> None:
     events: list[Event] = []
     outcomes = convert_all([clips], tmp_path / "out", QUICK, events.append)

@@ -13,6 +13,7 @@ from animegen.jobs.digests import digest as digest
 from animegen.jobs.digests import digest_of as digest_of
 from animegen.jobs.digests import size_of as size_of
 from animegen.jobs.folder import JobFolder as JobFolder
+from animegen.jobs.folder import beside as beside
 from animegen.jobs.folder import flatten as flatten
 from animegen.jobs.lines import append_line as append_line
 from animegen.jobs.lines import read_lines as read_lines

@@ -282,6 +282,13 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def beside(output: Path, what: str) -> Path:
+    """``OUT-what`` in an output's folder; ``OUT.SUFFIX-what`` where another job is called OUT too."""
+    jobs = (Path(job.stem) for job in output.parent.glob("*.job"))
+    shared = any(other.name != output.name and other.stem == output.stem for other in jobs)
+    return output.with_name(f"{output.name if shared else output.stem}-{what}")
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one level of dotted keys; None is left out, as TOML has no word for it."""
     flat: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from PIL import Image
 from animegen.config import ConvertConfig
 from animegen.errors import OutputError
 from animegen.events import Finished, Listener
-from animegen.jobs import artefact
+from animegen.jobs import artefact, beside
 from animegen.pipeline.convert import find_people
 from animegen.pipeline.prepare import begun
 from animegen.pipeline.render import scene_of
@@ -35,15 +35,14 @@ def preview(
     *,
     cancel: threading.Event | None = None,
 ) -> Path:
-    """Write ``count`` frames spread over the clip to the folder ``OUTPUT-preview`` and return it.
+    """Write ``count`` frames spread over the clip to a folder beside the output, ``OUT-preview``, and return it.
 
     The whole clip is analysed, as identities and the background need it; the conversion itself then goes on from
     the same job folder, and an output that stands is left alone. Raises OutputError where the folder exists, unless
     ``config.overwrite``.
     """
     with begun(source, output, replace(config, overwrite=True), on_event, cancel) as run:
-        asked = output or run.plan.output
-        folder = asked.with_name(f"{asked.stem}-preview")
+        folder = beside(output or run.plan.output, "preview")
         if folder.exists() and not config.overwrite:
             raise OutputError(f"{folder} exists already", "choose another name with -o, or add --overwrite")
         for old in folder.glob("frame_*.png"):

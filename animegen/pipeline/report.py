@@ -24,7 +24,7 @@ from animegen.events import Listener
 from animegen.identity import describe, distance, take_crop
 from animegen.identity.options import PaletteOptions
 from animegen.identity.palette import PalettePreserver
-from animegen.jobs import JobFolder
+from animegen.jobs import JobFolder, beside
 from animegen.measure.fidelity import PoseError, colour_errors, flicker, pose_error, switches
 from animegen.measure.pictures import summary
 from animegen.pipeline.analyse import estimate
@@ -124,8 +124,7 @@ class Report:
 
 def report_folder(job: Path) -> Path:
     """Where the report of a job goes unless another place is named: ``OUT-report`` beside the output."""
-    output = job.with_suffix("")
-    return output.with_name(f"{output.stem}-report")
+    return beside(job.with_suffix(""), "report")
 
 
 @contextmanager
