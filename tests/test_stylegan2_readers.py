@@ -6,6 +6,8 @@ import argparse
 import io
 import os
 import pickle
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,6 +56,18 @@ WHOLE = nvidia_pickle({"G_ema": Case(64, base=64, most=2).generator()})
 def same(ours: torch.nn.Module, theirs: torch.nn.Module) -> bool:
     a, b = ours.state_dict(), theirs.state_dict()
     return set(a) == set(b) and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_checkpoint_is_read_without_a_compiler_or_random_numbers(tmp_path: Path) -> None:
+    """PyTorch imports its compiler, for a second, where numbers are drawn or divided on the meta device."""
+    (tmp_path / "a.pkl").write_bytes(WHOLE)
+    save_checkpoint(tmp_path / "a.safetensors", import_checkpoint(tmp_path / "a.pkl"))
+    program = (
+        "import sys, torch; from pathlib import Path; from animegen.stylegan2.checkpoint import load_checkpoint;"
+        "before = torch.get_rng_state(); load_checkpoint(Path(sys.argv[1]));"
+        "sys.exit(not torch.equal(before, torch.get_rng_state()) or 'torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.safetensors")], check=True)
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])

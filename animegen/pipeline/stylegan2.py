@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
-from scipy.interpolate import CubicSpline
 
 from animegen.errors import OutputError, UsageError
 from animegen.jobs import artefact
@@ -61,6 +60,8 @@ def interpolate(
 
     The walk is a periodic cubic spline in w, so that it has no corner. Raises UsageError for fewer than two seeds.
     """
+    from scipy.interpolate import CubicSpline  # takes longer to import than other commands to draw a picture
+
     if len(seeds) < 2:
         raise UsageError(f"a walk needs two seeds or more, got {len(seeds)}", "give them with --seeds 0,1,2")
     keys = model.ws([model.z(seed) for seed in seeds], psi=psi, label=label)

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from animegen.errors import InvalidValue, WeightsError
 from animegen.jobs import artefact
@@ -170,9 +171,23 @@ def _discriminator(config: DiscriminatorConfig, tensors: Mapping[str, Tensor]) -
     return _filled(lambda: Discriminator(config), tensors)
 
 
+class _Undrawn(TorchFunctionMode):
+    """Lets a network be made without the random numbers that it would begin with.
+
+    Nor is anything divided on the meta device, where drawing and dividing would import a compiler, for a second.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is Tensor.div and args[0].is_meta:
+            return args[0]
+        return (torch.empty if func is torch.randn else func)(*args, **(kwargs or {}))
+
+
 def _filled(make: Callable[[], N], tensors: Mapping[str, Tensor]) -> N:
     """A new network with these tensors, without gradients. Raises WeightsError naming what does not fit."""
-    with torch.device("meta"):  # shapes are compared before memory is taken for what a configuration claims
+    with torch.device("meta"), _Undrawn():  # shapes are compared before memory is taken for what a configuration claims
         wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for name in sorted(wanted.keys() | found.keys()):
@@ -180,7 +195,8 @@ def _filled(make: Callable[[], N], tensors: Mapping[str, Tensor]) -> N:
             raise WeightsError(
                 f"its tensors do not fit its configuration: {name} is {found.get(name)}, expected {wanted.get(name)}"
             )
-    network = make()
+    with _Undrawn():
+        network = make()
     network.load_state_dict(dict(tensors))
     return network.eval().requires_grad_(requires_grad=False)
 
