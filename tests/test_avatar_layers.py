@@ -7,7 +7,7 @@ import torch
 from figures import SIZE, sample
 
 from animegen.avatar.discriminator import coloured
-from animegen.avatar.layers import ALPHA, FIXED, SHADE_LIMIT, SHADES, colour_layers, firm_layers, part_masks
+from animegen.avatar.layers import SHADE_LIMIT, colour_layers, part_masks
 from animegen.types import PARTS
 
 ONE_LEVEL = 1.0 / 255 + 1e-6
@@ -51,23 +51,3 @@ def test_masks_name_the_part() -> None:
     layers = np.zeros((1, 1, 10), np.uint8)
     layers[..., 0], layers[..., 8] = 255, 200
     assert part_masks(layers)[0, 0] == 7
-
-
-def test_firm_edges_stay_where_they_are() -> None:
-    """A soft edge between two parts, and between the figure and nothing."""
-    ramp = np.linspace(0, 255, 64)
-    layers = np.zeros((1, 64, 10), np.uint8)
-    layers[0, :, ALPHA] = 255 - ramp
-    layers[0, :, SHADES.start] = np.clip(200 - 3 * ramp, 0, 200)
-    layers[0, :, SHADES.start + 1] = np.clip(255 - ramp, 0, 200) - np.clip(200 - 3 * ramp, 0, 200)
-    firm = firm_layers(layers)
-    assert ((firm[..., ALPHA] >= 128) == (layers[..., ALPHA] >= 128)).all()
-    soft, hard = (np.abs(np.diff(one[0, :, ALPHA].astype(int))).max() for one in (layers, firm))
-    assert hard > 2 * soft
-
-
-def test_what_is_whole_or_empty_stays_as_it_is() -> None:
-    layers = np.zeros((2, 2, 10), np.uint8)
-    layers[0, 0, [ALPHA, SHADES.start + 3]] = 255, 180
-    layers[1, 1, [ALPHA, FIXED.start, FIXED.start + 2]] = 255, 90, 30
-    assert (firm_layers(layers) == layers).all()

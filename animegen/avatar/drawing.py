@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from animegen.avatar.firm import firm_layers
 from animegen.avatar.generator import AvatarGenerator
-from animegen.avatar.layers import colour_layers, firm_layers
+from animegen.avatar.layers import colour_layers
 from animegen.avatar.mouths import with_mouth
 from animegen.types import Float32Array, Uint8Array
 
@@ -21,13 +22,14 @@ DRAWN_TOGETHER = {"cpu": 4, "cuda": 16}
 the last bit of each picture; beside whom it is drawn decides nothing."""
 
 ENLARGED = 1.25
-"""How much larger than it is drawn a picture may be shown before the next stage is taken."""
+"""How much larger than it is drawn a picture may be shown before the next stage, or the next scale, is taken."""
 
+_LARGEST_SCALE = 3
 _LEAST_STAGE = 32
 _FEATHER = 0.12
 """Over how much of its side a part fades into the figure at each border."""
 _BLURRED = 2
-"""How far around a part that was drawn alone, in the figure's pixels, the blurred one of the figure reaches."""
+"""How far around a part that was drawn alone, in pixels of the drawn figure, the blurred one of the figure reaches."""
 _LEAST = 1e-3
 
 
@@ -35,7 +37,7 @@ _LEAST = 1e-3
 class Drawing:
     """A pose on a canvas, as :meth:`animegen.avatar.generator.AvatarGenerator.draw` takes it, for one picture.
 
-    ``palette`` f32 [6, 3] sRGB 0..1.
+    ``palette`` f32 [6, 3] sRGB 0..1. The picture is ``scale`` times as large as its stage.
     """
 
     xy: Float32Array
@@ -44,6 +46,7 @@ class Drawing:
     expression: Float32Array
     avatar: int
     stage: int
+    scale: int
     palette: Float32Array
 
 
@@ -73,12 +76,17 @@ class Drawer:
         stages = [stage for stage in self._generator.stages if stage >= _LEAST_STAGE] or self._generator.stages[-1:]
         return next((stage for stage in stages if stage * ENLARGED >= side), stages[-1])
 
+    @staticmethod
+    def scale_for(stage: int, side: float) -> int:
+        """How many times to enlarge pictures of a stage that are shown with up to ``side`` pixels."""
+        return next((scale for scale in range(1, _LARGEST_SCALE) if stage * scale * ENLARGED >= side), _LARGEST_SCALE)
+
     def flops(self, stage: int) -> int:
         """Floating-point operations of the network for one picture."""
         return self._generator.flops(stage)
 
     def draw(self, drawings: Sequence[Drawing]) -> list[Uint8Array]:
-        """One picture each, uint8 [stage, stage, 4] RGBA with premultiplied alpha."""
+        """One picture each, uint8 [scale stage, scale stage, 4] RGBA with premultiplied alpha."""
         by_stage: dict[int, list[int]] = defaultdict(list)
         for i, drawing in enumerate(drawings):
             by_stage[drawing.stage].append(i)
@@ -92,9 +100,9 @@ class Drawer:
         return [pictures[i] for i in range(len(drawings))]
 
     def _finished(self, layers: Uint8Array, drawing: Drawing) -> Uint8Array:
-        """Layers with firm edges, and a mouth where one is wanted."""
+        """Layers at the size that is asked for, with firm edges, and a mouth where one is wanted."""
         config = self._generator.network.config
-        firm = layers if config.sharp else firm_layers(layers)
+        firm = firm_layers(layers, drawing.scale, sharp=config.sharp)
         if not self._mouths:
             return firm
         return with_mouth(firm, config.skeleton, drawing.xy, drawing.score, drawing.expression)
@@ -112,13 +120,12 @@ class Drawer:
 
 
 def with_patches(figure: Uint8Array, patches: Sequence[Patch], scale: int) -> Uint8Array:
-    """A figure, enlarged ``scale`` times, with parts laid over its own, one after the other; their borders fade.
+    """A figure with parts laid over its own, one after the other; their borders fade.
 
-    ``figure`` uint8 [S, S, 4] RGBA with premultiplied alpha. Returns uint8 [scale S, scale S, 4].
+    ``figure`` uint8 [S, S, 4] RGBA with premultiplied alpha, ``scale`` times as large as it was drawn. Returns the
+    same shape.
     """
     planes = torch.from_numpy(figure).permute(2, 0, 1)[None].float()
-    if scale > 1:
-        planes = functional.interpolate(planes, scale_factor=scale, mode="bilinear", align_corners=False)
     for patch in patches:
         _lay(planes, patch, _BLURRED * scale)
     whole: Uint8Array = planes[0].round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()

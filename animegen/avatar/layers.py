@@ -21,9 +21,6 @@ LAYERS = 10
 SHADE_LIMIT = 1.25
 """A shade of 1 is the palette's own colour; highlights reach this. A stored shade of 255 stands for it."""
 
-_FIRM_EDGES, _FIRM_PARTS = 3.0, 2.0
-"""Powers of the odds of coverage and of the parts' shares in :func:`firm_layers`."""
-
 
 def colour_layers(layers: Uint8Array, palette: Float32Array) -> Uint8Array:
     """Colour shade layers.
@@ -35,33 +32,12 @@ def colour_layers(layers: Uint8Array, palette: Float32Array) -> Uint8Array:
     mix[SHADES, :3] = palette * SHADE_LIMIT
     mix[FIXED, :3] = np.eye(3)
     mix[ALPHA, 3] = 1.0
-    rgba = layers.astype(np.float32) @ mix
+    coloured = np.zeros((*layers.shape[:-1], 4), np.uint8)
+    shown = layers[..., ALPHA] > 0
+    rgba = layers[shown].astype(np.float32) @ mix
     np.minimum(rgba[..., :3], rgba[..., 3:], out=rgba[..., :3])
-    coloured: Uint8Array = np.rint(rgba).astype(np.uint8)
+    coloured[shown] = np.rint(rgba)
     return coloured
-
-
-def firm_layers(layers: Uint8Array) -> Uint8Array:
-    """Make a drawing's soft edges firm.
-
-    A network that is not sure where an edge runs draws the mean of all its places: coverage that falls off slowly, and
-    parts that run into each other. Here coverage is taken for the odds of it, and those odds to a power; likewise the
-    share that each part has of a pixel. Edges stay where coverage is one half, so nothing moves, and what is whole or
-    empty stays as it is. ``layers`` uint8 [H, W, 10]; returns the same shape.
-    """
-    firm = layers.astype(np.float32)
-    alpha = firm[..., ALPHA : ALPHA + 1] / 255
-    inside, outside = alpha**_FIRM_EDGES, (1 - alpha) ** _FIRM_EDGES
-    covered = inside / (inside + outside)
-    parts = np.concatenate([firm[..., SHADES], firm[..., FIXED].max(axis=-1, keepdims=True)], axis=-1)
-    gain = parts ** (_FIRM_PARTS - 1)
-    gain *= parts.sum(axis=-1, keepdims=True) / np.maximum((parts * gain).sum(axis=-1, keepdims=True), 1e-3)
-    gain *= covered / np.maximum(alpha, 1 / 255)
-    firm[..., ALPHA] = 255 * covered[..., 0]
-    firm[..., SHADES] *= gain[..., :-1]
-    firm[..., FIXED] *= gain[..., -1:]
-    whole: Uint8Array = np.rint(np.minimum(firm, 255)).astype(np.uint8)
-    return whole
 
 
 def part_masks(layers: Uint8Array) -> Uint8Array:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.avatar.config import EXPRESSION
-from animegen.avatar.drawing import ENLARGED, Drawer, Patch, with_patches
+from animegen.avatar.drawing import Drawer, Patch, with_patches
 from animegen.avatar.generator import AvatarGenerator, load_avatar_generator
 from animegen.avatar.options import AnimeOptions
 from animegen.colour import palette_rgb
@@ -116,14 +116,14 @@ class AnimeStyle:
             "expression": np.stack([_vector(pose.expression) for pose in track.poses]),
             "avatar": np.array(avatar, np.int64),
             "stage": np.array(stage, np.int64),
+            "scale": np.array(self._figures.scale_for(stage, float(canvas[:, 2].max())), np.int64),
         }
         if stage < _LEAST_WITH_PARTS:
             return prepared
         parts: dict[str, NDArray[Any]] = {}
         for part in self._parts:
             parts |= part.prepare(self._names[avatar], person, moved, crown)
-        scale = 1 if not parts or stage * ENLARGED >= canvas[:, 2].max() else 2
-        return {**prepared, **parts, "scale": np.array(scale, np.int64)}
+        return {**prepared, **parts}
 
     def flops(self, prepared: Prepared) -> int:
         """Floating-point operations of the networks for one sprite of what was prepared, with its parts."""

@@ -84,13 +84,16 @@ class PartArtist:
         xy, z = on_canvas(seen, canvas)
         if part.mirrored:
             canvas = np.stack([-canvas[:, 0] - canvas[:, 2], canvas[:, 1], canvas[:, 2]], axis=1)
+        largest = float(canvas[:, 2].max())
+        stage = self._drawer.stage_for(largest)
         prepared: dict[str, NDArray[Any]] = {
             "canvas": canvas,
             "xy": xy,
             "z": z,
             "score": np.ones_like(z) if part.alone else drawn_points(person, xy),
             "avatar": np.array(self._rows[name], np.int64),
-            "stage": np.array(self._drawer.stage_for(float(canvas[:, 2].max())), np.int64),
+            "stage": np.array(stage, np.int64),
+            "scale": np.array(self._drawer.scale_for(stage, largest), np.int64),
             "opacity": _opacity(person, part.seen),
         }
         return {f"{part.name}_{what}": values for what, values in prepared.items()}
@@ -153,6 +156,7 @@ def drawing(frame: Prepared, palette: Float32Array, part: str = "") -> Drawing:
         frame["expression"],
         int(frame[f"{part}avatar"]),
         int(frame[f"{part}stage"]),
+        int(frame[f"{part}scale"]),
         palette,
     )
 
