@@ -79,6 +79,33 @@ class Tile:
         return Sprite(rgba, to_frame, request.order)
 """
 
+SLAB = """
+import numpy as np
+from animegen.hookspecs import hookimpl
+from animegen.protocols import StyleSpec
+from animegen.types import Sprite
+
+@hookimpl
+def animegen_styles():
+    return [StyleSpec("slab", "a tile of one colour", "slab_plugin:Slab")]
+
+class Slab:
+    def __init__(self, options, context):
+        pass
+
+    def prepare(self, identity, track, crops):
+        return {{"colour": np.array({colour}, np.uint8)}}
+
+    def render(self, requests):
+        return [self.draw(request) for request in requests]
+
+    def draw(self, request):
+        left, top, right, bottom = request.pose.bbox.astype(np.float64)
+        rgba = np.full((8, 8, 4), 255, np.uint8)
+        rgba[..., :3] = request.prepared["colour"]
+        return Sprite(rgba, np.array([[(right - left) / 8, 0, left], [0, (bottom - top) / 8, top]]), request.order)
+"""
+
 RATE, FRAMES = 10, 8
 LEFT, RIGHT = (slice(90, 120), slice(70, 90)), (slice(90, 120), slice(230, 250))
 """Where the middles of the two figures are."""
@@ -154,6 +181,27 @@ def test_a_person_has_a_style_with_options_of_its_own(made: JobFolder, clip: Pat
         animegen.convert(clip, made.output, replace(config, overwrite=False))
     render_job(made.root, overwrite=True)
     assert _shows(_frame(made.output), (slice(60, 80), RIGHT[1]), OTHER_TILE), "what is in the file counts"
+
+
+def test_a_style_whose_package_changes_is_prepared_and_drawn_anew(clip: Path, install: Callable[..., Path]) -> None:
+    config = replace(CONFIG, style="slab")
+    output = clip.with_name("slab.mp4")
+
+    def converted(version: str, colour: tuple[int, int, int], **how: bool) -> list[Event]:
+        site = install("slab-plugin", version, {"slab": "slab_plugin"}, {"slab_plugin": SLAB.format(colour=colour)})
+        for former in site.glob("*.dist-info"):
+            if version not in former.name:
+                shutil.rmtree(former)
+        events: list[Event] = []
+        animegen.convert(clip, output, replace(config, **how), events.append)
+        assert _shows(_frame(output), LEFT, colour)
+        return events
+
+    converted("1.0", TILE)
+    assert converted("1.0", TILE) == [Finished(str(output))], "nothing is to do"
+    converted("1.0", OTHER_TILE, overwrite=True)
+    converted("1.1", OTHER_TILE, overwrite=True)
+    assert len(list(JobFolder.beside(output).root.glob("prepared/*"))) == 6, "of two people, each time"
 
 
 def test_options_stand_in_the_place_of_those_of_the_run(made: JobFolder, clip: Path) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +20,9 @@ from animegen.errors import UnknownPlugin, UsageError, WeightsError
 from animegen.events import Listener, Warned, ignore
 from animegen.guards import guarded
 from animegen.identity import CastFile, Drawing, Member
-from animegen.jobs.digests import sum_of
+from animegen.jobs.digests import digest, sum_of
 from animegen.measure.cores import usable_cores
-from animegen.plugins import PluginHost, Spec
+from animegen.plugins import OWN, PluginHost, Spec
 from animegen.pose.blazepose.options import BlazePoseOptions
 from animegen.protocols import (
     Background,
@@ -48,6 +50,7 @@ class Stages:
 
     Its methods make the plugins' objects, and import their code, when they are called. ``weight_hashes`` are the
     SHA-256 of the weight files by name, and ``file_sums`` those of the files that options name, by kind and option.
+    ``packages`` are the plugins' packages by kind, a third party's with a digest of its code.
     ``others`` are the stages for people to whom the cast file gives another style than the run's, or options of their
     own.
     """
@@ -57,6 +60,7 @@ class Stages:
     options: Mapping[str, Any]
     context: PluginContext
     weight_hashes: Mapping[str, str]
+    packages: Mapping[str, str]
     file_sums: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     others: Mapping[Drawing, Stages] = field(default_factory=dict)
 
@@ -108,13 +112,13 @@ class Stages:
         return background
 
     def fingerprint(self, *kinds: str) -> dict[str, Any]:
-        """What the pixels depend on: the plugins of these kinds (none: all), their options, files and weights, the
-        device and the threads. The face backend counts as a part of the style.
+        """What the pixels depend on: the plugins of these kinds (none: all) and their code, their options, files and
+        weights, the device and the threads. The face backend counts as a part of the style.
         """
         chosen = {kind: spec for kind, spec in self.specs.items() if _asked(kind, kinds)}
         names = [name for spec in chosen.values() for name in spec.weights]
         return {
-            "plugins": {kind: f"{spec.name} ({self.host.package_of(spec)})" for kind, spec in chosen.items()},
+            "plugins": {kind: f"{spec.name} ({self.packages[kind]})" for kind, spec in chosen.items()},
             "options": {kind: repr(self.options[kind]) for kind in chosen if self.options.get(kind) is not None},
             "files": {kind: self.file_sums[kind] for kind in chosen if kind in self.file_sums},
             "weights": {name: self.weight_hashes[name] for name in names},
@@ -226,7 +230,27 @@ def _resolved(config: ConvertConfig, on_event: Listener, kinds: tuple[str, ...],
     sums = {kind: _sums(value) for kind, value in options.items()}
     threads = config.threads or min(THREADS, usable_cores())
     context = PluginContext(chosen_device(config.device), threads, files, config.seed)
-    return Stages(host, specs, options, context, hashes, {kind: own for kind, own in sums.items() if own})
+    packages = {kind: _package(host, spec) for kind, spec in specs.items()}
+    return Stages(host, specs, options, context, hashes, packages, {kind: own for kind, own in sums.items() if own})
+
+
+def _package(host: PluginHost, spec: Spec) -> str:
+    """The package of a plugin and, of a third party's, a digest of its code, which may change without its version."""
+    package = host.package_of(spec)
+    return str(package) if package == OWN else f"{package}, code {_code(spec.factory.partition(':')[0])}"
+
+
+def _code(module: str) -> str:
+    """A digest of the Python files of the outermost package that a module is in; where it is in none, of its own."""
+    with suppress(ImportError, ValueError):  # what cannot be found is told when it is to be made
+        for name in accumulate(module.split("."), "{}.{}".format):
+            found = find_spec(name)
+            if found is None or found.origin is None:
+                continue
+            file = Path(found.origin)
+            files = sorted(file.parent.rglob("*.py")) if found.submodule_search_locations else [file]
+            return digest(*(f"{one.relative_to(file.parent).as_posix()} {sum_of(one)}" for one in files))
+    return digest()
 
 
 def _sums(options: Any) -> dict[str, list[str]]:
