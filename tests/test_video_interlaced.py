@@ -35,6 +35,9 @@ CLIPS: dict[str, dict[str, Any]] = {
 COMBED, SMOOTH = 2.0, 1.2
 """Mean distance of a line from the mean of its neighbours: woven fields of the moving square, and one field of it."""
 
+NEARER = 0.7
+"""Distance from the right moment, as a share of that from the other, of which most is coded colour."""
+
 
 def moment(time: int, width: int, height: int) -> NDArray[np.uint8]:
     """A bright square on grey that moves by four pixels from field to field."""
@@ -107,6 +110,28 @@ def test_a_long_reading_is_what_the_filter_makes_of_the_film(tmp_path: Path) -> 
     with open_video(path) as video:
         for ours, theirs in zip(video.frames(), converted(made, video.info), strict=True):
             assert np.array_equal(ours.image, theirs)
+
+
+@pytest.mark.parametrize("order", ["tff", "bff"])
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.ts", "mpeg2video")])
+def test_the_earlier_field_makes_the_picture(name: str, codec: str, order: str, tmp_path: Path) -> None:
+    def picture(index: int, width: int, height: int) -> av.VideoFrame:
+        image = moment(2 * index, width, height)
+        late = slice(1, None, 2) if order == "tff" else slice(0, None, 2)
+        image[late] = moment(2 * index + 1, width, height)[late]
+        frame = av.VideoFrame.from_ndarray(image).reformat(format="yuv420p")
+        graph = Graph()
+        source = graph.add_buffer(width=width, height=height, format=frame.format, time_base=Fraction(1, 25))
+        graph.link_nodes(source, graph.add("setfield", order), graph.add("buffersink")).configure()
+        graph.push(frame)
+        return graph.vpull()
+
+    options = {"flags": "+ilme+ildct", "g": "6"}
+    path = make_clip(tmp_path / name, frames=8, size=SIZE, codec=codec, options=options, picture=picture)
+    with open_video(path) as video:
+        for frame in video.frames():
+            apart = [np.abs(frame.image.astype(int) - moment(2 * frame.index + i, *SIZE)).mean() for i in (0, 1)]
+            assert apart[0] < NEARER * apart[1], frame.index
 
 
 @pytest.mark.parametrize("frames", [1, 2])
