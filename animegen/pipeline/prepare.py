@@ -216,7 +216,7 @@ def _warn(video: VideoFile, plan: OutputPlan, on_event: Listener) -> None:
     if video.info.colour.is_hdr:
         on_event(Warned(f"{video.path.name} is HDR ({video.info.colour.transfer}): it is tone-mapped to BT.709"))
     if video.info.interlaced:
-        what = "its frames are deinterlaced, where nobody is too; their number and times stay"
+        what = "its frames are deinterlaced, what the output keeps of them too; their number and times stay"
         on_event(Warned(f"{video.path.name} is interlaced: {what}"))
     for warning in plan.warnings:
         on_event(Warned(warning))
