@@ -33,11 +33,24 @@ def colour_layers(layers: Uint8Array, palette: Float32Array) -> Uint8Array:
     mix[FIXED, :3] = np.eye(3)
     mix[ALPHA, 3] = 1.0
     coloured = np.zeros((*layers.shape[:-1], 4), np.uint8)
-    shown = layers[..., ALPHA] > 0
-    rgba = layers[shown].astype(np.float32) @ mix
+    rows, columns = spans(layers)
+    rgba = layers[..., rows, columns, :].astype(np.float32) @ mix
     np.minimum(rgba[..., :3], rgba[..., 3:], out=rgba[..., :3])
-    coloured[shown] = np.rint(rgba)
+    coloured[..., rows, columns, :] = np.rint(rgba, out=rgba)
     return coloured
+
+
+def spans(layers: Uint8Array, margin: int = 0) -> tuple[slice, slice]:
+    """The rows and columns of layers uint8 [..., H, W, 10] that cover anything, and ``margin`` more on each side."""
+    alpha = layers[..., ALPHA].reshape(-1, *layers.shape[-3:-1]).max(axis=0, initial=0)
+    return _span(alpha.max(axis=1, initial=0), margin), _span(alpha.max(axis=0, initial=0), margin)
+
+
+def _span(coverage: Uint8Array, margin: int) -> slice:
+    places = np.flatnonzero(coverage)
+    if not places.size:
+        return slice(0, 0)
+    return slice(max(int(places[0]) - margin, 0), min(int(places[-1]) + margin + 1, len(coverage)))
 
 
 def part_masks(layers: Uint8Array) -> Uint8Array:
