@@ -29,7 +29,12 @@ def lab_to_rgb(lab: Float32Array | Sequence[float]) -> Uint8Array:
     return nearest
 
 
-def palette_rgb(palette: Palette) -> Float32Array:
-    """The sRGB colours of a palette, f32 [6, 3] 0..1 in the order of PARTS."""
-    colours = lab_to_rgb(np.array([palette.part(part).lab for part in PARTS], np.float32))
-    return np.asarray(colours, np.float32) / np.float32(255)
+def palette_rgb(palette: Palette, *, darkest: float = 0.0) -> Float32Array:
+    """The sRGB colours of a palette, f32 [6, 3] 0..1 in the order of PARTS.
+
+    With ``darkest``, a lightness, black becomes as light as that, what is twice as light stays, and what lies between
+    keeps its order.
+    """
+    lab = np.array([palette.part(part).lab for part in PARTS], np.float32)
+    lab[:, 0] = np.maximum(lab[:, 0], darkest + lab[:, 0] / 2)
+    return np.asarray(lab_to_rgb(lab), np.float32) / np.float32(255)

@@ -42,6 +42,8 @@ from animegen.types import (
 
 _USUAL_HEAD = 0.14
 """Head to height of people of whom it was not measured."""
+_DARKEST = 12.0
+"""Lightness of what is black: on cloth as dark as ink, no line and no fold can be told."""
 _LEAST_WITH_PARTS = 64
 """Figures that are drawn smaller than this show no face to speak of: no part of them is drawn once more."""
 
@@ -132,7 +134,7 @@ class AnimeStyle:
     def render(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
         """One sprite per request, the canvas of the avatar."""
         frames = [self._frame(request) for request in requests]
-        palettes = [palette_rgb(request.identity.palette) for request in requests]
+        palettes = [palette_rgb(request.identity.palette, darkest=_DARKEST) for request in requests]
         shown = [i for i, frame in enumerate(frames) if frame["score"].any()]
         asked, colours = [frames[i] for i in shown], [palettes[i] for i in shown]
         figures = self._figures.draw([drawing(*one) for one in zip(asked, colours, strict=True)])
