@@ -46,6 +46,8 @@ class Workers:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.world > 1:
+            if kind is None:
+                self.wait()  # a process that leaves while another still hears from it can end that one
             distributed.destroy_process_group()
 
     def share(self, whole: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class _Hand:
     ink: float
 
 
-_SOFT, _SHARP = _Hand(3, 8, 0.5), _Hand(2, 3, 0.35)
+_SOFT, _SHARP = _Hand(3, 8, 0.42), _Hand(2, 3, 0.3)
 """For what was learned as the mean of all places where an edge may run, and for what a discriminator has seen."""
 
 
