@@ -48,7 +48,9 @@ def heads(tmp_path_factory):
     return untrained(tmp_path_factory.mktemp("weights") / "heads.safetensors", seed=4, names=("Kei", "Rin"))
 
 
-def untrained(path, seed, names=tuple(dict(AVATARS))):
+def untrained(path, seed, names=None, avatars=AVATARS):
+    traits = dict(avatars)
+    names = names or tuple(traits)
     torch.manual_seed(seed)
     config = AvatarConfig(
         AVATAR35, len(names), channels={4: 8, 8: 8, 16: 8, 32: 8}, largest_stage=64, latent=4, width=8, map_size=16
@@ -60,8 +62,8 @@ def untrained(path, seed, names=tuple(dict(AVATARS))):
                 parameter.normal_(std=0.3)
             if "head.bias" in name:
                 parameter.view(10, 4)[:] = torch.tensor([2.0] + 6 * [-0.5] + 3 * [-3.0])[:, None]
-    avatars = [{"name": name, "proportions": BUILD, "traits": dict(AVATARS)[name]} for name in names]
-    save_generator(path, generator, avatars=avatars, dtype=torch.float16, notes={})
+    entries = [{"name": name, "proportions": BUILD, "traits": traits[name]} for name in names]
+    save_generator(path, generator, avatars=entries, dtype=torch.float16, notes={})
     return path
 
 
@@ -285,6 +287,15 @@ def test_the_avatar_is_the_one_that_is_most_like_the_person(style, wanted):
     seen = Traits(**{name: Trait(value, 0.9) for name, value in traits.items() if name != "head_to_height"})
     for seed in range(5):
         assert style.cast([replace(synthetic_identity(seed), traits=seen)]) == [wanted]
+
+
+def test_a_huge_head_among_the_avatars_makes_no_other_small(tmp_path):
+    """A grown-up seen from above, whose head looks a fifth larger, of whom nothing else is known."""
+    heads = {"Slim": 0.16, "Usual": 0.18, "Round": 0.2, "Huge": 0.3}
+    avatars = [(name, {"head_to_height": head}) for name, head in heads.items()]
+    style = made(untrained(tmp_path / "avatars.safetensors", seed=5, avatars=avatars))
+    unknown, head = Trait(0.5, 0.0), Trait(0.17, 1.0)
+    assert style.cast([replace(synthetic_identity(1), traits=Traits(unknown, unknown, unknown, head))]) == ["Round"]
 
 
 def test_the_user_chooses(weights, style):

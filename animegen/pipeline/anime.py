@@ -172,7 +172,7 @@ class AnimeStyle:
         """A sort key: how different an avatar is from a person, then an order by the person's seed among equals."""
         heads = [float(one["head_to_height"]) for one in self._traits if "head_to_height" in one]
         own = self._traits[self._names.index(name)]
-        usual = float(np.mean(heads)) if heads else 1.0
+        usual = float(np.median(heads)) if heads else 1.0
         draw = hashlib.sha256(f"{identity.seed} {name}".encode()).hexdigest()
         return round(_distance(identity.traits, own, usual), 6), draw
 
