@@ -159,6 +159,28 @@ def test_who_walks_in_is_followed_back_to_the_edge(backend: PoseBackend, shared:
     assert len(seen) >= 14, seen
 
 
+def test_who_walks_in_with_their_back_to_the_camera_does_not_stand_on_their_head(
+    backend: PoseBackend, shared: Path
+) -> None:
+    """At first only hair and shoulders show above the lower edge, and two seconds later the whole person."""
+    poses = list(backend.estimate(footage(shared / "video" / "intel_one_by_one_person.mp4", 910, 940)))
+    nose, hips = (BLAZEPOSE33.index(name) for name in ("nose", "left_hip"))
+    assert all(pose.xy[nose, 1] < pose.xy[hips, 1] for frame in poses for pose in frame)
+    assert all(len(frame) == 1 for frame in poses[23:])
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_who_stands_on_their_head_is_seen_so(backend: PoseBackend, shared: Path, upright: bool) -> None:
+    step = 1 if upright else -1
+    frames = [
+        Frame(one.index, one.pts, np.ascontiguousarray(one.image[::step, ::step]))
+        for one in footage(shared / "video" / "sam2_juggle_man.mp4", 20, 26)
+    ]
+    nose, hips = (BLAZEPOSE33.index(name) for name in ("nose", "left_hip"))
+    for (pose,) in backend.estimate(frames):
+        assert (pose.xy[nose, 1] < pose.xy[hips, 1]) == upright
+
+
 def test_somebody_lost_is_found_again_at_once(backend: PoseBackend, shared: Path) -> None:
     frames = list(footage(shared / "video" / "sam2_juggle_man.mp4", 0, 8))
     for i in (3, 4):

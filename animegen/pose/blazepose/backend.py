@@ -65,6 +65,11 @@ _BACK = 16
 _BACK_BYTES = 64 * 2**20
 """Frames that wait for people of later frames, and how much memory they may take."""
 
+_HEADLONG = math.pi / 2
+_UPRIGHT_TOO = 0.6
+"""Radians from which somebody's head is below, and how well, over that, a newcomer must be seen upright to be so: few
+people stand on their heads, and half a person seen from behind looks like one who does."""
+
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
 
@@ -254,8 +259,16 @@ class BlazePose:
         for look in sorted((look for look in seen if look is not None), key=_evidence, reverse=True):
             again = self._look_twice(image, look.next, [*known, *found]) if self._same(look, found) else look
             if again is not None:
-                found.append(again)
+                found.append(self._upright(image, again, [*known, *found]))
         return found
+
+    def _upright(self, image: Uint8Array, look: Landmarks, better: Sequence[Landmarks]) -> Landmarks:
+        """The same newcomer the right way up, where that is seen nearly as well."""
+        if abs(look.next.angle) < _HEADLONG:
+            return look
+        other = self._look_twice(image, replace(look.next, angle=0.0), better)
+        turned = other is not None and abs(other.next.angle) < _HEADLONG
+        return other if turned and other and other.quality >= _UPRIGHT_TOO * look.quality else look
 
     def _look_twice(self, image: Uint8Array, region: Region, better: Sequence[Landmarks]) -> Landmarks | None:
         """The second of two looks for a person who is none of those seen better, or None where they disagree."""
