@@ -174,7 +174,7 @@ def test_who_stands_on_their_head_is_seen_so(backend: PoseBackend, shared: Path,
     step = 1 if upright else -1
     frames = [
         Frame(one.index, one.pts, np.ascontiguousarray(one.image[::step, ::step]))
-        for one in footage(shared / "video" / "sam2_juggle_man.mp4", 20, 26)
+        for one in footage(shared / "video" / "sam2_juggle_man.mp4", 0, 20)
     ]
     nose, hips = (BLAZEPOSE33.index(name) for name in ("nose", "left_hip"))
     for (pose,) in backend.estimate(frames):

@@ -65,10 +65,10 @@ _BACK = 16
 _BACK_BYTES = 64 * 2**20
 """Frames that wait for people of later frames, and how much memory they may take."""
 
-_HEADLONG = math.pi / 2
-_UPRIGHT_TOO = 0.6
-"""Radians from which somebody's head is below, and how well, over that, a newcomer must be seen upright to be so: few
-people stand on their heads, and half a person seen from behind looks like one who does."""
+_HEADLONG, _CERTAIN, _UPRIGHT_TOO = math.pi / 2, 0.9, 0.6
+"""Radians from which somebody's head is below; the quality from which a newcomer is believed to be so; and how well,
+over that quality, any other must be seen upright to be upright: few people stand on their heads, and half a person seen
+from behind looks like one who does."""
 
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
@@ -264,7 +264,7 @@ class BlazePose:
 
     def _upright(self, image: Uint8Array, look: Landmarks, better: Sequence[Landmarks]) -> Landmarks:
         """The same newcomer the right way up, where that is seen nearly as well."""
-        if abs(look.next.angle) < _HEADLONG:
+        if abs(look.next.angle) < _HEADLONG or look.quality >= _CERTAIN:
             return look
         other = self._look_twice(image, replace(look.next, angle=0.0), better)
         turned = other is not None and abs(other.next.angle) < _HEADLONG
