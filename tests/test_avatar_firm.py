@@ -57,6 +57,21 @@ def test_ink_runs_where_parts_meet_and_nowhere_else() -> None:
     assert (np.abs(brightness[[22, 24, 40, 42]] - 204) <= LEAST_INK).all()
 
 
+def test_a_cloud_becomes_a_shade_with_an_edge() -> None:
+    """It falls to six tenths of the light over sixteen pixels; what is left is a bright and a dark tone."""
+    side, middle = 256, 128
+    across = np.abs(np.arange(side) + 0.5 - middle)
+    layers = np.zeros((side, side, 10), np.uint8)
+    layers[..., ALPHA] = 255
+    layers[..., SHADES.start + 3] = 200 - 40 * (1 + np.cos(np.pi * np.clip(across / 16, 0, 1)))
+    soft, firm = (
+        one[middle, middle - 20 : middle, SHADES.start + 3].astype(int) for one in (layers, firm_layers(layers))
+    )
+    assert firm.max() > 190 and firm.min() < 150
+    assert ((firm > 155) & (firm < 190)).sum() <= 3
+    assert ((soft > 130) & (soft < 195)).sum() >= 8
+
+
 @pytest.mark.parametrize("shade", [60, 180])
 def test_what_is_whole_or_empty_stays_as_it_is(shade: int) -> None:
     """However dark it is: it is no line where all around is as dark."""

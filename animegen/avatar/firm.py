@@ -1,4 +1,4 @@
-"""From what a network draws to what an illustrator would: firm edges and thin dark lines, at the size that is shown."""
+"""From what a network draws to what an illustrator would: two tones, firm edges and dark lines, at the size shown."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from animegen.types import Uint8Array
 _REACH = 2
 """How far around a pixel of the drawing the brightness is looked for that a line has to be darker than."""
 _MARGIN = _REACH + 1
+_LIGHT_REACH = 1 / 28
+"""The same for what a shade is compared with, in sides of the drawing: as far as a shade on a sleeve is wide."""
+_LINE, _SHADE, _LIT = 0.37, 0.62, 0.8
+"""Shares of the light around: up to the first a line or a gap, which stays as dark as it is; from the second on, in
+shade; from the third on, lit."""
+_SHADED = 0.72
+"""What shade leaves of the light."""
 _LEAST, _LEAST_COVERAGE = 1e-9, 1 / 255
 
 
@@ -34,14 +41,15 @@ _SOFT, _SHARP = _Hand(3, 8, 0.42), _Hand(2, 3, 0.3)
 
 
 def firm_layers(layers: Uint8Array, scale: int = 1, *, sharp: bool = False) -> Uint8Array:
-    """Enlarge a drawing and make its soft edges firm, in this order, so that they are as firm as the larger picture.
+    """Paint a drawing as cels are painted: in two tones, with firm edges and ink, ``scale`` times as large.
 
-    A network that is not sure where an edge runs draws the mean of all its places: coverage that falls off slowly,
-    parts that run into each other, and lines so faint that only a dip in all parts is left of them. Here coverage is
-    taken for the odds of it, and those odds to a power; likewise the share that each part has of a pixel. Ink is one
-    more part whose share is everywhere the same, as one of the brightness around, so it shows where all others are
-    weak: between them, along the outline, in folds. Edges of coverage stay where it is one half, so nothing moves.
-    After the magnification of distance fields by a threshold (Green 2007), for the soft planes of a network.
+    A network that is not sure draws the mean of all that may be. Folds become clouds: here a part is lit or in shade.
+    Edges become coverage that falls off slowly, and parts that run into each other: here coverage is taken for the
+    odds of it, and those odds to a power; likewise the share that each part has of a pixel. Lines become a dip in all
+    parts: here ink is one more part, whose share is everywhere the same as one of the brightness around, so that it
+    shows where all others are weak, between them, along the outline, in folds. The drawing is enlarged first, so that
+    edges are as firm as the larger picture. They stay where coverage is one half, so nothing moves. After the
+    magnification of distance fields by a threshold (Green 2007), for the soft planes of a network.
 
     ``layers`` uint8 [S, S, 10] (:mod:`animegen.avatar.layers`); ``scale`` how many times larger, from 1; ``sharp``:
     a discriminator saw to it that edges are sharp. Returns uint8 [scale S, scale S, 10].
@@ -51,7 +59,8 @@ def firm_layers(layers: Uint8Array, scale: int = 1, *, sharp: bool = False) -> U
     rows, columns = spans(layers, _MARGIN)
     cut = np.ascontiguousarray(layers[rows, columns].transpose(2, 0, 1))
     if cut.size:
-        drawn = _firm(torch.from_numpy(cut)[None].float() / 255, scale, _SHARP if sharp else _SOFT)
+        planes = _two_tones(torch.from_numpy(cut)[None].float() / 255, max(1, round(_LIGHT_REACH * height)))
+        drawn = _firm(planes, scale, _SHARP if sharp else _SOFT)
         place = tuple(slice(span.start * scale, span.stop * scale) for span in (rows, columns))
         firm[place] = drawn[0].mul_(255).round_().to(torch.uint8).permute(1, 2, 0).numpy()
     return firm
@@ -59,7 +68,7 @@ def firm_layers(layers: Uint8Array, scale: int = 1, *, sharp: bool = False) -> U
 
 def _firm(planes: Tensor, scale: int, hand: _Hand) -> Tensor:
     """Planes f32 [1, 10, H, W] in 0..1; returns [1, 10, scale H, scale W]."""
-    around = _brightness_around(planes)
+    around = _around(_strongest(planes), _REACH)
     if scale > 1:
         planes, around = (
             functional.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
@@ -81,10 +90,34 @@ def _power(x: Tensor, exponent: int) -> Tensor:
     return half * x if exponent % 2 else half
 
 
-def _brightness_around(planes: Tensor) -> Tensor:
-    """The strongest part's shade in the neighbourhood, f32 [1, 1, H, W]."""
-    strongest = torch.maximum(planes[:, SHADES].amax(dim=1, keepdim=True), planes[:, FIXED].amax(dim=1, keepdim=True))
-    side = 2 * _REACH + 1
-    return functional.avg_pool2d(
-        functional.max_pool2d(strongest, side, 1, _REACH), side, 1, _REACH, count_include_pad=False
-    )
+def _two_tones(planes: Tensor, reach: int) -> Tensor:
+    """The same planes with each part lit or in shade, by the light around; lines and what is fixed stay."""
+    shades = planes[:, SHADES]
+    own = shades.sum(dim=1, keepdim=True)
+    light = _around(own, reach)
+    share = own / light.clamp_min(_LEAST_COVERAGE)
+    tone = _SHADED + (1 - _SHADED) * _rise(share, _SHADE, _LIT)
+    gain = torch.lerp(torch.ones_like(own), tone * light / own.clamp_min(_LEAST_COVERAGE), _rise(share, _LINE, _SHADE))
+    return torch.cat([planes[:, : SHADES.start], (shades * gain).clamp_max_(1), planes[:, FIXED]], dim=1)
+
+
+def _rise(x: Tensor, low: float, high: float) -> Tensor:
+    """From 0 up to ``low`` smoothly to 1 from ``high`` on."""
+    x = ((x - low) / (high - low)).clamp(0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def _strongest(planes: Tensor) -> Tensor:
+    return torch.maximum(planes[:, SHADES].amax(dim=1, keepdim=True), planes[:, FIXED].amax(dim=1, keepdim=True))
+
+
+def _around(x: Tensor, reach: int) -> Tensor:
+    """The brightest in the neighbourhood of each pixel of f32 [1, 1, H, W], smoothed."""
+    side = 2 * reach + 1
+    rows: tuple[tuple[int, int], tuple[int, int]] = ((side, 1), (reach, 0))
+    columns = ((1, side), (0, reach))
+    for size, edge in (rows, columns):
+        x = functional.max_pool2d(x, size, 1, edge)
+    for size, edge in (rows, columns):
+        x = functional.avg_pool2d(x, size, 1, edge, count_include_pad=False)
+    return x
