@@ -19,5 +19,6 @@ def run_group(script: str, world: int, *arguments: object) -> None:
         group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         paths = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
         environment = {**os.environ, **paths, **{name: str(value) for name, value in group.items()}}
+        environment["PYTHONFAULTHANDLER"] = "1"  # where a process aborts, it says what it was at
         processes.append(subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)], env=environment))
     assert [process.wait(timeout=300) for process in processes] == [0] * world

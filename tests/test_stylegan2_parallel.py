@@ -28,23 +28,27 @@ from animegen.stylegan2.recipes import Recipe
 from animegen.stylegan2.synthesis import Generator
 from animegen.stylegan2.training import Trainer
 
-data, run, side, batch, steps = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
+data, folder, side, batch, steps = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
 torch.set_num_threads(1)
 # Adam's steps are of the rate's size whatever the gradient's: a large epsilon shows gradients as they are
 adam = torch.optim.Adam
 torch.optim.Adam = lambda *a, **k: adam(*a, **{**k, "eps": 1.0})
 shape = {"channel_base": 128, "channel_max": 8, "mapping_layers": 2, "c_dim": 2}
-generator = filled(Generator(GeneratorConfig(side, z_dim=16, w_dim=16, **shape)))
-critic = filled(Discriminator(DiscriminatorConfig(side, group_size=4, **shape)))
 recipe = Recipe(batch, 0.002, 1.0, 1000, r1_every=2, path_every=2, ada_images=500)
-with Workers.from_environment("cpu") as workers:
-    pictures = PictureFolder(data, side, 3, classes=2)
-    trainer = Trainer(Checkpoint(generator, discriminator=critic), pictures, recipe, workers=workers)
-    trainer.p = 0.7
-    for step in range(steps):
-        trainer.step()
-        if workers.rank == 0:
-            trainer.save(run / f"{step}.safetensors")
+
+def run():  # as the command does: nothing of it lives on while the interpreter is taken down
+    generator = filled(Generator(GeneratorConfig(side, z_dim=16, w_dim=16, **shape)))
+    critic = filled(Discriminator(DiscriminatorConfig(side, group_size=4, **shape)))
+    with Workers.from_environment("cpu") as workers:
+        pictures = PictureFolder(data, side, 3, classes=2)
+        trainer = Trainer(Checkpoint(generator, discriminator=critic), pictures, recipe, workers=workers)
+        trainer.p = 0.7
+        for step in range(steps):
+            trainer.step()
+            if workers.rank == 0:
+                trainer.save(folder / f"{step}.safetensors")
+
+run()
 """
 
 
