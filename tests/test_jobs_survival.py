@@ -198,6 +198,19 @@ def test_a_damaged_output_is_made_anew_and_a_finished_one_left_alone(
     _same(output, whole)
 
 
+def test_a_job_of_another_version_is_refused_and_told(clip: Path, tmp_path: Path) -> None:
+    """What it holds would not go on: artefacts of another version hold other things."""
+    output = tmp_path / "out.mkv"
+    job = output.with_name("out.mkv.job")
+    job.mkdir()
+    (job / "job.toml").write_text("format = 3\n")
+    with pytest.raises(JobError, match="made by another version of animegen, whose jobs are of format 3") as caught:
+        animegen.convert(clip, output, REQUEST)
+    assert "--restart" in caught.value.hint
+    animegen.convert(clip, output, replace(REQUEST, restart=True))
+    assert output.exists()
+
+
 def test_another_input_is_refused_and_told(clip: Path, kept: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.mp4"
     other.write_bytes(clip.read_bytes() + b"\0\0\0\10free")

@@ -114,10 +114,9 @@ def _strongest(planes: Tensor) -> Tensor:
 def _around(x: Tensor, reach: int) -> Tensor:
     """The brightest in the neighbourhood of each pixel of f32 [1, 1, H, W], smoothed."""
     side = 2 * reach + 1
-    rows: tuple[tuple[int, int], tuple[int, int]] = ((side, 1), (reach, 0))
-    columns = ((1, side), (0, reach))
-    for size, edge in (rows, columns):
+    windows = (((side, 1), (reach, 0)), ((1, side), (0, reach)))
+    for size, edge in windows:
         x = functional.max_pool2d(x, size, 1, edge)
-    for size, edge in (rows, columns):
+    for size, edge in windows:
         x = functional.avg_pool2d(x, size, 1, edge, count_include_pad=False)
     return x

@@ -35,7 +35,8 @@ from animegen.jobs.digests import size_of, sum_of
 from animegen.jobs.lines import append_line, mend_lines, read_lines
 from animegen.jobs.lock import Holder, holder, locked
 
-JOB_FORMAT = 3
+JOB_FORMAT = 4
+"""Raised whenever what a job's artefacts hold, or how they are drawn, changes: those from before would not go on."""
 
 _OWN = frozenset(
     (
@@ -110,6 +111,12 @@ class JobFolder:
         wanted = flatten({"format": JOB_FORMAT, **fingerprint})
         found = self.fingerprint() if self._manifest.exists() else wanted
         differing = {key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)}
+        if "format" in differing:
+            raise JobError(
+                f"{self.root} was made by another version of animegen, whose jobs are of format {found.get('format')}, "
+                f"not {JOB_FORMAT}",
+                "choose another output with -o, or throw that job away with --restart",
+            )
         refused = sorted(key for key in differing if key.partition(".")[0] not in free)
         if refused:
             fields = ", ".join(_difference(key, found, wanted) for key in refused)

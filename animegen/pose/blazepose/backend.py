@@ -267,8 +267,9 @@ class BlazePose:
         if abs(look.next.angle) < _HEADLONG or look.quality >= _CERTAIN:
             return look
         other = self._look_twice(image, replace(look.next, angle=0.0), better)
-        turned = other is not None and abs(other.next.angle) < _HEADLONG
-        return other if turned and other and other.quality >= _UPRIGHT_TOO * look.quality else look
+        if other is None or abs(other.next.angle) >= _HEADLONG or other.quality < _UPRIGHT_TOO * look.quality:
+            return look
+        return other
 
     def _look_twice(self, image: Uint8Array, region: Region, better: Sequence[Landmarks]) -> Landmarks | None:
         """The second of two looks for a person who is none of those seen better, or None where they disagree."""
