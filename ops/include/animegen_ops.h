@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-#define AG_ABI_VERSION 1
+#define AG_ABI_VERSION 2
 #define AG_MAX_DIMS 6
 
 enum ag_dtype { AG_NONE = 0, AG_UINT8 = 1, AG_FLOAT32 = 2, AG_FLOAT16 = 3, AG_BFLOAT16 = 4, AG_FLOAT64 = 5, AG_INT64 = 6 };
@@ -187,6 +187,21 @@ typedef struct ag_limb_maps_options {
     double sigma, reach, depth_gain, shortest;
 } ag_limb_maps_options;
 AG_EXPORT int32_t ag_limb_maps(const ag_tensor *, int64_t, const ag_limb_maps_options *, const ag_place *);
+
+/* splat: the nearest of many discs at each sample of a picture, and the picture averaged from the samples.
+ *
+ * tensors: out uint8 [N, H, W, L], written; keys int64 [N, H scale, W scale], written; discs float32 [N, M, 9]; values
+ * uint8 [N, M, L]. All are dense. A disc is x, y, depth, by_x, by_y, a, b, c, bulge: with dx and dy the distances of a
+ * sample (at whole numbers) from x and y, it covers those where q = a dx dx + 2 b dx dy + c dy dy <= 1, there at
+ *   z = depth + by_x dx + by_y dy + bulge q
+ * One whose depth, or a c - b b, is not above 0 covers nothing. A key is the bits of the least z of a sample, times
+ * 2^32, plus the number of its disc (the lower one of equals), and 2^63 - 1 where there is none. A pixel is the rounded
+ * mean of the values of its scale * scale samples; those without a disc count as 0.
+ */
+typedef struct ag_splat_options {
+    int32_t scale;
+} ag_splat_options;
+AG_EXPORT int32_t ag_splat(const ag_tensor *, int64_t, const ag_splat_options *, const ag_place *);
 
 #if defined(__cplusplus)
 }
