@@ -21,9 +21,11 @@ MATERIAL_FIELDS = (
     "outline_red",
     "outline_green",
     "outline_blue",
+    "double_sided",
 )
 """Of each material: the light in the shade as a share of a lit value; MToon's shading shift (-1..1) and toony (0..1);
-the outline's width in metres (0: none), the share of the surface's own light it has, and what is added, 0..1."""
+the outline's width in metres (0: none), the share of the surface's own light it has, and what is added, 0..1; whether
+(0 or 1) discs are seen from behind as well, where their normals count as turned round."""
 
 MORPHS = ("blink", "aa", "ih", "ou", "ee", "oh", "look_left", "look_right", "look_up", "look_down")
 """What expressions move surfels, each from 0 to 1."""
@@ -45,7 +47,7 @@ class SurfelAvatar:
     metres. ``bones`` uint8 [M, 3] and ``weights`` uint8 [M, 3] that add up to 255: what each moves with. ``parts``
     uint8 [M]: 0..5 the part of a palette whose shade it has, 6 for none. ``shades`` uint8 [M] as in
     :mod:`animegen.avatar.layers` (255 stands for SHADE_LIMIT), ``fixed`` uint8 [M, 3]: what no palette colours, both
-    in full light. ``materials`` uint8 [M] rows of ``table`` f32 [X, 8] (MATERIAL_FIELDS). ``gaze``: how far a gaze of 1
+    in full light. ``materials`` uint8 [M] rows of ``table`` f32 [X, 9] (MATERIAL_FIELDS). ``gaze``: how far a gaze of 1
     turns the eye bones to the side and up, in degrees. ``about``: name, licence, credit, palette, proportions, traits.
     """
 

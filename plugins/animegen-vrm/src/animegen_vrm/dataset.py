@@ -150,7 +150,7 @@ def describe(recipe: Recipe) -> Header:
     return Header(
         size=recipe.size,
         skeleton=AVATAR35,
-        avatars=tuple(_entry(read_avatar(path)) for path in recipe.avatars),
+        avatars=tuple(entry_of(read_avatar(path)) for path in recipe.avatars),
         clips=recipe.clips(),
         made_by={
             "seed": recipe.seed,
@@ -161,7 +161,8 @@ def describe(recipe: Recipe) -> Header:
     )
 
 
-def _entry(avatar: Avatar) -> AvatarEntry:
+def entry_of(avatar: Avatar) -> AvatarEntry:
+    """What a dataset says of an avatar."""
     licence, own = avatar.licence, reference_palette(avatar)
     return AvatarEntry(
         name=avatar.name,

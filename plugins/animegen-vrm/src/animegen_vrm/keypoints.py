@@ -31,7 +31,7 @@ Bound = tuple[int, Float64Array]
 
 
 class Keypoints:
-    """Where the points of AVATAR35 are on one avatar, each fixed to one of its nodes."""
+    """Where the points of AVATAR35 are on one avatar, each fixed to one of its ``nodes``, i64 [35]."""
 
     def __init__(self, avatar: Avatar) -> None:
         rest = rest_matrices(avatar.nodes)
@@ -41,14 +41,14 @@ class Keypoints:
         for side in ("left", "right"):
             found |= _hand(avatar, rest, side) | _foot(avatar, rest, side)
         ordered = [found[name] for name in AVATAR35.points]
-        self._nodes = np.array([node for node, _ in ordered])
+        self.nodes = np.array([node for node, _ in ordered])
         places = np.array([(*point, 1.0) for _, point in ordered])
-        inverse = np.linalg.inv(rest[self._nodes].astype(np.float64))
+        inverse = np.linalg.inv(rest[self.nodes].astype(np.float64))
         self._local = (inverse @ places[:, :, None])[:, :, 0].astype(np.float32)
 
     def points(self, posed: Posed) -> Float32Array:
         """World positions in AVATAR35's order, f32 [35, 3] metres."""
-        world: Float32Array = (posed.globals[self._nodes, :3] @ self._local[:, :, None])[:, :, 0]
+        world: Float32Array = (posed.globals[self.nodes, :3] @ self._local[:, :, None])[:, :, 0]
         return world
 
 

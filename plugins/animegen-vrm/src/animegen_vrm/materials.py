@@ -40,21 +40,22 @@ def material_block(material: Material, images: Sequence[Uint8Array]) -> list[flo
     """The fields of the block Material in surface.glsl."""
     parts = [1.0 if material.part == part else 0.0 for part in PARTS]
     return [
-        *_encoded(material.lit[:3]), material.lit[3],
-        *_encoded(material.shade), material.alpha_cutoff,
-        *_encoded(material.emissive), material.shading_shift,
-        *_encoded(material.outline_colour), material.outline_width,
+        *encoded(material.lit[:3]), material.lit[3],
+        *encoded(material.shade), material.alpha_cutoff,
+        *encoded(material.emissive), material.shading_shift,
+        *encoded(material.outline_colour), material.outline_width,
         *_placement(material.lit_texture),
         *_placement(material.shade_texture),
         *_placement(material.emissive_texture),
         *_placement(material.outline_texture),
         *parts[:3], material.shading_toony,
-        *parts[3:], _dark(material, images),
+        *parts[3:], dark_share(material, images),
         material.outline_mix,
     ]  # fmt: skip
 
 
-def _encoded(colour: Sequence[float]) -> list[float]:
+def encoded(colour: Sequence[float]) -> list[float]:
+    """Linear light in the power that stands for sRGB."""
     return [max(value, 0.0) ** (1.0 / GAMMA) for value in colour]
 
 
@@ -62,7 +63,7 @@ def _placement(texture: TextureRef | None) -> tuple[float, float, float, float]:
     return (1.0, 1.0, 0.0, 0.0) if texture is None else (*texture.scale, *texture.offset)
 
 
-def _dark(material: Material, images: Sequence[Uint8Array]) -> float:
+def dark_share(material: Material, images: Sequence[Uint8Array]) -> float:
     """A shaded sRGB value over the lit one, by the luminance of the colours that MToon mixes."""
     lit = _luminance(material.lit[:3], material.lit_texture, images)
     shade = _luminance(material.shade, material.shade_texture, images)

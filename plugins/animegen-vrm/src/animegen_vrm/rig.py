@@ -145,6 +145,12 @@ class Rig:
         """Where a humanoid bone that the avatar has stands at rest, f32 [3]."""
         return self.rest[self.avatar.humanoid[bone], :3, 3]
 
+    @property
+    def drivers(self) -> tuple[str, ...]:
+        """For each node the bone it moves with: itself or its nearest humanoid ancestor, "" where there is none."""
+        names = ("", *BONES)
+        return tuple(names[driver] for driver in self._drivers)
+
     def apply(
         self,
         pose: BodyPose,
