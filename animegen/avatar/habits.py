@@ -1,0 +1,80 @@
+"""What bones are mostly like: where their axes point and how they twist, for what the points of a pose do not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+_Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """A bone's local rotation as people mostly have it.
+
+    ``axis``: along the bone in the T-pose; ``aside``: two directions across it. ``mean`` and ``spread``: how far the
+    turned axis points aside (sines), and its twist about the axis in radians.
+    """
+
+    axis: _Vector
+    aside: tuple[_Vector, _Vector]
+    mean: _Vector
+    spread: _Vector
+
+
+_X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+_ANY = 10.0
+
+
+def _habits() -> dict[str, Habit]:
+    trunk = {
+        "hips": ((0.0, 0.1, 0.0), (0.25, 0.4, _ANY)),
+        "spine": ((0.0, 0.06, 0.0), (0.08, 0.12, 0.07)),
+        "chest": ((0.0, 0.04, 0.0), (0.05, 0.06, 0.09)),
+        "upperChest": ((0.0, 0.01, 0.0), (0.05, 0.05, 0.07)),
+        "neck": ((0.0, 0.0, 0.0), (0.12, 0.18, 0.17)),
+        "head": ((0.0, 0.0, 0.0), (0.12, 0.2, 0.26)),
+    }
+    habits = {bone: Habit(_Y, (_X, _Z), mean, spread) for bone, (mean, spread) in trunk.items()}
+    for side, out in (("left", 1.0), ("right", -1.0)):
+        arm = {
+            "Shoulder": ((0.0, 0.0, 0.0), (0.15, 0.15, 0.12)),
+            "UpperArm": ((-0.5, 0.2, 0.0), (1.0, 1.0, 0.45)),
+            "LowerArm": ((0.0, 0.6, 0.0), (0.1, 0.6, 0.27)),
+            "Hand": ((0.0, 0.0, 0.0), (0.3, 0.2, 0.27)),
+        }
+        leg = {
+            "UpperLeg": ((0.06 * out, 0.3, 0.0), (0.2, 0.5, 0.2)),
+            "LowerLeg": ((0.0, -0.5, 0.0), (0.02, 0.6, 0.02)),
+        }
+        habits |= {side + bone: Habit((out, 0.0, 0.0), (_Y, _Z), *rest) for bone, rest in arm.items()}
+        habits |= {side + bone: Habit((0.0, -1.0, 0.0), (_X, _Z), *rest) for bone, rest in leg.items()}
+        habits[f"{side}Foot"] = Habit(_Z, (_X, _Y), (0.0, 0.1, 0.0), (0.18, 0.3, 0.12))
+    return habits
+
+
+HABITS: Mapping[str, Habit] = MappingProxyType(_habits())
+"""The bones that are solved. Fingers are bent on their own, all others ride on these."""
+
+_SIDES = (("left", 1.0), ("right", -1.0))
+
+SHARED_TWISTS = tuple((f"{side}LowerArm", f"{side}Hand", 0.12) for side, _ in _SIDES)
+"""Bones that share a twist, and by how much (radians) theirs differ: a forearm takes half of its hand's."""
+
+SEGMENTS = tuple(
+    (f"{side}{bone}", f"{side}_{joint}", tuple(f"{side}_{end}" for end in ends))
+    for side, _ in _SIDES
+    for bone, joint, ends in (
+        ("UpperArm", "shoulder", ("elbow",)), ("LowerArm", "elbow", ("wrist",)), ("Hand", "wrist", ("index", "pinky")),
+        ("UpperLeg", "hip", ("knee",)), ("LowerLeg", "knee", ("ankle",)), ("Foot", "ankle", ("heel", "foot_index")),
+    )
+)  # fmt: skip
+"""Limbs: bone, the point at its joint, the points that it carries."""
+
+HINGES: Mapping[str, tuple[str, _Vector]] = MappingProxyType(
+    {f"{side}{bone}": (f"{side}_{end}", bends) for side, _ in _SIDES for bone, end, bends in (
+        ("UpperArm", "wrist", (0.0, 0.0, 1.0)), ("UpperLeg", "ankle", (0.0, 0.0, -1.0)),
+    )}
+)  # fmt: skip
+"""Limbs whose next one bends one way only: the point at its end, and where that goes when it bends in the T-pose."""
