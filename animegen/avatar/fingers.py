@@ -1,20 +1,168 @@
-"""Fingers from the places of their tips."""
+"""Fingers from the places of their tips: how far each is curled, and how far a hand is spread.
+
+All joints of a finger bend about one axis, by shares of its curl, so that a tip runs on a curve; what is sought is the
+place on the curves of thumb, index and little finger that is nearest to the tips. The two fingers between are curled
+as those beside them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from animegen.avatar.armature import Armature
+from animegen.avatar.rotations import about
 from animegen.types import Float64Array
+
+_SEGMENTS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {"Thumb": ("Metacarpal", "Proximal", "Distal")}
+    | dict.fromkeys(("Index", "Middle", "Ring", "Little"), ("Proximal", "Intermediate", "Distal"))
+)
+_BENDS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
+    {finger: (22.0, 35.0, 55.0) if finger == "Thumb" else (75.0, 95.0, 60.0) for finger in _SEGMENTS}
+)
+"""Degrees by which the joints are bent at a curl of 1, from the palm on."""
+_THUMB_AXIS, _FINGER_AXIS = (0.40, 0.77, -0.46), (0.0, 0.0, -1.0)
+"""What a left hand's thumb and fingers bend about in the T-pose, palm down."""
+_FANS: Mapping[str, float] = MappingProxyType({"Thumb": 0.0, "Index": -12.0, "Middle": -3.0, "Ring": 5.0, "Little": 14.0})
+"""Degrees about the vertical at a spread of 1; a curled finger is not spread."""
+_TIPS: Mapping[str, str] = MappingProxyType({"Thumb": "thumb_tip", "Index": "index_tip", "Little": "pinky_tip"})
+_BETWEEN = np.array(((1.0, 0, 0), (0, 1.0, 0), (0, 0.6, 0.4), (0, 0.4, 0.6), (0, 0, 1.0)))
+"""The curls of the five fingers from those of the three whose tips are known."""
+_MEAN, _SPREAD = np.array((0.25, 0.3, 0.3, 0.25)), np.array((0.35, 0.4, 0.4, 0.3))
+"""Curls of thumb, index and little finger and the hand's spread as they mostly are."""
+_LEAST, _MOST = np.array((0.0, 0.0, 0.0, 0.0)), np.array((1.0, 1.0, 1.0, 1.0))
+_STEPS = 4
+_GUESSES = np.linspace(0.0, 1.0, 5)
+_SIDES = (("left", 1.0), ("right", -1.0))
 
 
 class Fingers:
-    """Bends the fingers of an armature."""
+    """The fingers of one armature, of both hands, five each of three bones; those that it lacks have no length."""
 
     def __init__(self, armature: Armature, names: Sequence[str]) -> None:
-        pass
+        rows = {bone: i for i, bone in enumerate(armature.bones)}
+        points = {name: i for i, name in enumerate(names)}
+        pivots, places = armature.pivots.astype(np.float64), armature.points.astype(np.float64)
+        self._hands = [rows.get(f"{side}Hand", 0) for side, _ in _SIDES]
+        self._bones = np.full((2, 5, 3), -1)
+        self._joints = np.zeros((2, 5, 3, 3))
+        self._tips = np.zeros((2, 3), np.int64)
+        self._known = np.zeros((2, 3))
+        ends = np.zeros((2, 5, 3))
+        for hand, (side, _) in enumerate(_SIDES):
+            for finger, (name, segments) in enumerate(_SEGMENTS.items()):
+                joint = pivots[self._hands[hand]]
+                for i, segment in enumerate(segments):
+                    row = rows.get(f"{side}{name}{segment}", -1)
+                    joint = pivots[row] if row >= 0 else joint
+                    self._bones[hand, finger, i], self._joints[hand, finger, i] = row, joint
+                ends[hand, finger] = joint
+                tip = points.get(f"{side}_{_TIPS.get(name, '')}", -1)
+                if tip >= 0 and armature.point_bones[tip] in self._bones[hand, finger]:
+                    place = list(_TIPS).index(name)
+                    self._tips[hand, place], self._known[hand, place] = tip, 1.0
+                    ends[hand, finger] = places[tip]
+        mirrored = np.array([(1.0, 1.0, 1.0), (1.0, -1.0, -1.0)])
+        axis = np.array([_THUMB_AXIS, *[_FINGER_AXIS] * 4])
+        axis /= np.sqrt(np.square(axis).sum(axis=1, keepdims=True))
+        self._axis = axis * mirrored[:, None]
+        self._bend = np.radians(np.cumsum([*_BENDS.values()], axis=1))
+        self._fan = np.radians([*_FANS.values()]) * np.array([[1.0], [-1.0]])
+        self._root = self._joints[:, :, 0]
+        ways = np.diff(self._joints, axis=2, append=ends[:, :, None])
+        axes = np.broadcast_to(self._axis[:, :, None], ways.shape)
+        along = (ways * axes).sum(axis=-1, keepdims=True) * axes
+        self._still, self._out, self._up = along.sum(axis=2), ways - along, np.cross(axes, ways)
+        self._thumb_to_little = [0, 1, 4]
 
-    def bend(self, rotation: Float64Array, shift: Float64Array, places: Float64Array, score: Float64Array) -> None:
-        pass
+    def bend(self, rotation: Float64Array, shift: Float64Array, places: Float64Array, sure: Float64Array) -> None:
+        """Turn the fingers of N poses in place.
+
+        ``rotation`` f64 [N, B, 3, 3] and ``shift`` f64 [N, B, 3]: what takes places at rest to where they are, of all
+        bones, fingers unturned. ``places`` f64 [N, K, 3]: where points were seen. ``sure`` f64 [N, K, 3]: one over how
+        far off each may lie along each axis, 0 for unknown ones.
+        """
+        if (self._bones < 0).all():
+            return
+        hand_turn, hand_shift = rotation[:, self._hands], shift[:, self._hands]
+        weight = sure[:, self._tips] * self._known[:, :, None]
+        state = self._solve(hand_turn, hand_shift, places[:, self._tips], weight)
+        curl = (_BETWEEN @ state[..., :3, None])[..., 0]
+        fan = self._fan * state[..., 3:] * (1.0 - curl)
+        vertical = np.broadcast_to((0.0, 1.0, 0.0), (*fan.shape, 3))
+        fanned = hand_turn[:, :, None] @ about(vertical, fan)
+        joint = (hand_turn[:, :, None] @ self._root[..., None])[..., 0] + hand_shift[:, :, None]
+        for i in range(3):
+            turned = fanned @ about(self._axis, curl * self._bend[:, i])
+            here = self._bones[:, :, i] >= 0
+            rows = self._bones[:, :, i][here]
+            rotation[:, rows] = turned[:, here]
+            shift[:, rows] = (joint - (turned @ self._joints[:, :, i, :, None])[..., 0])[:, here]
+            if i < 2:
+                way = self._joints[:, :, i + 1] - self._joints[:, :, i]
+                joint = joint + (turned @ way[..., None])[..., 0]
+
+    def _tip(self, state: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
+        """Tips f64 [N, 2, 3, 3] in the hands' axes at ``state`` f64 [N, 2, 4], and their derivatives by their own
+        finger's curl and by the spread."""
+        which = self._thumb_to_little
+        curl, spread = state[..., :3], state[..., 3:]
+        bend = self._bend[which]
+        angle = curl[..., None] * bend
+        cosine, sine = np.cos(angle)[..., None], np.sin(angle)[..., None]
+        out, up = self._out[:, which], self._up[:, which]
+        arm = self._still[:, which] + (cosine * out + sine * up).sum(axis=-2)
+        slope = (bend[..., None] * (cosine * up - sine * out)).sum(axis=-2)
+        fan = self._fan[:, which]
+        turn = about(np.broadcast_to((0.0, 1.0, 0.0), arm.shape), fan * spread * (1.0 - curl))
+        arm, slope = (turn @ arm[..., None])[..., 0], (turn @ slope[..., None])[..., 0]
+        swept = np.stack([arm[..., 2], np.zeros(arm.shape[:-1]), -arm[..., 0]], axis=-1) * fan[..., None]
+        return self._root[:, which] + arm, slope - swept * spread[..., None], swept * (1.0 - curl)[..., None]
+
+    def _solve(
+        self, turn: Float64Array, shift: Float64Array, places: Float64Array, weight: Float64Array
+    ) -> Float64Array:
+        """Curls of thumb, index and little finger and the spread, f64 [N, 2, 4]."""
+        count = len(turn)
+        misses = []
+        for guess in _GUESSES:
+            tip, _, _ = self._tip(np.broadcast_to((guess, guess, guess, _MEAN[3]), (count, 2, 4)))
+            miss = (self._seen(tip, turn, shift[:, :, None]) - places) * weight
+            misses.append(np.square(miss).sum(axis=-1))
+        far = np.stack(misses, axis=-1)
+        odds = 1.0 / (1.0 + np.square(far / (far.min(axis=-1, keepdims=True) + 4.0)))
+        state = np.empty((count, 2, 4))
+        state[..., :3] = (odds * _GUESSES).sum(axis=-1) / odds.sum(axis=-1)
+        state[..., 3] = _MEAN[3]
+        for _ in range(_STEPS):
+            self._step(state, turn, shift, places, weight)
+        return state
+
+    @staticmethod
+    def _seen(ways: Float64Array, turn: Float64Array, shift: Float64Array | float) -> Float64Array:
+        return np.asarray((turn[:, :, None] @ ways[..., None])[..., 0] + shift)
+
+    def _step(
+        self, state: Float64Array, turn: Float64Array, shift: Float64Array, places: Float64Array, weight: Float64Array
+    ) -> None:
+        """One step of Gauss and Newton, in place."""
+        tip, by_curl, by_spread = self._tip(state)
+        miss = (self._seen(tip, turn, shift[:, :, None]) - places) * weight
+        curled = self._seen(by_curl, turn, 0.0) * weight
+        spread = self._seen(by_spread, turn, 0.0) * weight
+        normal = np.zeros((*state.shape, 4))
+        gradient = np.empty(state.shape)
+        own = np.arange(3)
+        normal[..., own, own] = np.square(curled).sum(axis=-1)
+        normal[..., 3, :3] = normal[..., :3, 3] = (curled * spread).sum(axis=-1)
+        normal[..., 3, 3] = np.square(spread).sum(axis=(-1, -2))
+        gradient[..., :3] = (curled * miss).sum(axis=-1)
+        gradient[..., 3] = (spread * miss).sum(axis=(-1, -2))
+        every = np.arange(4)
+        normal[..., every, every] += _SPREAD**-2.0
+        gradient += (state - _MEAN) / _SPREAD**2
+        change = np.linalg.solve(normal, -gradient[..., None])[..., 0]
+        state[:] = np.clip(state + np.clip(change, -0.3, 0.3), _LEAST, _MOST)

@@ -373,7 +373,9 @@ class Solver:
         shift = pivot[:, self._carrier] - (rotation @ self._origin[self._carrier, :, None])[..., 0]
         # Camera: x right, y down, z away; the hips stand a focal length before it.
         place = _cast(seen.places, state.nearness) - state.camera[:, None, :3]
-        self._fingers.bend(rotation, shift, place / size[:, None, None], seen.score)
+        off = np.array((_PLACE, _PLACE, _DEPTH)) * 1.5
+        self._fingers.bend(rotation, shift, place / size[:, None, None],
+                           (size[:, None] * np.sqrt(seen.score))[..., None] / off)
         matrices = np.empty((count, bones, 3, 4))
         matrices[..., :3] = size[:, None, None, None] * rotation
         matrices[..., 3] = size[:, None, None] * shift + state.camera[:, None, :3]
