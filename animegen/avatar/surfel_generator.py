@@ -1,0 +1,151 @@
+"""Avatars of surfels, ready to draw: bones from a pose, discs from bones, shade layers from discs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import radians
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animegen.avatar.armature import Armature
+from animegen.avatar.config import EXPRESSION
+from animegen.avatar.layers import LAYERS
+from animegen.avatar.solve import Solver
+from animegen.avatar.surfel_files import load_surfels
+from animegen.avatar.surfel_scene import Scene
+from animegen.avatar.surfels import SurfelAvatar
+from animegen.errors import InvalidValue
+from animegen.ops.splat import splat
+from animegen.types import Float32Array, Float64Array, Skeleton, Uint8Array
+
+STAGES = (32, 64, 128, 256, 512, 1024)
+"""Sides of the pictures that surfels are drawn at."""
+
+_SAMPLES = 3
+"""Samples a pixel and side, of which a pixel is the mean."""
+_BLINKS = ("blink_l", "blink_r")
+
+
+class SurfelGenerator:
+    """Draws the avatars of a file of surfels. ``avatars`` tells of each: name, licence, credit, palette, proportions,
+    traits.
+    """
+
+    def __init__(self, surfels: Sequence[SurfelAvatar], skeleton: Skeleton, device: torch.device) -> None:
+        self.skeleton, self.device = skeleton, device
+        self.avatars: Sequence[Mapping[str, Any]] = [avatar.about for avatar in surfels]
+        self._own = [_Own(avatar, skeleton, device) for avatar in surfels]
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Sides of the pictures it draws, in pixels, ascending."""
+        return STAGES
+
+    def draw(
+        self,
+        xy: Float32Array,
+        z: Float32Array,
+        score: Float32Array,
+        *,
+        expression: Float32Array,
+        avatar: NDArray[np.integer[Any]],
+        stage: int,
+    ) -> Uint8Array:
+        """Draw shade layers; takes and returns what :meth:`animegen.avatar.generator.AvatarGenerator.draw` does."""
+        self._check(stage, avatar, xy=xy, z=z, score=score, expression=expression)
+        layers = np.zeros((len(xy), stage, stage, LAYERS), np.uint8)
+        for row in np.unique(avatar).tolist():
+            own, mine = self._own[row], np.flatnonzero(avatar == row)
+            posed = own.solver.solve(xy[mine], z[mine], score[mine])
+            for i, matrices, focal in zip(mine.tolist(), posed.matrices, posed.focal.tolist(), strict=True):
+                layers[i] = self._drawn(own, matrices, focal, expression[i], stage)
+        return layers
+
+    def _drawn(self, own: _Own, matrices: Float32Array, focal: float, expression: Float32Array, stage: int) -> Uint8Array:
+        face = dict(zip(EXPRESSION, expression.tolist(), strict=True))
+        turned = torch.from_numpy(own.with_gaze(matrices, face["gaze_x"], face["gaze_y"])).to(self.device)
+        with torch.inference_mode():
+            discs = own.scene.discs(turned, focal, _morphs(face), stage * _SAMPLES, _SAMPLES)
+            values = discs.values(own.scene.colours).round_().to(torch.uint8)
+            pictures, _ = splat(discs.fields[None], values[None], side=stage, scale=_SAMPLES)
+        drawn: Uint8Array = pictures[0].cpu().numpy()
+        return drawn
+
+    def _check(self, stage: int, avatar: NDArray[np.integer[Any]], **arrays: NDArray[Any]) -> None:
+        count, points = len(avatar), len(self.skeleton)
+        shapes = {
+            "xy": (count, points, 2), "z": (count, points), "score": (count, points),
+            "expression": (count, len(EXPRESSION)),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise InvalidValue(f"{name} must be {shape}, got {arrays[name].shape}")
+        if count and not 0 <= int(avatar.min()) <= int(avatar.max()) < len(self.avatars):
+            raise InvalidValue(f"avatar must be from 0 to {len(self.avatars) - 1}, got {sorted(set(avatar.tolist()))}")
+        if stage not in self.stages:
+            raise InvalidValue(f"stage must be one of {self.stages}, got {stage}")
+
+
+@dataclass(eq=False)
+class _Own:
+    """What belongs to one avatar; made when it is first drawn."""
+
+    avatar: SurfelAvatar
+    skeleton: Skeleton
+    device: torch.device
+
+    @cached_property
+    def solver(self) -> Solver:
+        return Solver(self.avatar.armature, self.skeleton.points)
+
+    @cached_property
+    def scene(self) -> Scene:
+        return Scene.of(self.avatar, self.device)
+
+    def with_gaze(self, matrices: Float32Array, x: float, y: float) -> Float32Array:
+        """Matrices [B, 3, 4] with the eyes turned to the avatar's left by ``x`` and up by ``y``, -1..1."""
+        horizontal, vertical = self.avatar.gaze
+        turned = matrices.copy()
+        turn = _turn(radians(horizontal) * x, -radians(vertical) * y)
+        for bone in _eyes(self.avatar.armature):
+            pivot = self.avatar.armature.pivots[bone]
+            turned[bone, :, :3] = matrices[bone, :, :3] @ turn
+            turned[bone, :, 3] += matrices[bone, :, :3] @ (pivot - turn @ pivot)
+        return turned
+
+
+def load_surfel_generator(path: Path, *, device: str = "cpu", threads: int | None = None) -> SurfelGenerator:
+    """Load avatars for drawing. ``threads`` sets torch's threads for this process. Raises WeightsError naming the file."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    avatars, skeleton = load_surfels(path)
+    return SurfelGenerator(avatars, skeleton, torch.device(device))
+
+
+def _eyes(armature: Armature) -> list[int]:
+    return [armature.bones.index(name) for name in ("leftEye", "rightEye") if name in armature.bones]
+
+
+def _turn(yaw: float, pitch: float) -> Float64Array:
+    """About y, then (inside of it) about x."""
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    about_y = np.array(((cy, 0, sy), (0, 1, 0), (-sy, 0, cy)))
+    about_x = np.array(((1, 0, 0), (0, cp, -sp), (0, sp, cp)))
+    return np.asarray(about_y @ about_x, np.float64)
+
+
+def _morphs(face: Mapping[str, float]) -> dict[str, float]:
+    """Weights 0..1 by the names of MORPHS."""
+    weights = {name: face[name] for name in ("aa", "ih", "ou", "ee", "oh")}
+    weights["blink"] = sum(face[name] for name in _BLINKS) / len(_BLINKS)
+    for name, axis, sign in (
+        ("look_left", "gaze_x", 1), ("look_right", "gaze_x", -1), ("look_up", "gaze_y", 1), ("look_down", "gaze_y", -1),
+    ):  # fmt: skip
+        weights[name] = sign * face[axis]
+    return {name: min(max(weight, 0.0), 1.0) for name, weight in weights.items()}
