@@ -33,8 +33,14 @@ _DISTANCE, _DISTANCE_SPREAD = 4.2, 0.35
 """How many metres away people mostly stand, and by which factor (a logarithm) nearer or farther."""
 _TOWARD_CAMERA = np.array((1.0, -1.0, -1.0))
 """From the picture's axes (x right, y down, z away) to those of the armature (y up, z to the camera), and back."""
+_DAMPING = 1e-4
+_STRIDE = np.array((1.0, 1.0, 1.0, 0.5, 0.5))
+_FARTHEST = 1.5
 _NEAREST = 0.25
 """Nothing comes nearer to the camera than this part of the hips' distance."""
+_USUAL_SIZE = 0.7
+_SIZE_SPREAD = 1.0
+_CAMERA_STEPS = 5
 _LOOSE = 0.02
 """Weight of the bone above in a bone's closed-form rotation, in squares of the limb's length."""
 _FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "mouth_left", "mouth_right")
@@ -49,7 +55,7 @@ _SIZING = (
 """Points whose distance tells how large a person is seen."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Seen:
     """N poses as they were seen: ``places`` f64 [N, K, 3] in canvas sides from the canvas' middle and the hips' depth,
     in the armature's axes; ``score`` f64 [N, K]."""
@@ -58,7 +64,7 @@ class _Seen:
     score: Float64Array
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _State:
     """What is solved, of N poses: ``local`` f64 [N, S, 3, 3], ``camera`` f64 [N, 5]: the place of the hips, the
     logarithms of the size and of how much nearer than usual the camera is."""
@@ -75,6 +81,30 @@ class _State:
     def nearness(self) -> Float64Array:
         """One over the hips' distance in canvas sides (the focal length), f64 [N]."""
         return np.asarray(np.exp(self.camera[:, 4] - self.camera[:, 3]) / _DISTANCE)
+
+    def where(self, better: NDArray[np.bool_], other: _State) -> _State:
+        """This where it is ``better`` [N], else the other."""
+        return _State(
+            np.where(better[:, None, None, None], self.local, other.local),
+            np.where(better[:, None], self.camera, other.camera),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Slope:
+    """How well a state fits, ``cost`` f64 [N], and the normal equations of Gauss and Newton there."""
+
+    cost: Float64Array
+    normal: Float64Array
+    gradient: Float64Array
+
+    def where(self, better: NDArray[np.bool_], other: _Slope) -> _Slope:
+        """This where it is ``better`` [N], else the other."""
+        return _Slope(
+            np.where(better, self.cost, other.cost),
+            np.where(better[:, None, None], self.normal, other.normal),
+            np.where(better[:, None], self.gradient, other.gradient),
+        )
 
 
 class Solver:
@@ -112,6 +142,8 @@ class Solver:
         self._aside = np.array([habit.aside for habit in habits], np.float64)
         self._mean = np.array([habit.mean for habit in habits], np.float64)
         self._weight = np.array([habit.spread for habit in habits], np.float64) ** -2.0
+        pairs = [(self._point[a], self._point[b]) for a, b in _SIZING]
+        self._sizing = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
         self._twins = [(self._slot[a], self._slot[b], spread) for a, b, spread in SHARED_TWISTS
                        if a in self._slot and b in self._slot]  # fmt: skip
 
@@ -140,10 +172,16 @@ class Solver:
         InvalidValue for other shapes and for values that are not finite.
         """
         seen = self._seen(xy, z, score)
-        state = self._start(seen)
+        trial = best = self._start(seen)
+        slope = self._slope(trial, seen)
+        damping = np.full(len(xy), _DAMPING)
         for _ in range(STEPS):
-            self._step(state, seen)
-        return self._posed(state, seen)
+            trial = self._moved(best, slope, damping)
+            there = self._slope(trial, seen)
+            better = there.cost < slope.cost
+            best, slope = trial.where(better, best), there.where(better, slope)
+            damping = np.where(better, 0.2 * damping, 10.0 * damping)
+        return self._posed(best, seen)
 
     def _seen(self, xy: Float32Array, z: Float32Array, score: Float32Array) -> _Seen:
         count, points = len(xy), len(self._point)
@@ -160,10 +198,9 @@ class Solver:
 
     def _start(self, seen: _Seen) -> _State:
         """Each bone as its own points say, else as the bone above."""
-        size = self._size(seen, np.zeros(len(seen.places)))
-        for _ in range(2):
-            size = self._size(seen, 1.0 / (_DISTANCE * size))
-        places = _cast(seen.places, 1.0 / (_DISTANCE * size)) / size[:, None, None]
+        camera = self._start_camera(seen)
+        size, nearness = np.exp(camera[:, 3]), np.exp(camera[:, 4] - camera[:, 3]) / _DISTANCE
+        places = _cast(seen.places, nearness) / size[:, None, None]
         world = self._start_trunk(places, seen.score)
         for bone, joint, ends in SEGMENTS:
             if bone in self._slot:
@@ -174,26 +211,38 @@ class Solver:
         for slot, parent in enumerate(self._parent.tolist()):
             if parent >= 0:
                 local[:, slot] = world[:, parent].swapaxes(1, 2) @ world[:, slot]
-        camera = np.zeros((len(size), 5))
-        camera[:, 3] = np.log(size)
         state = _State(local, camera)
         _, points = self._world(state)
         sure = (seen.score[:, self._used] * self._trust)[..., None]
-        miss = _cast(seen.places, 1.0 / (_DISTANCE * size))[:, self._used] - size[:, None, None] * points
+        miss = size[:, None, None] * (places[:, self._used] - points)
         camera[:, :3] = (sure * miss).sum(axis=1) / (sure.sum(axis=1) + 1e-3)
         return state
 
-    def _size(self, seen: _Seen, nearness: Float64Array) -> Float64Array:
-        """Canvas sides a metre by the lengths of limbs."""
-        pairs = np.array([[self._point[a], self._point[b]] for a, b in _SIZING])
-        places = _cast(seen.places, nearness)
-        have = np.sqrt(np.square(places[:, pairs[:, 0]] - places[:, pairs[:, 1]]).sum(axis=2))
-        want = np.sqrt(np.square(self._rest[pairs[:, 0]] - self._rest[pairs[:, 1]]).sum(axis=1))
-        sure = seen.score[:, pairs].min(axis=2)
-        few = 1e-3 * want.max() ** 2
-        tall = np.ptp(self._rest[:, 1])
-        size = ((sure * want * have).sum(axis=1) + few * 0.7 / tall) / ((sure * want * want).sum(axis=1) + few)
-        return np.asarray(np.maximum(size, 1e-3))
+    def _start_camera(self, seen: _Seen) -> Float64Array:
+        """Size and nearness by the lengths of limbs, as ``_State.camera`` f64 [N, 5] has them; no place yet."""
+        first, second = self._sizing
+        want = np.sqrt(np.square(self._rest[first] - self._rest[second]).sum(axis=1))
+        sure = np.minimum(seen.score[:, first], seen.score[:, second]) / _DEPTH
+        camera = np.zeros((len(seen.places), 5))
+        camera[:, 3] = np.log(_USUAL_SIZE / np.ptp(self._rest[:, 1]))
+        swept = seen.places[..., :2] * seen.places[..., 2:]
+        swept = swept[:, first] - swept[:, second]
+        for _ in range(_CAMERA_STEPS):
+            size, nearness = np.exp(camera[:, 3:4]), np.exp(camera[:, 4:] - camera[:, 3:4]) / _DISTANCE
+            places = _cast(seen.places, nearness[:, 0])
+            way = places[:, first] - places[:, second]
+            have = np.sqrt(np.square(way).sum(axis=2)) + 1e-9
+            miss = (size * want - have) * sure
+            by_nearness = nearness * (way[..., :2] * swept).sum(axis=2) / have * sure
+            by_size = size * want * sure - by_nearness
+            a = np.square(by_size).sum(axis=1) + _SIZE_SPREAD**-2.0
+            b, c = (by_size * by_nearness).sum(axis=1), np.square(by_nearness).sum(axis=1) + _DISTANCE_SPREAD**-2.0
+            u = (by_size * miss).sum(axis=1)
+            v = (by_nearness * miss).sum(axis=1) + camera[:, 4] * _DISTANCE_SPREAD**-2.0
+            det = a * c - b * b
+            camera[:, 3] += np.clip((b * v - c * u) / det, -1.0, 1.0)
+            camera[:, 4] = np.clip(camera[:, 4] + np.clip((b * u - a * v) / det, -0.5, 0.5), -_FARTHEST, _FARTHEST)
+        return camera
 
     def _start_trunk(self, places: Float64Array, score: Float64Array) -> Float64Array:
         """Hips and chest by their points, the spine between them, the head by the face, the neck between."""
@@ -259,9 +308,9 @@ class Solver:
         points = pivot[:, self._holder] + (turn[:, self._holder] @ self._arm[:, :, None])[..., 0]
         return (turn, pivot), points
 
-    def _step(self, state: _State, seen: _Seen) -> None:
-        """One step of Gauss and Newton, in place."""
-        count, slots = state.local.shape[:2]
+    def _slope(self, state: _State, seen: _Seen) -> _Slope:
+        """Cost, normal matrix and gradient at a state."""
+        count = len(state.local)
         (turn, pivot), points = self._world(state)
         residual, ways = self._misses(state, seen, points)
         jacobian = self._slopes(state, turn, pivot, points, ways)
@@ -269,13 +318,20 @@ class Solver:
         flat = residual.reshape(count, 3 * len(self._used), 1)
         across = rows.swapaxes(1, 2)
         normal, gradient = across @ rows, (across @ flat)[..., 0]
-        self._add_habits(state, normal, gradient)
-        change = np.linalg.solve(normal, -gradient[..., None])[..., 0]
+        cost = np.square(flat[..., 0]).sum(axis=1) + self._add_habits(state, normal, gradient)
+        return _Slope(cost, normal, gradient)
+
+    def _moved(self, state: _State, slope: _Slope, damping: Float64Array) -> _State:
+        """A step of Levenberg and Marquardt away."""
+        count, slots = state.local.shape[:2]
+        normal = slope.normal.copy()
+        every = np.arange(normal.shape[1])
+        normal[:, every, every] *= 1.0 + damping[:, None]
+        change = np.linalg.solve(normal, -slope.gradient[..., None])[..., 0]
         turns = change[:, : 3 * slots].reshape(count, slots, 3)
-        state.local = small_turn(turns) @ state.local
-        limits = np.array((1.0, 1.0, 1.0, 0.5, 0.5))
-        state.camera = state.camera + np.clip(change[:, 3 * slots :], -limits, limits)
-        state.camera[:, 4] = np.clip(state.camera[:, 4], -1.5, 1.5)
+        camera = state.camera + np.clip(change[:, 3 * slots :], -_STRIDE, _STRIDE)
+        camera[:, 4] = np.clip(camera[:, 4], -_FARTHEST, _FARTHEST)
+        return _State(small_turn(turns) @ state.local, camera)
 
     def _misses(
         self, state: _State, seen: _Seen, points: Float64Array
@@ -333,8 +389,8 @@ class Solver:
         place[:, 0, :, 4], place[:, 1, :, 4] = lens_x[..., 0, 0] * depth, lens_y[..., 0, 0] * depth
         return jacobian
 
-    def _add_habits(self, state: _State, normal: Float64Array, gradient: Float64Array) -> None:
-        """Add what bones are mostly like to the normal equations."""
+    def _add_habits(self, state: _State, normal: Float64Array, gradient: Float64Array) -> Float64Array:
+        """Add what bones are mostly like to the normal equations; returns its part of the cost, f64 [N]."""
         count, slots = state.local.shape[:2]
         along = (state.local @ self._axis[:, :, None])[..., 0]
         slopes = np.empty((count, slots, 3, 3))
@@ -347,20 +403,24 @@ class Solver:
         values[..., 2] = twist(state.local, self._axis)
         pulled = slopes.swapaxes(2, 3) * self._weight[:, None, :]
         blocks = pulled @ slopes
-        pulls = (pulled @ (values - self._mean)[..., None])[..., 0]
+        off = values - self._mean
+        pulls = (pulled @ off[..., None])[..., 0]
+        cost = (self._weight * np.square(off)).sum(axis=(1, 2))
         for slot in range(slots):
             at = slice(3 * slot, 3 * slot + 3)
             normal[:, at, at] += blocks[:, slot]
         gradient[:, : 3 * slots] += pulls.reshape(count, 3 * slots)
         for a, b, spread in self._twins:
             pair = np.concatenate([slopes[:, a, 2], -slopes[:, b, 2]], axis=1) / spread
-            off = (values[:, a, 2] - values[:, b, 2]) / spread
+            wrung = (values[:, a, 2] - values[:, b, 2]) / spread
+            cost += np.square(wrung)
             at_both = np.concatenate([np.arange(3 * a, 3 * a + 3), np.arange(3 * b, 3 * b + 3)])
             normal[:, at_both[:, None], at_both] += pair[:, :, None] * pair[:, None, :]
-            gradient[:, at_both] += pair * off[:, None]
+            gradient[:, at_both] += pair * wrung[:, None]
         camera = np.arange(3 * slots, 3 * slots + 5)
         normal[:, camera, camera] += (1.0, 1.0, 1.0, 1.0, _DISTANCE_SPREAD**-2.0)
         gradient[:, -1] += state.camera[:, 4] * _DISTANCE_SPREAD**-2.0
+        return cost + np.square(state.camera[:, 4] / _DISTANCE_SPREAD)
 
     # result
 
