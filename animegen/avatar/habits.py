@@ -62,15 +62,21 @@ _SIDES = (("left", 1.0), ("right", -1.0))
 SHARED_TWISTS = tuple((f"{side}LowerArm", f"{side}Hand", 0.12) for side, _ in _SIDES)
 """Bones that share a twist, and by how much (radians) theirs differ: a forearm takes half of its hand's."""
 
-SEGMENTS = tuple(
-    (f"{side}{bone}", f"{side}_{joint}", tuple(f"{side}_{end}" for end in ends))
+SEGMENTS: tuple[tuple[str, str, Mapping[str, float]], ...] = tuple(
+    (f"{side}{bone}", f"{side}_{joint}", MappingProxyType({f"{side}_{end}": weight for end, weight in ends.items()}))
     for side, _ in _SIDES
     for bone, joint, ends in (
-        ("UpperArm", "shoulder", ("elbow",)), ("LowerArm", "elbow", ("wrist",)), ("Hand", "wrist", ("index", "pinky")),
-        ("UpperLeg", "hip", ("knee",)), ("LowerLeg", "knee", ("ankle",)), ("Foot", "ankle", ("heel", "foot_index")),
+        ("UpperArm", "shoulder", {"elbow": 1.0, "wrist": 0.02}),
+        ("LowerArm", "elbow", {"wrist": 1.0, "index": 0.02}),
+        ("Hand", "wrist", {"index": 1.0, "pinky": 1.0, "thumb": 0.2}),
+        ("LowerArm", "elbow", {"wrist": 1.0, "index": 0.02}),
+        ("UpperLeg", "hip", {"knee": 1.0, "ankle": 0.02}),
+        ("LowerLeg", "knee", {"ankle": 1.0, "heel": 0.02}),
+        ("Foot", "ankle", {"heel": 1.0, "foot_index": 1.0}),
     )
-)  # fmt: skip
-"""Limbs: bone, the point at its joint, the points that it carries."""
+)
+"""Limbs from the trunk on: bone, the point at its joint, the points that it carries and what they weigh. A forearm
+comes again after its hand, to take half of its twist."""
 
 HINGES: Mapping[str, tuple[str, _Vector]] = MappingProxyType(
     {f"{side}{bone}": (f"{side}_{end}", bends) for side, _ in _SIDES for bone, end, bends in (

@@ -12,7 +12,7 @@ any batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from animegen.avatar.armature import Armature, PosedBones
 from animegen.avatar.fingers import Fingers
-from animegen.avatar.habits import HABITS, HINGES, SEGMENTS, SHARED_TWISTS
-from animegen.avatar.rotations import cross, nearest, small_turn, twist
+from animegen.avatar.habits import HABITS, Habit, HINGES, SEGMENTS, SHARED_TWISTS
+from animegen.avatar.rotations import cross, from_matrices, nearest, to_matrices, turned
 from animegen.errors import InvalidValue
 from animegen.types import Float32Array, Float64Array
 
@@ -66,7 +66,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is solved, of N poses: ``local`` f64 [N, S, 3, 3], ``camera`` f64 [N, 5]: the place of the hips, the
+    """What is solved, of N poses: ``local`` f64 [N, S, 4] quaternions, ``camera`` f64 [N, 5]: the place of the hips, the
     logarithms of the size and of how much nearer than usual the camera is."""
 
     local: Float64Array
@@ -85,7 +85,7 @@ class _State:
     def where(self, better: NDArray[np.bool_], other: _State) -> _State:
         """This where it is ``better`` [N], else the other."""
         return _State(
-            np.where(better[:, None, None, None], self.local, other.local),
+            np.where(better[:, None, None], self.local, other.local),
             np.where(better[:, None], self.camera, other.camera),
         )
 
@@ -136,9 +136,11 @@ class Solver:
         self._holder = holder
         self._arm = self._rest[self._used] - self._origin[holder]
         self._trust = np.array([0.2 if "thumb" in names[k] else 1.0 for k in self._used])
+        self._steady = np.array([1.0 if names[k] in _FACE or names[k].endswith(('shoulder', 'hip')) else 0.02 for k in self._used])
         self._moves = self._ancestry(holder)
         habits = [HABITS[bone] for bone in self._bones]
         self._axis = np.array([habit.axis for habit in habits], np.float64)
+        self._usual = self._usual_turns(habits)
         self._aside = np.array([habit.aside for habit in habits], np.float64)
         self._mean = np.array([habit.mean for habit in habits], np.float64)
         self._weight = np.array([habit.spread for habit in habits], np.float64) ** -2.0
@@ -146,6 +148,16 @@ class Solver:
         self._sizing = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
         self._twins = [(self._slot[a], self._slot[b], spread) for a, b, spread in SHARED_TWISTS
                        if a in self._slot and b in self._slot]  # fmt: skip
+
+    @staticmethod
+    def _usual_turns(habits: Sequence[Habit]) -> Float64Array:
+        turns = []
+        for habit in habits:
+            axis, aside = np.array(habit.axis), np.array(habit.aside)
+            across = np.array(habit.mean[:2])
+            way = np.sqrt(1.0 - np.square(across).sum()) * axis + across @ aside
+            turns.append(nearest(np.outer(way, axis) + 0.02 * np.eye(3)))
+        return np.stack(turns)
 
     def _chain_levels(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Slots by their depth below the hips, with their parents; the hips are left out."""
@@ -202,18 +214,22 @@ class Solver:
         size, nearness = np.exp(camera[:, 3]), np.exp(camera[:, 4] - camera[:, 3]) / _DISTANCE
         places = _cast(seen.places, nearness) / size[:, None, None]
         world = self._start_trunk(places, seen.score)
+        second: set[str] = set()
         for bone, joint, ends in SEGMENTS:
             if bone in self._slot:
                 slot = self._slot[bone]
-                above = world[:, self._parent[slot]]
+                above = world[:, self._parent[slot]] @ self._usual[slot]
+                if bone in second:
+                    above = world[:, slot] + world[:, slot + 1]
                 world[:, slot] = self._aimed(bone, joint, ends, places, seen.score, above)
+                second.add(bone)
         local = world.copy()
         for slot, parent in enumerate(self._parent.tolist()):
             if parent >= 0:
                 local[:, slot] = world[:, parent].swapaxes(1, 2) @ world[:, slot]
-        state = _State(local, camera)
+        state = _State(from_matrices(local), camera)
         _, points = self._world(state)
-        sure = (seen.score[:, self._used] * self._trust)[..., None]
+        sure = (seen.score[:, self._used] * self._steady)[..., None]
         miss = size[:, None, None] * (places[:, self._used] - points)
         camera[:, :3] = (sure * miss).sum(axis=1) / (sure.sum(axis=1) + 1e-3)
         return state
@@ -252,8 +268,8 @@ class Solver:
         upright = np.broadcast_to(np.eye(3), (len(places), 3, 3))
         whole = nearest(self._spread(names, places, score) + 1e-3 * upright)
         line, broad = self._spread(hips, places, score), self._spread(shoulders, places, score)
-        first = nearest(line + 0.003 * whole)
-        chest = nearest(broad + 0.01 * whole)
+        first = nearest(line + 0.01 * whole)
+        chest = nearest(broad + 0.02 * whole)
         world[:] = chest[:, None]
         world[:, 0] = first
         spine = [self._slot[bone] for bone in _SPINE if bone in self._slot]
@@ -277,13 +293,13 @@ class Solver:
         return np.asarray((sure * seen).swapaxes(1, 2) @ rest)
 
     def _aimed(
-        self, bone: str, joint: str, ends: Sequence[str], places: Float64Array, score: Float64Array, above: Float64Array
+        self, bone: str, joint: str, ends: Mapping[str, float], places: Float64Array, score: Float64Array, above: Float64Array
     ) -> Float64Array:
         """A limb turned so that its ends lie as seen from its joint, else as the bone ``above``."""
         at, rows = self._point[joint], [self._point[end] for end in ends]
         rest = self._rest[rows] - self._rest[at]
         ways = places[:, rows] - places[:, at, None]
-        sure = np.minimum(score[:, rows], score[:, at, None])[..., None]
+        sure = np.minimum(score[:, rows], score[:, at, None])[..., None] * np.array([*ends.values()])[:, None]
         table = (sure * ways).swapaxes(1, 2) @ rest
         if bone in HINGES:
             beyond, bends = HINGES[bone]
@@ -300,10 +316,11 @@ class Solver:
 
     def _world(self, state: _State) -> tuple[tuple[Float64Array, Float64Array], Float64Array]:
         """World rotations f64 [N, S, 3, 3] and pivots f64 [N, S, 3] in metres from the hips', and the used points."""
-        turn, pivot = state.local.copy(), np.zeros(state.local.shape[:3])
+        local = to_matrices(state.local)
+        turn, pivot = local.copy(), np.zeros(local.shape[:3])
         for slots, parents in self._levels:
             above = turn[:, parents]
-            turn[:, slots] = above @ state.local[:, slots]
+            turn[:, slots] = above @ local[:, slots]
             pivot[:, slots] = pivot[:, parents] + (above @ self._offset[slots, :, None])[..., 0]
         points = pivot[:, self._holder] + (turn[:, self._holder] @ self._arm[:, :, None])[..., 0]
         return (turn, pivot), points
@@ -331,7 +348,7 @@ class Solver:
         turns = change[:, : 3 * slots].reshape(count, slots, 3)
         camera = state.camera + np.clip(change[:, 3 * slots :], -_STRIDE, _STRIDE)
         camera[:, 4] = np.clip(camera[:, 4], -_FARTHEST, _FARTHEST)
-        return _State(small_turn(turns) @ state.local, camera)
+        return _State(turned(state.local, turns), camera)
 
     def _misses(
         self, state: _State, seen: _Seen, points: Float64Array
@@ -392,20 +409,22 @@ class Solver:
     def _add_habits(self, state: _State, normal: Float64Array, gradient: Float64Array) -> Float64Array:
         """Add what bones are mostly like to the normal equations; returns its part of the cost, f64 [N]."""
         count, slots = state.local.shape[:2]
-        along = (state.local @ self._axis[:, :, None])[..., 0]
-        slopes = np.empty((count, slots, 3, 3))
+        along = (to_matrices(state.local) @ self._axis[:, :, None])[..., 0]
+        values, slopes = np.empty((count, slots, 3)), np.empty((count, slots, 3, 3))
+        values[..., :2] = (self._aside @ along[..., None])[..., 0] - self._mean[:, :2]
         for row in range(2):
             slopes[:, :, row] = cross(along, self._aside[:, row])
-        cosine = (along * self._axis).sum(axis=-1, keepdims=True)
-        slopes[:, :, 2] = (along + self._axis) / np.maximum(1.0 + cosine, 0.2)
-        values = np.empty((count, slots, 3))
-        values[..., :2] = (self._aside @ along[..., None])[..., 0]
-        values[..., 2] = twist(state.local, self._axis)
+        # Twice the sine of half the twist: smooth all around, where the angle itself jumps.
+        vector, real = state.local[..., :3], state.local[..., 3:]
+        cosine, sine = np.cos(0.5 * self._mean[:, 2:]), np.sin(0.5 * self._mean[:, 2:])
+        part = (vector * self._axis).sum(axis=-1, keepdims=True)
+        sign = np.where(real * cosine + part * sine < 0.0, -1.0, 1.0)
+        values[..., 2:] = 2.0 * sign * (part * cosine - real * sine)
+        slopes[:, :, 2] = sign * (cosine * (real * self._axis + cross(vector, self._axis)) + sine * vector)
         pulled = slopes.swapaxes(2, 3) * self._weight[:, None, :]
         blocks = pulled @ slopes
-        off = values - self._mean
-        pulls = (pulled @ off[..., None])[..., 0]
-        cost = (self._weight * np.square(off)).sum(axis=(1, 2))
+        pulls = (pulled @ values[..., None])[..., 0]
+        cost = (self._weight * np.square(values)).sum(axis=(1, 2))
         for slot in range(slots):
             at = slice(3 * slot, 3 * slot + 3)
             normal[:, at, at] += blocks[:, slot]
