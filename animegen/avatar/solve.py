@@ -25,12 +25,13 @@ from animegen.avatar.rotations import cross, from_matrices, nearest, to_matrices
 from animegen.errors import InvalidValue
 from animegen.types import Float32Array, Float64Array
 
-STEPS = 5
+STEPS = 3
+BLURS = (0.03, 0.01, 0.003)
 
 _PLACE, _DEPTH = 0.4 / 256, 1.5 / 256
 """How far off points lie, in canvas sides: in the picture, and in depth."""
-_DISTANCE, _DISTANCE_SPREAD = 4.2, 0.35
-"""How many metres away people mostly stand, and by which factor (a logarithm) nearer or farther."""
+_DISTANCE, _DISTANCE_SPREAD = 2.5, 0.35
+"""How many of their heights away people mostly are, and by which factor (a logarithm) nearer or farther."""
 _TOWARD_CAMERA = np.array((1.0, -1.0, -1.0))
 """From the picture's axes (x right, y down, z away) to those of the armature (y up, z to the camera), and back."""
 _DAMPING = 1e-4
@@ -40,7 +41,8 @@ _NEAREST = 0.25
 """Nothing comes nearer to the camera than this part of the hips' distance."""
 _USUAL_SIZE = 0.7
 _SIZE_SPREAD = 1.0
-_CAMERA_STEPS = 5
+_CAMERA_STEPS = 3
+BLURS = (0.03, 0.01, 0.003)
 _LOOSE = 0.02
 """Weight of the bone above in a bone's closed-form rotation, in squares of the limb's length."""
 _FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "mouth_left", "mouth_right")
@@ -67,7 +69,7 @@ class _Seen:
 @dataclass(frozen=True, slots=True)
 class _State:
     """What is solved, of N poses: ``local`` f64 [N, S, 4] quaternions, ``camera`` f64 [N, 5]: the place of the hips, the
-    logarithms of the size and of how much nearer than usual the camera is."""
+    logarithms of the size and of one over the hips' distance in metres."""
 
     local: Float64Array
     camera: Float64Array
@@ -80,7 +82,7 @@ class _State:
     @property
     def nearness(self) -> Float64Array:
         """One over the hips' distance in canvas sides (the focal length), f64 [N]."""
-        return np.asarray(np.exp(self.camera[:, 4] - self.camera[:, 3]) / _DISTANCE)
+        return np.asarray(np.exp(self.camera[:, 4] - self.camera[:, 3]))
 
     def where(self, better: NDArray[np.bool_], other: _State) -> _State:
         """This where it is ``better`` [N], else the other."""
@@ -144,6 +146,8 @@ class Solver:
         self._aside = np.array([habit.aside for habit in habits], np.float64)
         self._mean = np.array([habit.mean for habit in habits], np.float64)
         self._weight = np.array([habit.spread for habit in habits], np.float64) ** -2.0
+        self._height = float(np.ptp(self._rest[:, 1]))
+        self._near = -np.log(_DISTANCE * self._height)
         pairs = [(self._point[a], self._point[b]) for a, b in _SIZING]
         self._sizing = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
         self._twins = [(self._slot[a], self._slot[b], spread) for a, b, spread in SHARED_TWISTS
@@ -184,9 +188,11 @@ class Solver:
         InvalidValue for other shapes and for values that are not finite.
         """
         seen = self._seen(xy, z, score)
-        trial = best = self._start(seen)
-        slope = self._slope(trial, seen)
+        best = self._start(seen)
         damping = np.full(len(xy), _DAMPING)
+        for blur in BLURS:
+            best = self._moved(best, self._slope(best, seen, blur), damping)
+        slope = self._slope(best, seen)
         for _ in range(STEPS):
             trial = self._moved(best, slope, damping)
             there = self._slope(trial, seen)
@@ -211,7 +217,7 @@ class Solver:
     def _start(self, seen: _Seen) -> _State:
         """Each bone as its own points say, else as the bone above."""
         camera = self._start_camera(seen)
-        size, nearness = np.exp(camera[:, 3]), np.exp(camera[:, 4] - camera[:, 3]) / _DISTANCE
+        size, nearness = np.exp(camera[:, 3]), np.exp(camera[:, 4] - camera[:, 3])
         places = _cast(seen.places, nearness) / size[:, None, None]
         world = self._start_trunk(places, seen.score)
         second: set[str] = set()
@@ -240,11 +246,11 @@ class Solver:
         want = np.sqrt(np.square(self._rest[first] - self._rest[second]).sum(axis=1))
         sure = np.minimum(seen.score[:, first], seen.score[:, second]) / _DEPTH
         camera = np.zeros((len(seen.places), 5))
-        camera[:, 3] = np.log(_USUAL_SIZE / np.ptp(self._rest[:, 1]))
+        camera[:, 3], camera[:, 4] = np.log(_USUAL_SIZE / self._height), self._near
         swept = seen.places[..., :2] * seen.places[..., 2:]
         swept = swept[:, first] - swept[:, second]
         for _ in range(_CAMERA_STEPS):
-            size, nearness = np.exp(camera[:, 3:4]), np.exp(camera[:, 4:] - camera[:, 3:4]) / _DISTANCE
+            size, nearness = np.exp(camera[:, 3:4]), np.exp(camera[:, 4:] - camera[:, 3:4])
             places = _cast(seen.places, nearness[:, 0])
             way = places[:, first] - places[:, second]
             have = np.sqrt(np.square(way).sum(axis=2)) + 1e-9
@@ -254,11 +260,14 @@ class Solver:
             a = np.square(by_size).sum(axis=1) + _SIZE_SPREAD**-2.0
             b, c = (by_size * by_nearness).sum(axis=1), np.square(by_nearness).sum(axis=1) + _DISTANCE_SPREAD**-2.0
             u = (by_size * miss).sum(axis=1)
-            v = (by_nearness * miss).sum(axis=1) + camera[:, 4] * _DISTANCE_SPREAD**-2.0
+            v = (by_nearness * miss).sum(axis=1) + (camera[:, 4] - self._near) * _DISTANCE_SPREAD**-2.0
             det = a * c - b * b
             camera[:, 3] += np.clip((b * v - c * u) / det, -1.0, 1.0)
-            camera[:, 4] = np.clip(camera[:, 4] + np.clip((b * u - a * v) / det, -0.5, 0.5), -_FARTHEST, _FARTHEST)
+            camera[:, 4] = self._near_enough(camera[:, 4] + np.clip((b * u - a * v) / det, -0.5, 0.5))
         return camera
+
+    def _near_enough(self, near: Float64Array) -> Float64Array:
+        return np.clip(near, self._near - _FARTHEST, self._near + _FARTHEST)
 
     def _start_trunk(self, places: Float64Array, score: Float64Array) -> Float64Array:
         """Hips and chest by their points, the spine between them, the head by the face, the neck between."""
@@ -325,11 +334,11 @@ class Solver:
         points = pivot[:, self._holder] + (turn[:, self._holder] @ self._arm[:, :, None])[..., 0]
         return (turn, pivot), points
 
-    def _slope(self, state: _State, seen: _Seen) -> _Slope:
+    def _slope(self, state: _State, seen: _Seen, blur: float = 0.0) -> _Slope:
         """Cost, normal matrix and gradient at a state."""
         count = len(state.local)
         (turn, pivot), points = self._world(state)
-        residual, ways = self._misses(state, seen, points)
+        residual, ways = self._misses(state, seen, points, blur)
         jacobian = self._slopes(state, turn, pivot, points, ways)
         rows = jacobian.reshape(count, 3 * len(self._used), jacobian.shape[-1])
         flat = residual.reshape(count, 3 * len(self._used), 1)
@@ -347,11 +356,11 @@ class Solver:
         change = np.linalg.solve(normal, -slope.gradient[..., None])[..., 0]
         turns = change[:, : 3 * slots].reshape(count, slots, 3)
         camera = state.camera + np.clip(change[:, 3 * slots :], -_STRIDE, _STRIDE)
-        camera[:, 4] = np.clip(camera[:, 4], -_FARTHEST, _FARTHEST)
+        camera[:, 4] = self._near_enough(camera[:, 4])
         return _State(turned(state.local, turns), camera)
 
     def _misses(
-        self, state: _State, seen: _Seen, points: Float64Array
+        self, state: _State, seen: _Seen, points: Float64Array, blur: float
     ) -> tuple[Float64Array, tuple[Float64Array, ...]]:
         """How far points lie from where they were seen, f64 [N, 3, K], and what the slopes need of it."""
         sure = np.sqrt(seen.score[:, self._used] * self._trust)
@@ -360,7 +369,8 @@ class Solver:
         reach = 1.0 - nearness * place[..., 2]
         grow = 1.0 / np.maximum(reach, _NEAREST)
         want = seen.places[:, self._used]
-        flat, deep = sure / _PLACE, sure / _DEPTH
+        loose = np.square(blur * state.size)[:, None]
+        flat, deep = sure / np.sqrt(_PLACE**2 + loose), sure / np.sqrt(_DEPTH**2 + loose)
         x, y = place[..., 0] * grow, place[..., 1] * grow
         residual = np.stack(
             [(x - want[..., 0]) * flat, (y - want[..., 1]) * flat, (place[..., 2] - want[..., 2]) * deep], axis=1
@@ -438,8 +448,8 @@ class Solver:
             gradient[:, at_both] += pair * wrung[:, None]
         camera = np.arange(3 * slots, 3 * slots + 5)
         normal[:, camera, camera] += (1.0, 1.0, 1.0, 1.0, _DISTANCE_SPREAD**-2.0)
-        gradient[:, -1] += state.camera[:, 4] * _DISTANCE_SPREAD**-2.0
-        return cost + np.square(state.camera[:, 4] / _DISTANCE_SPREAD)
+        gradient[:, -1] += (state.camera[:, 4] - self._near) * _DISTANCE_SPREAD**-2.0
+        return cost + np.square((state.camera[:, 4] - self._near) / _DISTANCE_SPREAD)
 
     # result
 
