@@ -23,6 +23,7 @@ FORMAT = "animegen-surfels-1"
 _MOST_SURFELS = 1 << 16  # so that 16 bits number them
 _PLAIN = ("bones", "weights", "parts", "shades", "fixed", "materials")
 """Fields that are bytes already."""
+_NORMALS = ("normals", "shading_normals")
 
 
 def save_surfels(
@@ -39,9 +40,7 @@ def save_surfels(
             raise InvalidValue(f"an avatar has at most {_MOST_SURFELS} surfels, got {len(avatar.positions)}")
         arrays = _arrays(avatar)
         tensors |= {f"{number}.{name}": torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
-    told = [
-        {"about": dict(avatar.about), "bones": avatar.armature.bones, "gaze": avatar.gaze} for avatar in avatars
-    ]
+    told = [{"about": dict(avatar.about), "bones": avatar.armature.bones, "gaze": avatar.gaze} for avatar in avatars]
     metadata = {
         "format": FORMAT,
         "skeleton": json.dumps(
@@ -84,7 +83,7 @@ def _arrays(avatar: SurfelAvatar) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
         "positions": np.rint((avatar.positions - low) / step).astype(np.uint16),
         "box": np.stack([low, step]).astype(np.float32),
-        "normals": np.rint(avatar.normals * 127).astype(np.int8),
+        **{name: np.rint(getattr(avatar, name) * 127).astype(np.int8) for name in _NORMALS},
         "radii": avatar.radii.astype(np.float16),
         "table": avatar.table.astype(np.float32),
         "parents": armature.parents,
@@ -104,7 +103,6 @@ def _avatar(entry: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]
     prefix = f"{number}."
     own = {name.removeprefix(prefix): t.numpy() for name, t in tensors.items() if name.startswith(prefix)}
     low, step = own["box"]
-    normals = own["normals"].astype(np.float32)
     morphs = {
         name.split(".")[1]: Morph(
             surfels.astype(np.int32),
@@ -117,17 +115,23 @@ def _avatar(entry: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]
     positions: Float32Array = (own["positions"].astype(np.float32) * step + low).astype(np.float32)
     return SurfelAvatar(
         about=entry["about"],
-        armature=Armature(
-            tuple(entry["bones"]), own["parents"], own["pivots"], own["point_bones"], own["points"]
-        ),
+        armature=Armature(tuple(entry["bones"]), own["parents"], own["pivots"], own["point_bones"], own["points"]),
         positions=positions,
-        normals=normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1.0),
+        normals=_unit(own["normals"]),
+        shading_normals=_unit(own["shading_normals"]),
         radii=own["radii"].astype(np.float32),
         table=own["table"],
         morphs=morphs,
         gaze=(float(horizontal), float(vertical)),
         **{name: own[name] for name in _PLAIN},
     )
+
+
+def _unit(normals: NDArray[Any]) -> Float32Array:
+    """Normals int8 [M, 3] as f32 of length 1."""
+    long = normals.astype(np.float32)
+    unit: Float32Array = long / np.maximum(np.linalg.norm(long, axis=1, keepdims=True), np.float32(1))
+    return unit
 
 
 def _skeleton(entry: Mapping[str, Any]) -> Skeleton:
@@ -145,9 +149,9 @@ def _check(avatars: Sequence[SurfelAvatar], skeleton: Skeleton) -> None:
         raise ValueError("it holds no avatar")
     for avatar in avatars:
         count, bones = len(avatar.positions), len(avatar.armature.bones)
-        shapes = {"positions": (count, 3), "normals": (count, 3), "radii": (count,), "bones": (count, 3),
-                  "weights": (count, 3), "parts": (count,), "shades": (count,), "fixed": (count, 3),
-                  "materials": (count,)}  # fmt: skip
+        shapes = {"positions": (count, 3), "normals": (count, 3), "shading_normals": (count, 3), "radii": (count,),
+                  "bones": (count, 3), "weights": (count, 3), "parts": (count,), "shades": (count,),
+                  "fixed": (count, 3), "materials": (count,)}  # fmt: skip
         for name, shape in shapes.items():
             if getattr(avatar, name).shape != shape:
                 raise ValueError(f"{name} are {getattr(avatar, name).shape}, expected {shape}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -48,6 +48,7 @@ class Scene:
 
     positions: Tensor
     normals: Tensor
+    shading_normals: Tensor
     radii: Tensor
     bones: Tensor
     weights: Tensor
@@ -81,7 +82,8 @@ class Scene:
             return torch.from_numpy(np.ascontiguousarray(values, kind)).to(device)
 
         return cls(
-            positions=tensor(avatar.positions), normals=tensor(avatar.normals), radii=tensor(avatar.radii),
+            positions=tensor(avatar.positions), normals=tensor(avatar.normals),
+            shading_normals=tensor(avatar.shading_normals), radii=tensor(avatar.radii),
             bones=tensor(avatar.bones), weights=tensor(avatar.weights.astype(np.float32) / 255.0),
             colours=tensor(colours[:, :LAYERS]), added=tensor(added),
             opaque=tensor(np.eye(1, LAYERS, ALPHA) * 255.0),
@@ -92,9 +94,7 @@ class Scene:
             morphs={name: (tensor(m.surfels), tensor(m.offsets)) for name, m in avatar.morphs.items()},
         )  # fmt: skip
 
-    def discs(
-        self, matrices: Tensor, focal: float, expression: Mapping[str, float], samples: int, scale: int
-    ) -> Discs:
+    def discs(self, matrices: Tensor, focal: float, expression: Mapping[str, float], samples: int, scale: int) -> Discs:
         """What a camera sees.
 
         ``matrices`` f32 [B, 3, 4] as in :class:`animegen.avatar.armature.PosedBones`; ``expression`` by the names of
@@ -108,7 +108,7 @@ class Scene:
         size = matrices[0, :, 0].norm()
         shown = seen.at(front)
         surface = _projected(shown, self.radii[front] * size, focal, samples)
-        light = self._light(front, shown.normals, away[front])
+        light = self._light(front, shown.shading_normals, away[front])
         pixel = seen.places[hull, 2] * (_OUTLINE * scale / (focal * samples))
         around = seen.at(hull).moved(torch.maximum(self.outline_width[hull] * size, pixel))
         outline = _projected(around, self.radii[hull] * size, focal, samples)
@@ -126,8 +126,11 @@ class Scene:
         assert isinstance(moved, Tensor)
         moved = moved.view(-1, 3, 4)
         places = (moved[:, :, :3] @ positions[:, :, None])[:, :, 0] + moved[:, :, 3]
-        normals = (moved[:, :, :3] @ self.normals[:, :, None])[:, :, 0]
-        return _Seen(places, torch.nn.functional.normalize(normals, dim=1))
+        normals, shading = (
+            torch.nn.functional.normalize((moved[:, :, :3] @ each[:, :, None])[:, :, 0], dim=1)
+            for each in (self.normals, self.shading_normals)
+        )
+        return _Seen(places, normals, shading)
 
     def _light(self, chosen: Tensor, normals: Tensor, away: Tensor) -> Tensor:
         """MToon's two tones (VRMC_materials_mtoon 1.0): f32 [m, 1] of what a surfel shows in full light."""
@@ -144,13 +147,14 @@ class _Seen:
 
     places: Tensor
     normals: Tensor
+    shading_normals: Tensor
 
     def at(self, chosen: Tensor) -> _Seen:
         return _Seen(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def moved(self, distance: Tensor) -> _Seen:
-        """Along the normals, as the hull that shows as an outline."""
-        return _Seen(self.places + self.normals * distance[:, None], self.normals)
+        """Along the shading normals, as the hull that shows as an outline."""
+        return replace(self, places=self.places + self.shading_normals * distance[:, None])
 
 
 def _projected(seen: _Seen, radii: Tensor, focal: float, samples: int) -> Tensor:

@@ -43,9 +43,10 @@ class Morph:
 class SurfelAvatar:
     """One avatar.
 
-    ``positions`` f32 [M, 3] metres in the armature's T-pose, ``normals`` f32 [M, 3] of length 1, ``radii`` f32 [M]
-    metres. ``bones`` uint8 [M, 3] and ``weights`` uint8 [M, 3] that add up to 255: what each moves with. ``parts``
-    uint8 [M]: 0..5 the part of a palette whose shade it has, 6 for none. ``shades`` uint8 [M] as in
+    ``positions`` f32 [M, 3] metres in the armature's T-pose, ``radii`` f32 [M] metres. ``normals`` and
+    ``shading_normals`` f32 [M, 3] of length 1: how a disc lies, and how it takes light and its outline stands off it.
+    ``bones`` uint8 [M, 3] and ``weights`` uint8 [M, 3] that add up to 255: what each moves with. ``parts`` uint8 [M]:
+    0..5 the part of a palette whose shade it has, 6 for none. ``shades`` uint8 [M] as in
     :mod:`animegen.avatar.layers` (255 stands for SHADE_LIMIT), ``fixed`` uint8 [M, 3]: what no palette colours, both
     in full light. ``materials`` uint8 [M] rows of ``table`` f32 [X, 9] (MATERIAL_FIELDS). ``gaze``: how far a gaze of 1
     turns the eye bones to the side and up, in degrees. ``about``: name, licence, credit, palette, proportions, traits.
@@ -55,6 +56,7 @@ class SurfelAvatar:
     armature: Armature
     positions: Float32Array
     normals: Float32Array
+    shading_normals: Float32Array
     radii: Float32Array
     bones: Uint8Array
     weights: Uint8Array

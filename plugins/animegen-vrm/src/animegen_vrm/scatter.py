@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from animegen.types import Float64Array
+from animegen.types import Float32Array, Float64Array, Uint8Array
 from animegen_vrm.model import Avatar
 from animegen_vrm.paint import solid
-from animegen_vrm.tpose import BODY, HAND, HEAD, Mesh, unit
+from animegen_vrm.tpose import BODY, HAND, HEAD, Mesh, crossed, unit
 
 SHARES: Mapping[int, float] = {HEAD: 0.45, HAND: 0.10, BODY: 0.45}
 """How many of the points lie where: heads and hands are looked at closely."""
 
-FINE = 9.0
-"""How much denser points lie on eyes, lashes and brows."""
+FACE, FINE = 3.0, 16.0
+"""How much denser points lie on faces, and on their eyes, lashes and brows, than on hair."""
 
-OVERSAMPLE = 12
+OVERSAMPLE = 14
 """Points drawn at random for each that is kept; about half of them are hidden."""
 
-COVER = 0.95
-"""A disc's radius in parts of the distance that its neighbours keep."""
+COVER = 1.2
+"""How much of what a point stands for a disc covers beyond it, in radii of that."""
 
 _CELL = 0.004  # metres: cells of the depth maps that tell what is seen
 _BEHIND = 0.003  # metres: what lies no further behind the nearest point of its cell still counts as seen
@@ -33,23 +33,27 @@ _SLOPE = 0.45  # a point is looked at from directions that its normal leans less
 _DIRECTIONS = 62
 _OPEN = ("blink", "aa", "oh")  # expressions that bring to light what is hidden in a calm face
 _STEPS = 12
-_LEVELS = 6  # sizes of the disks differ by powers of the square root of a half
+_FILLING = 0.7  # disks of a diameter d that fill a plane at random: so many in d2
+_WIDEST = 1.15  # times the distance that this gives, none is larger
+_FULL = 0.8  # share of a disk from which on it is no thin thing
+_THINNEST = 0.12
+_R2 = 1.32471795724474602596 ** -np.arange(1, 3)
+_SIDES = 0.4  # distances by which a turn of a normal by a radian counts as being apart
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Points:
-    """Points on a mesh: ``triangle`` i64 [S], ``mix`` f64 [S, 3] of its corners, ``radius`` f64 [S] metres.
+    """Points on a mesh: ``triangle`` i64 [S], ``mix`` f64 [S, 3] of its corners.
 
-    ``area`` f64 [S]: the share of the surface that each stands for, m2.
+    ``area`` f64 [S]: how much of the surface each stands for, m2.
     """
 
     triangle: NDArray[np.int64]
     mix: Float64Array
     area: Float64Array
-    radius: Float64Array
 
     def __getitem__(self, chosen: NDArray[np.generic]) -> Points:
-        return Points(self.triangle[chosen], self.mix[chosen], self.area[chosen], self.radius[chosen])
+        return Points(self.triangle[chosen], self.mix[chosen], self.area[chosen])
 
     def of(self, mesh: Mesh, values: NDArray[np.floating]) -> Float64Array:
         """Values of the vertices [V, C] at the points, f64 [S, C]."""
@@ -57,28 +61,69 @@ class Points:
         return mixed
 
 
-def scatter(avatar: Avatar, mesh: Mesh, count: int, seed: int) -> Points:
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Some of many points: ``kept`` i64 [M] of ``points``, each for a cell of them around it, with discs that cover it.
+
+    ``cell`` i64 [S]: which of the kept each point belongs to. ``radius`` f64 [M] metres.
+    """
+
+    points: Points
+    kept: NDArray[np.int64]
+    cell: NDArray[np.int64]
+    radius: Float64Array
+
+    def mean(self, values: Uint8Array) -> Uint8Array:
+        """Of values uint8 [S] or [S, C] of the points the mean in each cell, uint8 [M] or [M, C]."""
+        rows = values.reshape(len(values), -1)
+        sums = [np.bincount(self.cell, column, len(self.kept)) for column in rows.T]
+        means = np.stack(sums, axis=1) / np.bincount(self.cell, minlength=len(self.kept))[:, None]
+        whole: Uint8Array = np.rint(means).astype(np.uint8)
+        return whole.reshape(-1, *values.shape[1:])
+
+
+def scatter(avatar: Avatar, mesh: Mesh, count: int, seed: int) -> Sample:
     """About ``count`` points over what can be seen of an avatar's mesh, with the radii of discs that leave no holes."""
     random = np.random.default_rng(seed)
-    fine = _fine(avatar, mesh)
-    points = _strewn(mesh, np.where(fine, FINE, 1.0), count * OVERSAMPLE, random)
+    weights = _weights(avatar, mesh)
+    points = _strewn(mesh, weights, count * OVERSAMPLE, random)
     points = points[solid(avatar, mesh.material[points.triangle], points.of(mesh, mesh.uvs))]
     points = points[_seen(avatar, mesh, points)]
-    chosen = []
+    samples = []
     places = mesh.place[points.triangle]
     total = sum(share for place, share in SHARES.items() if (places == place).any())
     for place, share in SHARES.items():
         there = points[places == place]
         if len(there.triangle):
-            sizes = np.where(fine[there.triangle], FINE**-0.5, 1.0)
-            chosen.append(_even(mesh, there, sizes, round(count * share / total), random))
-    return Points(*(np.concatenate([getattr(each, name) for each in chosen]) for name in Points.__slots__))
+            samples.append(_even(mesh, there, weights[there.triangle] ** -0.5, round(count * share / total), random))
+    return _joined(samples)
 
 
-def _fine(avatar: Avatar, mesh: Mesh) -> NDArray[np.bool_]:
-    """Triangles of eyes, lashes, brows and their like, bool [T]."""
-    small = [material.alpha_mode == "blend" or material.part == "eyes" for material in avatar.materials]
-    return np.asarray(np.array(small)[mesh.material] & (mesh.place == HEAD))
+def _joined(samples: Sequence[Sample]) -> Sample:
+    """Samples of different points as one."""
+    drawn = np.cumsum([0, *(len(each.cell) for each in samples)])
+    kept = np.cumsum([0, *(len(each.kept) for each in samples)])
+    triangle, mix, area = (
+        np.concatenate([getattr(each.points, name) for each in samples]) for name in ("triangle", "mix", "area")
+    )
+    return Sample(
+        Points(triangle, mix, area),
+        np.concatenate([each.kept + start for each, start in zip(samples, drawn, strict=False)]),
+        np.concatenate([each.cell + start for each, start in zip(samples, kept, strict=False)]),
+        np.concatenate([each.radius for each in samples]),
+    )
+
+
+def _weights(avatar: Avatar, mesh: Mesh) -> Float64Array:
+    """How dense points are to lie on each triangle, f64 [T], by what it shows of a face."""
+    fine = [material.alpha_mode == "blend" or material.part == "eyes" for material in avatar.materials]
+    skin = np.array([material.part == "skin" for material in avatar.materials])[mesh.material]
+    moved = np.zeros(len(mesh.positions), bool)
+    for offsets in mesh.offsets.values():
+        moved |= offsets.any(axis=1)
+    face = skin | moved[mesh.triangles].any(axis=1)
+    weights = np.select([np.array(fine)[mesh.material], face], [FINE, FACE], 1.0)
+    return np.where(mesh.place == HEAD, weights, 1.0)
 
 
 def _strewn(mesh: Mesh, weights: Float64Array, count: int, random: np.random.Generator) -> Points:
@@ -92,17 +137,17 @@ def _strewn(mesh: Mesh, weights: Float64Array, count: int, random: np.random.Gen
         shares[there] *= share / max(shares[there].sum(), 1e-12)
     chosen = np.searchsorted(np.cumsum(shares) / shares.sum(), (np.arange(count) + 0.5) / count)
     chosen = chosen.clip(max=len(shares) - 1)
-    # Uniform in the triangle: fold the unit square along its diagonal.
-    across, along = random.random(count), random.random(count)
+    # Even in each triangle, as neighbours follow each other (Roberts 2018, R2), folded along the square's diagonal.
+    across, along = (np.arange(count)[None] * _R2[:, None] + random.random((2, 1))) % 1
     folded = across + along > 1
     across[folded], along[folded] = 1 - across[folded], 1 - along[folded]
     mix = np.stack([1 - across - along, across, along], axis=1)
-    return Points(chosen, mix, (area / shares * shares.sum() / count)[chosen], np.zeros(count))
+    return Points(chosen, mix, (area / shares * shares.sum() / count)[chosen])
 
 
 def _areas(corners: Float64Array) -> Float64Array:
-    areas: Float64Array = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    return areas / 2
+    areas: Float64Array = np.linalg.norm(crossed(corners), axis=1) / 2
+    return areas
 
 
 def _seen(avatar: Avatar, mesh: Mesh, points: Points) -> NDArray[np.bool_]:
@@ -117,90 +162,100 @@ def _seen(avatar: Avatar, mesh: Mesh, points: Points) -> NDArray[np.bool_]:
             continue
         mine = np.flatnonzero(head) if name else np.arange(len(seen))
         moved = mesh.positions + mesh.offsets[name] if name else mesh.positions
-        corners = moved[mesh.triangles]
-        front = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))[points.triangle]
-        spots = points.of(mesh, moved)
+        front = unit(crossed(moved[mesh.triangles]))[points.triangle].astype(np.float32)
+        spots = points.of(mesh, moved).astype(np.float32)
         for direction in _directions():
             if not name or direction[2] > 0.3:
                 seen[mine] |= _seen_from(direction, spots[mine], front[mine], twofold[mine], veils[mine])
     return seen
 
 
-def _directions() -> Iterator[Float64Array]:
+def _directions() -> Iterator[Float32Array]:
     """Directions spread evenly over the sphere (a Fibonacci spiral)."""
     for i in range(_DIRECTIONS):
         height = 1 - 2 * (i + 0.5) / _DIRECTIONS
         turn = i * np.pi * (3 - 5**0.5)
         level = (1 - height * height) ** 0.5
-        yield np.array((level * np.sin(turn), height, level * np.cos(turn)))
+        yield np.array((level * np.sin(turn), height, level * np.cos(turn)), np.float32)
 
 
 def _seen_from(
-    direction: Float64Array,
-    spots: Float64Array,
-    front: Float64Array,
+    direction: Float32Array,
+    spots: Float32Array,
+    front: Float32Array,
     twofold: NDArray[np.bool_],
     veils: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """Which points are not behind others, seen from far away in a direction."""
     right = unit(np.cross((0.0, 1.0, 0.0), direction))
-    screen = spots @ np.stack([right, np.cross(direction, right)], axis=1) / _CELL
-    depth = spots @ direction
-    lean = front @ direction
-    screen -= screen.min(axis=0) - 1
-    corner = np.floor(screen).astype(np.int64)
-    width, height = (int(side) + 2 for side in corner.max(axis=0))
-    nearest = np.full(width * height, -np.inf)
-    near = np.floor(screen - 0.5).astype(np.int64)
+    across, up = (spots @ (axis / _CELL).astype(np.float32) for axis in (right, np.cross(direction, right)))
+    depth, lean = spots @ direction, front @ direction
+    across -= across.min() - 1
+    up -= up.min() - 1
+    width, height = int(across.max()) + 2, int(up.max()) + 2
+    nearest = np.full(width * height, -np.inf, np.float32)
     occludes = veils & ((lean > 0) | twofold)
+    near = (across[occludes] - 0.5).astype(np.int64) + (up[occludes] - 0.5).astype(np.int64) * width
+    far = depth[occludes]
     for step in (0, 1, width, width + 1):  # each point fills the four cells around it, so that none stays open
-        np.maximum.at(nearest, near[occludes] @ (1, width) + step, depth[occludes])
+        np.maximum.at(nearest, near + step, far)
     facing = np.where(twofold, np.abs(lean), lean)
     slack = _BEHIND + 1.5 * _CELL * np.sqrt(1 - facing**2) / np.maximum(facing, 1e-3)
-    shown: NDArray[np.bool_] = (facing > _SLOPE) & (depth >= nearest[corner @ (1, width)] - slack)
+    own = across.astype(np.int64) + up.astype(np.int64) * width
+    shown: NDArray[np.bool_] = (facing > _SLOPE) & (depth >= nearest[own] - slack)
     return shown
 
 
-def _even(mesh: Mesh, points: Points, sizes: Float64Array, count: int, random: np.random.Generator) -> Points:
+def _even(mesh: Mesh, points: Points, sizes: Float64Array, count: int, random: np.random.Generator) -> Sample:
     """About ``count`` of the points that keep a distance from each other in parts of ``sizes`` f64 [S]."""
-    distance = (0.7 * (points.area / sizes**2).sum() / count) ** 0.5
-    spots = _embedded(mesh, points)
-    normals = unit(points.of(mesh, mesh.normals))
+    distance = _distance(points, sizes, count)
+    spots = _embedded(mesh, points, distance)
+    # What is missing of the surface around a point tells thin things, which need smaller discs.
+    one, other, _ = _pairs(spots, sizes, distance)
+    around = points.area + np.bincount(one, points.area[other], len(sizes))
+    around += np.bincount(other, points.area[one], len(sizes))
+    sizes = sizes * np.sqrt(np.clip(around / (_FULL * np.pi * (distance * sizes) ** 2), _THINNEST, 1.0))
+    distance = _distance(points, sizes, count)
+    one, other, apart = _pairs(spots, sizes, _WIDEST * distance)
     priority = random.permutation(len(sizes))
-    # Thin things are smaller than a disc: what is missing of the surface around a point makes its disc smaller.
-    one, other, apart = _pairs(spots, normals, sizes, distance)
-    around = (
-        points.area
-        + np.bincount(one, points.area[other], len(sizes))
-        + np.bincount(other, points.area[one], len(sizes))
-    )
-    sizes = sizes * np.sqrt(np.clip(around / (np.pi * (distance * sizes) ** 2), 0.12, 1.0))
-    distance = (0.7 * (points.area / sizes**2).sum() / count) ** 0.5
-    one, other, apart = _pairs(spots, normals, sizes, 1.3 * distance)
-    low, high = 0.4 * distance, 1.3 * distance
+    low, high = 0.5 * distance, _WIDEST * distance
     for _ in range(_STEPS):
         tried = (low + high) / 2
         close = apart < tried
         kept = _independent(one[close], other[close], priority)
         low, high = (tried, high) if kept.sum() > count else (low, tried)
     close = apart < high
-    kept = _independent(one[close], other[close], priority)
-    return replace(points, radius=COVER * high * sizes)[kept]
+    kept = np.flatnonzero(_independent(one[close], other[close], priority))
+    _, cell = cKDTree(spots[kept]).query(spots)
+    places = points.of(mesh, mesh.positions)
+    radius = np.zeros(len(kept))
+    reach = np.linalg.norm(places - places[kept][cell], axis=1) + COVER * (points.area / np.pi) ** 0.5
+    np.maximum.at(radius, cell, reach)
+    return Sample(points, kept, cell, radius)
 
 
-def _embedded(mesh: Mesh, points: Points) -> Float64Array:
-    """Places in which points of different materials are far apart, and those that an expression parts, too."""
-    moved = [points.of(mesh, mesh.offsets[name]) for name in _OPEN[:2] if name in mesh.offsets]
-    return np.concatenate(
-        [points.of(mesh, mesh.positions), *moved, 100.0 * mesh.material[points.triangle][:, None]], axis=1
-    )
+def _distance(points: Points, sizes: Float64Array, count: int) -> float:
+    """About how far apart ``count`` disks of ``sizes`` lie that fill the surface at random."""
+    return float((_FILLING * (points.area / sizes**2).sum() / count) ** 0.5)
+
+
+def _embedded(mesh: Mesh, points: Points, distance: float) -> Float64Array:
+    """Places f64 [S, D] in which points of different materials are far apart, and those on two sides of a thin thing.
+
+    So are those that an expression parts: what is folded in a calm face needs points for when it is not.
+    """
+    places = points.of(mesh, mesh.positions)
+    places[:, 0] += 100.0 * mesh.material[points.triangle]
+    moved = sum((points.of(mesh, mesh.offsets[name]) for name in _OPEN[:2] if name in mesh.offsets), np.zeros((1, 3)))
+    normals = _SIDES * distance * unit(points.of(mesh, mesh.normals))
+    return np.concatenate([places, normals, *([moved] if moved.any() else [])], axis=1)
 
 
 def _pairs(
-    spots: Float64Array, normals: Float64Array, sizes: Float64Array, distance: float
+    spots: Float64Array, sizes: Float64Array, distance: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64Array]:
     """Pairs nearer to each other than ``distance`` times their mean size, and how far apart in that unit."""
-    levels = np.clip(np.rint(-2 * np.log2(sizes)), 0, 2 * _LEVELS).astype(np.int64)
+    levels = np.rint(-2 * np.log2(sizes)).astype(np.int64)
     groups = [np.flatnonzero(levels == level) for level in np.unique(levels)]
     trees = [cKDTree(spots[group]) for group in groups]
     ones, others = [], []
@@ -216,7 +271,7 @@ def _pairs(
             others.append(groups[b][near["j"]])
     one, other = np.concatenate(ones), np.concatenate(others)
     apart = np.linalg.norm(spots[one] - spots[other], axis=1) * 2 / (sizes[one] + sizes[other])
-    close = (apart < distance) & ((normals[one] * normals[other]).sum(axis=1) > 0)
+    close = apart < distance
     return one[close], other[close], apart[close]
 
 

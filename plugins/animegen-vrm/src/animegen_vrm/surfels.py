@@ -9,20 +9,19 @@ import numpy as np
 from animegen.avatar.armature import Armature
 from animegen.avatar.surfels import Morph, SurfelAvatar
 from animegen.errors import InvalidValue
-from animegen.types import Float32Array, Float64Array, Uint8Array
+from animegen.types import Float64Array, Uint8Array
 from animegen_vrm.dataset import entry_of
 from animegen_vrm.keypoints import Keypoints
 from animegen_vrm.model import Avatar
 from animegen_vrm.paint import paint
 from animegen_vrm.rig import BodyPose, Rig, ancestors
 from animegen_vrm.scatter import Points, scatter
-from animegen_vrm.tpose import Mesh, bones_of, mesh_of, unit
+from animegen_vrm.tpose import Mesh, bones_of, crossed, mesh_of, unit
 
 MOVED = 5e-5
 """Metres: an expression that moves a surfel by less leaves it out."""
 
 _JOINTS = 3
-_STEEP = 0.5  # cosine: a disc whose smooth normal leans further from its triangle lies as the triangle does
 
 
 def armature_of(avatar: Avatar) -> Armature:
@@ -48,24 +47,27 @@ def surfels_of(avatar: Avatar, count: int, seed: int = 0) -> SurfelAvatar:
     """
     rig = Rig(avatar)
     mesh = mesh_of(avatar, rig, rig.apply(BodyPose()))
-    points = scatter(avatar, mesh, count, seed)
-    painted = paint(avatar, mesh.material[points.triangle], points.of(mesh, mesh.uvs))
-    table, materials = np.unique(painted.rows, axis=0, return_inverse=True)
+    sample = scatter(avatar, mesh, count, seed)
+    points = sample.points[sample.kept]
+    painted = paint(avatar, mesh.material[sample.points.triangle], sample.points.of(mesh, mesh.uvs))
+    table, materials = np.unique(painted.rows[sample.kept], axis=0, return_inverse=True)
     if len(table) > 256:
         raise InvalidValue(f"avatar '{avatar.name}' has {len(table)} kinds of materials; 256 fit into surfels")
+    flat, smooth = _normals(mesh, points)
     bones, weights = _bound(points.of(mesh, mesh.weights))
     bends = avatar.look_at.by == "bone"
     return SurfelAvatar(
         about=asdict(entry_of(avatar)),
         armature=armature_of(avatar),
         positions=points.of(mesh, mesh.positions).astype(np.float32),
-        normals=_normals(mesh, points),
-        radii=points.radius.astype(np.float32),
+        normals=flat.astype(np.float32),
+        shading_normals=smooth.astype(np.float32),
+        radii=sample.radius.astype(np.float32),
         bones=bones,
         weights=weights,
-        parts=painted.part,
-        shades=painted.shade,
-        fixed=painted.fixed,
+        parts=painted.part[sample.kept],
+        shades=sample.mean(painted.shade),
+        fixed=sample.mean(painted.fixed),
         materials=materials.reshape(-1).astype(np.uint8),
         table=table,
         morphs={name: morph for name in mesh.offsets if len((morph := _morph(mesh, points, name)).surfels)},
@@ -73,14 +75,12 @@ def surfels_of(avatar: Avatar, count: int, seed: int = 0) -> SurfelAvatar:
     )
 
 
-def _normals(mesh: Mesh, points: Points) -> Float32Array:
-    """Smooth normals f32 [S, 3]; the triangle's own where they lean too far from it."""
-    corners = mesh.positions[mesh.triangles[points.triangle]]
-    flat = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
-    flat[~flat.any(axis=1)] = (0.0, 0.0, 1.0)  # a triangle without area faces nowhere
+def _normals(mesh: Mesh, points: Points) -> tuple[Float64Array, Float64Array]:
+    """Normals of the triangles and smooth ones, f64 [S, 3] each; where one has no length the other stands for it."""
+    flat = unit(crossed(mesh.positions[mesh.triangles]))[points.triangle]
     smooth = unit(points.of(mesh, mesh.normals))
-    steep = (smooth * flat).sum(axis=1) < _STEEP
-    return np.where(steep[:, None], flat, smooth).astype(np.float32)
+    flat = np.where(flat.any(axis=1, keepdims=True), flat, smooth)
+    return flat, np.where(smooth.any(axis=1, keepdims=True), smooth, flat)
 
 
 def _bound(weights: Float64Array) -> tuple[Uint8Array, Uint8Array]:

@@ -104,3 +104,9 @@ def unit(vectors: Float64Array) -> Float64Array:
     """Vectors [..., 3] of length 1; those of no length stay so."""
     units: Float64Array = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
     return units
+
+
+def crossed(corners: Float64Array) -> Float64Array:
+    """Normals of triangles [T, 3, 3] to their front, twice the area long, [T, 3]."""
+    normals: Float64Array = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return normals
