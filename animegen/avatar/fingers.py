@@ -105,6 +105,14 @@ class Fingers:
                 way = self._joints[:, :, i + 1] - self._joints[:, :, i]
                 joint = joint + (turned @ way[..., None])[..., 0]
 
+    def relaxed(self, places: Float64Array) -> Float64Array:
+        """The points' places at rest f64 [K, 3] with the fingers as they mostly are."""
+        tips, _, _ = self._tip(np.broadcast_to(_MEAN, (1, 2, 4)))
+        known = self._known > 0
+        eased = places.copy()
+        eased[self._tips[known]] = tips[0][known]
+        return eased
+
     def _tip(self, state: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
         """Tips f64 [N, 2, 3, 3] in the hands' axes at ``state`` f64 [N, 2, 4], and their derivatives by their own
         finger's curl and by the spread."""

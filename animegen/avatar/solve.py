@@ -25,7 +25,8 @@ from animegen.avatar.rotations import cross, from_matrices, nearest, to_matrices
 from animegen.errors import InvalidValue
 from animegen.types import Float32Array, Float64Array
 
-STEPS = 3
+STEPS = 5
+TRUST_TIP, TRUST_THUMB = 0.002, 0.1
 BLURS = (0.03, 0.01, 0.003)
 
 _PLACE, _DEPTH = 0.4 / 256, 1.5 / 256
@@ -41,7 +42,8 @@ _NEAREST = 0.25
 """Nothing comes nearer to the camera than this part of the hips' distance."""
 _USUAL_SIZE = 0.7
 _SIZE_SPREAD = 1.0
-_CAMERA_STEPS = 3
+_CAMERA_STEPS = 5
+TRUST_TIP, TRUST_THUMB = 0.002, 0.1
 BLURS = (0.03, 0.01, 0.003)
 _LOOSE = 0.02
 """Weight of the bone above in a bone's closed-form rotation, in squares of the limb's length."""
@@ -132,12 +134,12 @@ class Solver:
         self._offset = self._origin - np.where(self._parent[:, None] < 0, self._origin, self._origin[self._parent])
         self._fingers = Fingers(armature, names)
         self._levels = self._chain_levels()
-        tips = np.array([name.endswith("_tip") for name in names])
-        self._used = np.flatnonzero(~tips)
+        self._used = np.arange(len(names))
+        places = self._fingers.relaxed(self._rest)
         holder = self._carrier[armature.point_bones[self._used]]
         self._holder = holder
-        self._arm = self._rest[self._used] - self._origin[holder]
-        self._trust = np.array([0.2 if "thumb" in names[k] else 1.0 for k in self._used])
+        self._arm = places - self._origin[holder]
+        self._trust = np.array([TRUST_TIP if names[k].endswith('tip') else TRUST_THUMB if "thumb" in names[k] else 1.0 for k in self._used])
         self._steady = np.array([1.0 if names[k] in _FACE or names[k].endswith(('shoulder', 'hip')) else 0.02 for k in self._used])
         self._moves = self._ancestry(holder)
         habits = [HABITS[bone] for bone in self._bones]
