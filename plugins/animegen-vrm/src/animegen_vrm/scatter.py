@@ -13,13 +13,17 @@ from scipy.spatial import cKDTree
 from animegen.types import Float32Array, Float64Array, Uint8Array
 from animegen_vrm.model import Avatar
 from animegen_vrm.paint import solid
-from animegen_vrm.tpose import BODY, HAND, HEAD, Mesh, crossed, unit
+from animegen_vrm.surface import lit_colours
+from animegen_vrm.tpose import BODY, BUST, HAND, HEAD, Mesh, crossed, unit
 
-SHARES: Mapping[int, float] = {HEAD: 0.45, HAND: 0.10, BODY: 0.45}
+SHARES: Mapping[int, float] = {HEAD: 0.45, HAND: 0.10, BUST: 0.12, BODY: 0.33}
 """How many of the points lie where: heads and hands are looked at closely."""
 
 FACE, FINE = 3.0, 16.0
 """How much denser points lie on faces, and on their eyes, lashes and brows, than on hair."""
+
+PATTERNED = 2.0
+"""By how much more where a texture is full of contrast."""
 
 OVERSAMPLE = 14
 """Points drawn at random for each that is kept; about half of them are hidden."""
@@ -37,6 +41,8 @@ _FILLING = 0.7  # disks of a diameter d that fill a plane at random: so many in 
 _WIDEST = 1.15  # times the distance that this gives, none is larger
 _FULL = 0.8  # share of a disk from which on it is no thin thing
 _THINNEST = 0.12
+_SPOTS = 8  # of a triangle, to see how its colours differ
+_STRIKING = 40.0  # standard deviation of sRGB, 0..255
 _R2 = 1.32471795724474602596 ** -np.arange(1, 3)
 _SIDES = 0.4  # distances by which a turn of a normal by a radian counts as being apart
 
@@ -123,7 +129,26 @@ def _weights(avatar: Avatar, mesh: Mesh) -> Float64Array:
         moved |= offsets.any(axis=1)
     face = skin | moved[mesh.triangles].any(axis=1)
     weights = np.select([np.array(fine)[mesh.material], face], [FINE, FACE], 1.0)
-    return np.where(mesh.place == HEAD, weights, 1.0)
+    coloured = 1.0 + PATTERNED * np.minimum(_contrast(avatar, mesh) / _STRIKING, 1.0)
+    return np.where(mesh.place == HEAD, np.minimum(weights * coloured, FINE), coloured)
+
+
+def _contrast(avatar: Avatar, mesh: Mesh) -> Float64Array:
+    """How much the colours on each triangle differ, f64 [T]: the standard deviation, 0..255."""
+    mix = _triangular(np.arange(_SPOTS)[:, None] * _R2 % 1)
+    uvs = np.einsum("sk,tkx->tsx", mix, mesh.uvs[mesh.triangles]).astype(np.float32)
+    contrast = np.zeros(len(uvs))
+    for number, material in enumerate(avatar.materials):
+        mine = mesh.material == number
+        colours = lit_colours(avatar, material, uvs[mine].reshape(-1, 2))[:, :3].astype(np.float64)
+        contrast[mine] = colours.reshape(-1, _SPOTS, 3).std(axis=1).max(axis=1)
+    return contrast
+
+
+def _triangular(square: Float64Array) -> Float64Array:
+    """Points of the unit square [S, 2], folded along its diagonal, as weights of a triangle's corners [S, 3]."""
+    folded = np.where(square.sum(axis=1, keepdims=True) > 1, 1 - square, square)
+    return np.concatenate([1 - folded.sum(axis=1, keepdims=True), folded], axis=1)
 
 
 def _strewn(mesh: Mesh, weights: Float64Array, count: int, random: np.random.Generator) -> Points:
@@ -137,11 +162,8 @@ def _strewn(mesh: Mesh, weights: Float64Array, count: int, random: np.random.Gen
         shares[there] *= share / max(shares[there].sum(), 1e-12)
     chosen = np.searchsorted(np.cumsum(shares) / shares.sum(), (np.arange(count) + 0.5) / count)
     chosen = chosen.clip(max=len(shares) - 1)
-    # Even in each triangle, as neighbours follow each other (Roberts 2018, R2), folded along the square's diagonal.
-    across, along = (np.arange(count)[None] * _R2[:, None] + random.random((2, 1))) % 1
-    folded = across + along > 1
-    across[folded], along[folded] = 1 - across[folded], 1 - along[folded]
-    mix = np.stack([1 - across - along, across, along], axis=1)
+    # Even in each triangle, as those of one triangle follow each other (Roberts 2018, R2).
+    mix = _triangular((np.arange(count)[:, None] * _R2 + random.random(2)) % 1)
     return Points(chosen, mix, (area / shares * shares.sum() / count)[chosen])
 
 

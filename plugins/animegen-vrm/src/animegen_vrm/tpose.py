@@ -14,8 +14,10 @@ from animegen_vrm.model import Avatar, Posed
 from animegen_vrm.regions import triangles_on
 from animegen_vrm.rig import BONES, Rig, vrm_expressions
 
-HEAD, HAND, BODY = range(3)
-"""Where a triangle hangs: from the neck up, on a hand, or elsewhere."""
+HEAD, HAND, BUST, BODY = range(4)
+"""Where a triangle hangs: from the neck up, on a hand, or elsewhere, near the neck or not."""
+
+_BUST = 0.22  # hip heights around the neck
 
 _LOOKS: Mapping[str, str] = {
     "look_left": "lookLeft", "look_right": "lookRight", "look_up": "lookUp", "look_down": "lookDown",
@@ -28,7 +30,7 @@ class Mesh:
 
     Of V vertices: ``positions`` and ``normals`` f64 [V, 3], ``uvs`` f64 [V, 2], ``weights`` f32 [V, B] of the bones,
     and ``offsets`` f64 [V, 3] by MORPHS' names, without those that move nothing. Of T triangles: ``triangles`` i64
-    [T, 3], ``material`` i64 [T], ``place`` i64 [T] (HEAD, HAND, BODY).
+    [T, 3], ``material`` i64 [T], ``place`` i64 [T] (HEAD, HAND, BUST, BODY).
     """
 
     positions: Float64Array
@@ -73,17 +75,21 @@ def mesh_of(avatar: Avatar, rig: Rig, posed: Posed) -> Mesh:
     counts = [len(one.triangles) for one in avatar.primitives]
     head = np.concatenate(triangles_on(avatar, ("neck", "head")))
     hand = np.concatenate(triangles_on(avatar, ("leftHand", "rightHand")))
+    triangles = np.concatenate(
+        [one.triangles.astype(np.int64) + start for one, start in zip(avatar.primitives, starts, strict=False)]
+    )
+    places = np.concatenate(positions)
+    neck = posed.globals[avatar.humanoid.get("neck", avatar.humanoid["head"]), :3, 3]
+    bust = np.linalg.norm(places[triangles].mean(axis=1) - neck, axis=1) < _BUST * rig.hip_height
     return Mesh(
-        positions=np.concatenate(positions),
+        positions=places,
         normals=np.concatenate(normals),
         uvs=np.concatenate([one.uvs for one in avatar.primitives]).astype(np.float64),
         weights=np.concatenate(weights),
         offsets={name: moved for name, moved in joined.items() if moved.any()},
-        triangles=np.concatenate(
-            [one.triangles.astype(np.int64) + start for one, start in zip(avatar.primitives, starts, strict=False)]
-        ),
+        triangles=triangles,
         material=np.repeat([one.material for one in avatar.primitives], counts),
-        place=np.select([head, hand], [HEAD, HAND], BODY),
+        place=np.select([head, hand, bust], [HEAD, HAND, BUST], BODY),
     )
 
 
