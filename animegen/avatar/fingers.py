@@ -26,7 +26,9 @@ _BENDS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
 """Degrees by which the joints are bent at a curl of 1, from the palm on."""
 _THUMB_AXIS, _FINGER_AXIS = (0.40, 0.77, -0.46), (0.0, 0.0, -1.0)
 """What a left hand's thumb and fingers bend about in the T-pose, palm down."""
-_FANS: Mapping[str, float] = MappingProxyType({"Thumb": 0.0, "Index": -12.0, "Middle": -3.0, "Ring": 5.0, "Little": 14.0})
+_FANS: Mapping[str, float] = MappingProxyType(
+    {"Thumb": 0.0, "Index": -12.0, "Middle": -3.0, "Ring": 5.0, "Little": 14.0}
+)
 """Degrees about the vertical at a spread of 1; a curled finger is not spread."""
 _TIPS: Mapping[str, str] = MappingProxyType({"Thumb": "thumb_tip", "Index": "index_tip", "Little": "pinky_tip"})
 _BETWEEN = np.array(((1.0, 0, 0), (0, 1.0, 0), (0, 0.6, 0.4), (0, 0.4, 0.6), (0, 0, 1.0)))
