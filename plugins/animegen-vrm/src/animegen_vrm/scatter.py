@@ -40,7 +40,7 @@ _STEPS = 12
 _FILLING = 0.7  # disks of a diameter d that fill a plane at random: so many in d2
 _WIDEST = 1.15  # times the distance that this gives, none is larger
 _FULL = 0.8  # share of a disk from which on it is no thin thing
-_THINNEST = 0.12
+_THINNEST = 0.35
 _SPOTS = 8  # of a triangle, to see how its colours differ
 _STRIKING = 40.0  # standard deviation of sRGB, 0..255
 _R2 = 1.32471795724474602596 ** -np.arange(1, 3)
@@ -236,7 +236,7 @@ def _even(mesh: Mesh, points: Points, sizes: Float64Array, count: int, random: n
     one, other, _ = _pairs(spots, sizes, distance)
     around = points.area + np.bincount(one, points.area[other], len(sizes))
     around += np.bincount(other, points.area[one], len(sizes))
-    sizes = sizes * np.sqrt(np.clip(around / (_FULL * np.pi * (distance * sizes) ** 2), _THINNEST, 1.0))
+    sizes = sizes * np.clip(around / (_FULL * np.pi * (distance * sizes) ** 2), _THINNEST, 1.0)
     distance = _distance(points, sizes, count)
     one, other, apart = _pairs(spots, sizes, _WIDEST * distance)
     priority = random.permutation(len(sizes))
