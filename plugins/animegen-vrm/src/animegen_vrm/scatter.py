@@ -32,7 +32,7 @@ COVER = 1.2
 """How much of what a point stands for a disc covers beyond it, in radii of that."""
 
 _CELL = 0.004  # metres: cells of the depth maps that tell what is seen
-_BEHIND = 0.003  # metres: what lies no further behind the nearest point of its cell still counts as seen
+_BEHIND = 0.75  # cells: what lies no further behind the nearest point of its cell still counts as seen
 _SLOPE = 0.45  # a point is looked at from directions that its normal leans less from than this cosine says
 _DIRECTIONS = 62
 _OPEN = ("blink", "aa", "oh")  # expressions that bring to light what is hidden in a calm face
@@ -178,6 +178,7 @@ def _seen(avatar: Avatar, mesh: Mesh, points: Points) -> NDArray[np.bool_]:
     twofold = np.array([material.double_sided for material in materials])[mesh.material[points.triangle]]
     veils = np.array([material.alpha_mode != "blend" for material in materials])[mesh.material[points.triangle]]
     seen = np.zeros(len(points.triangle), bool)
+    cell = max(_CELL, 1.3 * float(np.quantile(points.area, 0.9)) ** 0.5)  # few points need larger cells
     head = mesh.place[points.triangle] == HEAD
     for name in ("", *_OPEN):
         if name and name not in mesh.offsets:
@@ -188,7 +189,7 @@ def _seen(avatar: Avatar, mesh: Mesh, points: Points) -> NDArray[np.bool_]:
         spots = points.of(mesh, moved).astype(np.float32)
         for direction in _directions():
             if not name or direction[2] > 0.3:
-                seen[mine] |= _seen_from(direction, spots[mine], front[mine], twofold[mine], veils[mine])
+                seen[mine] |= _seen_from(direction, spots[mine] / cell, front[mine], twofold[mine], veils[mine])
     return seen
 
 
@@ -208,9 +209,9 @@ def _seen_from(
     twofold: NDArray[np.bool_],
     veils: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Which points are not behind others, seen from far away in a direction."""
+    """Which points f32 [S, 3], in cells of a depth map, are not behind others, seen from far away in a direction."""
     right = unit(np.cross((0.0, 1.0, 0.0), direction))
-    across, up = (spots @ (axis / _CELL).astype(np.float32) for axis in (right, np.cross(direction, right)))
+    across, up = (spots @ axis.astype(np.float32) for axis in (right, np.cross(direction, right)))
     depth, lean = spots @ direction, front @ direction
     across -= across.min() - 1
     up -= up.min() - 1
@@ -222,7 +223,7 @@ def _seen_from(
     for step in (0, 1, width, width + 1):  # each point fills the four cells around it, so that none stays open
         np.maximum.at(nearest, near + step, far)
     facing = np.where(twofold, np.abs(lean), lean)
-    slack = _BEHIND + 1.5 * _CELL * np.sqrt(1 - facing**2) / np.maximum(facing, 1e-3)
+    slack = _BEHIND + 1.5 * np.sqrt(1 - facing**2) / np.maximum(facing, 1e-3)
     own = across.astype(np.int64) + up.astype(np.int64) * width
     shown: NDArray[np.bool_] = (facing > _SLOPE) & (depth >= nearest[own] - slack)
     return shown
