@@ -130,7 +130,7 @@ class Chain:
     def world(self, local: Float64Array) -> World:
         """Where ``local`` quaternions f64 [N, S, 4] bring slots and points."""
         turned = to_matrices(local)
-        turns, pivots = turned.copy(), np.zeros(local.shape[:2] + (3,))
+        turns, pivots = turned.copy(), np.zeros((*local.shape[:2], 3))
         for slots, parents in self._levels:
             above = turns[:, parents]
             turns[:, slots] = above @ turned[:, slots]

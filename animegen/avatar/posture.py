@@ -27,7 +27,7 @@ _NEARER = 1.5
 _LOOSE = 0.02
 """Weight of the bone above in how a limb is turned, in squares of the limb's length."""
 _TRUNK_LOOSE, _HEAD_LOOSE, _WHOLE_LOOSE = (0.01, 0.02), 1e-4, 1e-3
-"""The same of the whole trunk in hips and chest, of the chest in the head, and of upright in the trunk; in square metres."""
+"""The same of the whole trunk in hips and chest, of the chest in the head, of upright in the trunk; square metres."""
 _BEND_WEIGHT = 0.5
 _LIMB_STEADY = 0.02
 """Weight of a point of a limb in where the body is: they are reached over bones that are only guessed yet."""

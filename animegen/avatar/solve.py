@@ -119,7 +119,7 @@ class Solver:
         normal = slope.normal.copy()
         every = np.arange(normal.shape[1])
         normal[:, every, every] *= 1.0 + damping[:, None]
-        change = np.linalg.solve(normal, -slope.gradient[..., None])[..., 0]
+        change: Float64Array = np.linalg.solve(normal, -slope.gradient[..., None])[..., 0]
         turns = change[:, : 3 * slots].reshape(count, slots, 3)
         camera = state.camera + np.clip(change[:, 3 * slots :], -_STRIDE, _STRIDE)
         camera[:, 4] = self._posture.within(camera[:, 4])
@@ -168,7 +168,7 @@ class Solver:
     def _add_turns(
         self, slopes: Float64Array, world: World, size: Float64Array, weights: tuple[Float64Array, ...]
     ) -> None:
-        """Write the derivatives by turns of the slots: a point shifts by its slot's axis times its way from the pivot."""
+        """Write the derivatives by turns of the slots: a point shifts by the axis times its way from the pivot."""
         scale, lens, deep = weights
         point, slot = self._chain.moved
         parents = self._chain.parents
