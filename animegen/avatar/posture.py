@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from animegen.avatar.chain import Chain, Seen, State
-from animegen.avatar.habits import BENDS, DISTANCE, FACE, HABITS, LIMBS, SIZING, Habit
+from animegen.avatar.habits import BENDS, DISTANCE, FACE, HABITS, LIMBS, SHARED_TWISTS, SIZING, Habit
 from animegen.avatar.rotations import from_matrices, nearest
 from animegen.errors import InvalidValue
 from animegen.types import Float64Array
@@ -102,13 +102,13 @@ class Posture:
         """World rotations of all slots f64 [N, S, 3, 3]; ``places`` in metres."""
         slot = self._chain.slot
         turns = self._trunk(places, score)
-        met: set[str] = set()
+        twins, met = {pair.one: pair.other for pair in SHARED_TWISTS}, set[str]()
         for bone, joint, ends in LIMBS:
             if bone in slot:
                 at = slot[bone]
                 above = turns[:, self._chain.parents[at]] @ self._usual[at]
                 if bone in met:  # between what it hangs on and what hangs on it
-                    above = turns[:, at] + turns[:, at + 1]
+                    above = turns[:, at] + turns[:, slot.get(twins[bone], at)]
                 table = self._pulls(joint, ends, places, score)
                 reach = np.square(self._chain.rest[[self._chain.point[end] for end in ends]]
                                   - self._chain.rest[self._chain.point[joint]]).sum(axis=1).max()  # fmt: skip

@@ -119,7 +119,7 @@ class Solver:
         normal = slope.normal.copy()
         every = np.arange(normal.shape[1])
         normal[:, every, every] *= 1.0 + damping[:, None]
-        change: Float64Array = np.linalg.solve(normal, -slope.gradient[..., None])[..., 0]
+        change = np.asarray(np.linalg.solve(normal, -slope.gradient[..., None])[..., 0], np.float64)
         turns = change[:, : 3 * slots].reshape(count, slots, 3)
         camera = state.camera + np.clip(change[:, 3 * slots :], -_STRIDE, _STRIDE)
         camera[:, 4] = self._posture.within(camera[:, 4])
