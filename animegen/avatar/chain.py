@@ -30,6 +30,10 @@ class Seen:
     places: Float64Array
     score: Float64Array
 
+    def at(self, rows: NDArray[np.bool_]) -> Seen:
+        """Some of the poses."""
+        return Seen(self.places[rows], self.score[rows])
+
     def cast(self, nearness: Float64Array) -> Float64Array:
         """The places as they are rather than as perspective shows them; ``nearness`` as :class:`State` has it."""
         reach = np.maximum(1.0 - nearness[:, None] * self.places[..., 2], NEAREST)
@@ -63,6 +67,10 @@ class State:
             np.where(better[:, None, None], self.local, other.local),
             np.where(better[:, None], self.camera, other.camera),
         )
+
+    def at(self, rows: NDArray[np.bool_]) -> State:
+        """The states of some poses."""
+        return State(self.local[rows], self.camera[rows])
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from animegen.types import Float32Array, Float64Array
 
 _BLURS = (0.03, 0.01, 0.003)
 """In the first steps points may lie so many metres off, which keeps bones that are far off from overshooting."""
-_STEPS = 5
+_STEPS, _SETTLED = 10, 0.1
+"""The steps that follow at most; a pose has settled when one lessens its cost by less than this."""
 _DAMPING, _CALMED, _STIRRED = 1e-4, 0.2, 10.0
 """The damping of the first steps, and by what it is multiplied after a step that helped and one that did not."""
 _PLACE, _DEPTH = 0.4 / 256, 1.5 / 256
@@ -58,6 +59,10 @@ class _Slope:
             np.where(better[:, None], self.gradient, other.gradient),
         )
 
+    def at(self, rows: NDArray[np.bool_]) -> _Slope:
+        """The slopes of some poses."""
+        return _Slope(self.cost[rows], self.normal[rows], self.gradient[rows])
+
 
 class Solver:
     """Solves the poses of one armature, whose points have the ``names`` of AVATAR35's."""
@@ -85,18 +90,29 @@ class Solver:
         and for a known point that is nowhere finite.
         """
         seen = self._seen(xy, z, score)
-        best = self._posture.guess(seen)
+        state = self._posture.guess(seen)
         damping = np.full(len(xy), _DAMPING)
         for blur in _BLURS:
-            best = self._moved(best, self._slope(best, seen, blur), damping)
-        slope = self._slope(best, seen, 0.0)
+            state = self._moved(state, self._slope(state, seen, blur), damping)
+        return self._posed(self._settled(state, seen), seen)
+
+    def _settled(self, state: State, seen: Seen) -> State:
+        """The states from which no step helps any more; each pose takes as many as it needs."""
+        settled = State(state.local.copy(), state.camera.copy())
+        rows, slope = np.arange(len(state.local)), self._slope(state, seen, 0.0)
+        damping = np.full(len(rows), _DAMPING)
         for _ in range(_STEPS):
-            trial = self._moved(best, slope, damping)
+            trial = self._moved(state, slope, damping)
             there = self._slope(trial, seen, 0.0)
-            better = there.cost < slope.cost
-            best, slope = trial.where(better, best), there.where(better, slope)
+            better, small = there.cost < slope.cost, slope.cost - there.cost < _SETTLED
+            state, slope = trial.where(better, state), there.where(better, slope)
             damping = damping * np.where(better, _CALMED, _STIRRED)
-        return self._posed(best, seen)
+            settled.local[rows], settled.camera[rows] = state.local, state.camera
+            on = ~(better & small)
+            if not on.any():
+                break
+            rows, damping, state, slope, seen = rows[on], damping[on], state.at(on), slope.at(on), seen.at(on)
+        return settled
 
     def _seen(self, xy: Float32Array, z: Float32Array, score: Float32Array) -> Seen:
         count, points = len(xy), len(self._chain.names)
