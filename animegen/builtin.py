@@ -90,10 +90,10 @@ def animegen_styles() -> Iterable[StyleSpec]:
 
     yield StyleSpec(
         name="anime",
-        summary="anime avatars drawn by the pose-conditioned generator",
+        summary="anime avatars of surfels that bones move, or drawn by a pose-conditioned network",
         factory="animegen.pipeline.anime:make_style",
         options=AnimeOptions,
-        weights=("avatar-anime", "avatar-anime-head", "avatar-anime-hand"),
+        weights=("avatar-anime",),
     )
     yield StyleSpec(
         name="anime-face",

@@ -226,7 +226,7 @@ def test_fids_inception_is_named_in_the_report(data, tmp_path, capsys, monkeypat
     """By a network of its shape with weights of chance, from the command line on."""
     torch.save(inception(), tmp_path / "inception.pth")
     fault = Draws(fault=lambda layers: layers // 2)
-    monkeypatch.setattr("animegen.avatar.generator.load_avatar_generator", lambda *_, **__: fault)
+    monkeypatch.setattr("animegen.avatar.loading.load_drawing", lambda *_, **__: fault)
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"not looked at")
     asked = ["evaluate", "avatar", str(weights), str(data), "-o", str(tmp_path / "report"), "--size", str(SIDE)]

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from animegen.avatar.firm import firm_layers
-from animegen.avatar.generator import AvatarGenerator
 from animegen.avatar.layers import colour_layers
 from animegen.avatar.mouths import with_mouth
-from animegen.types import Float32Array, Uint8Array
-
-DRAWN_TOGETHER = {"cpu": 4, "cuda": 16}
-"""Pictures drawn in one call, always as many, else filled up: how many there are decides how a device adds up, and so
-the last bit of each picture; beside whom it is drawn decides nothing."""
+from animegen.types import Float32Array, Skeleton, Uint8Array
 
 ENLARGED = 1.25
 """How much larger than it is drawn a picture may be shown before the next stage, or the next scale, is taken."""
 
-_LARGEST_SCALE = 3
 _LEAST_STAGE = 32
 _FEATHER = 0.12
 """Over how much of its side a part fades into the figure at each border."""
@@ -33,9 +28,69 @@ _BLURRED = 2
 _LEAST = 1e-3
 
 
+class Generator(Protocol):
+    """What draws avatars: a network (:mod:`animegen.avatar.generator`) or surfels
+    (:mod:`animegen.avatar.surfel_generator`).
+    """
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The skeleton whose points :meth:`draw` takes."""
+        ...
+
+    @property
+    def avatars(self) -> Sequence[Mapping[str, Any]]:
+        """Of each avatar: name, licence, credit, palette, proportions, traits."""
+        ...
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Sides of the pictures it draws, in pixels, ascending."""
+        ...
+
+    @property
+    def drawn_together(self) -> int | None:
+        """How many pictures a call has to draw, always as many, for each to be the same beside any others; None: any
+        number, the pictures do not depend on each other.
+        """
+        ...
+
+    @property
+    def largest_scale(self) -> int:
+        """How many times larger than its largest stage it can finish a picture."""
+        ...
+
+    def draw(
+        self,
+        xy: Float32Array,
+        z: Float32Array,
+        score: Float32Array,
+        *,
+        expression: Float32Array,
+        avatar: NDArray[np.integer[Any]],
+        stage: int,
+    ) -> Uint8Array:
+        """Shade layers uint8 [N, stage, stage, 10] (:mod:`animegen.avatar.layers`).
+
+        ``xy`` f32 [N, K, 2] in canvas sides, 0..1 inside; ``z`` f32 [N, K] in the same unit, 0 at the hips, smaller is
+        nearer; ``score`` f32 [N, K], 0 for an unknown point; ``expression`` f32 [N, 10] in the order of ``EXPRESSION``;
+        ``avatar`` [N] rows of :attr:`avatars`; ``stage`` one of :attr:`stages`. Raises InvalidValue naming what does
+        not fit.
+        """
+        ...
+
+    def finished(self, layers: Uint8Array, scale: int) -> Uint8Array:
+        """Layers uint8 [S, S, 10] as they are shown, ``scale`` times as large."""
+        ...
+
+    def flops(self, stage: int) -> int:
+        """Floating-point operations for one picture."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """A pose on a canvas, as :meth:`animegen.avatar.generator.AvatarGenerator.draw` takes it, for one picture.
+    """A pose on a canvas, as :meth:`Generator.draw` takes it, for one picture.
 
     ``palette`` f32 [6, 3] sRGB 0..1. The picture is ``scale`` times as large as its stage.
     """
@@ -67,19 +122,18 @@ class Patch:
 class Drawer:
     """Draws the pictures of one generator; with ``mouths``, those have theirs drawn in."""
 
-    def __init__(self, generator: AvatarGenerator, *, mouths: bool = False) -> None:
+    def __init__(self, generator: Generator, *, mouths: bool = False) -> None:
         self._generator, self._mouths = generator, mouths
-        self._together = DRAWN_TOGETHER[generator.device.type]
 
     def stage_for(self, side: float) -> int:
         """The stage for pictures that are shown with up to ``side`` pixels."""
         stages = [stage for stage in self._generator.stages if stage >= _LEAST_STAGE] or self._generator.stages[-1:]
         return next((stage for stage in stages if stage * ENLARGED >= side), stages[-1])
 
-    @staticmethod
-    def scale_for(stage: int, side: float) -> int:
+    def scale_for(self, stage: int, side: float) -> int:
         """How many times to enlarge pictures of a stage that are shown with up to ``side`` pixels."""
-        return next((scale for scale in range(1, _LARGEST_SCALE) if stage * scale * ENLARGED >= side), _LARGEST_SCALE)
+        largest = self._generator.largest_scale
+        return next((scale for scale in range(1, largest) if stage * scale * ENLARGED >= side), largest)
 
     def flops(self, stage: int) -> int:
         """Floating-point operations of the network for one picture."""
@@ -92,8 +146,9 @@ class Drawer:
             by_stage[drawing.stage].append(i)
         pictures: dict[int, Uint8Array] = {}
         for stage, members in by_stage.items():
-            for start in range(0, len(members), self._together):
-                batch = members[start : start + self._together]
+            together = self._generator.drawn_together or len(members)
+            for start in range(0, len(members), together):
+                batch = members[start : start + together]
                 layers = self._layers([drawings[i] for i in batch], stage)
                 for i, planes in zip(batch, layers, strict=False):
                     pictures[i] = colour_layers(self._finished(planes, drawings[i]), drawings[i].palette)
@@ -101,14 +156,13 @@ class Drawer:
 
     def _finished(self, layers: Uint8Array, drawing: Drawing) -> Uint8Array:
         """Layers at the size that is asked for, with firm edges, and a mouth where one is wanted."""
-        config = self._generator.network.config
-        firm = firm_layers(layers, drawing.scale, sharp=config.sharp)
+        finished = self._generator.finished(layers, drawing.scale)
         if not self._mouths:
-            return firm
-        return with_mouth(firm, config.skeleton, drawing.xy, drawing.score, drawing.expression)
+            return finished
+        return with_mouth(finished, self._generator.skeleton, drawing.xy, drawing.score, drawing.expression)
 
     def _layers(self, batch: Sequence[Drawing], stage: int) -> Uint8Array:
-        full = [*batch, *[batch[-1]] * (self._together - len(batch))]
+        full = [*batch, *[batch[-1]] * ((self._generator.drawn_together or 0) - len(batch))]
         return self._generator.draw(
             np.stack([one.xy for one in full]),
             np.stack([one.z for one in full]),

@@ -16,12 +16,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from animegen.avatar.checkpoint import load_generator
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.config import EXPRESSION
+from animegen.avatar.firm import firm_layers
 from animegen.avatar.network import Generator
 from animegen.errors import InvalidValue
 from animegen.ops.precision import has_bfloat16
 from animegen.types import Float32Array, Skeleton, Uint8Array
 
 Precision = Literal["auto", "bf16", "fp32"]
+
+DRAWN_TOGETHER = {"cpu": 4, "cuda": 16}
+"""Pictures drawn in one call, always as many, else filled up: how many there are decides how a device adds up, and so
+the last bit of each picture; beside whom it is drawn decides nothing."""
+
+_LARGEST_SCALE = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +51,20 @@ class AvatarGenerator:
     def stages(self) -> tuple[int, ...]:
         """Sides of the pictures it draws, in pixels, ascending."""
         return self.network.config.stages
+
+    @property
+    def drawn_together(self) -> int | None:
+        """How many pictures a call has to draw for each to be the same beside any others."""
+        return DRAWN_TOGETHER[self.device.type]
+
+    @property
+    def largest_scale(self) -> int:
+        """How many times larger than its largest stage it can finish a picture."""
+        return _LARGEST_SCALE
+
+    def finished(self, layers: Uint8Array, scale: int) -> Uint8Array:
+        """Layers uint8 [S, S, 10] with firm edges, ``scale`` times as large."""
+        return firm_layers(layers, scale, sharp=self.network.config.sharp)
 
     def draw(
         self,

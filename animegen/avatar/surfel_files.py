@@ -14,6 +14,14 @@ from torch import Tensor
 
 from animegen.avatar.armature import Armature
 from animegen.avatar.checkpoint import load_tensors, save_tensors
+from animegen.avatar.surfel_coding import (
+    decode_normals,
+    decode_radii,
+    decode_ways,
+    encode_normals,
+    encode_radii,
+    encode_ways,
+)
 from animegen.avatar.surfels import MATERIAL_FIELDS, Morph, SurfelAvatar
 from animegen.errors import InvalidValue, WeightsError
 from animegen.types import Float32Array, Skeleton
@@ -23,7 +31,6 @@ FORMAT = "animegen-surfels-1"
 _MOST_SURFELS = 1 << 16  # so that 16 bits number them
 _PLAIN = ("bones", "weights", "parts", "shades", "fixed", "materials")
 """Fields that are bytes already."""
-_NORMALS = ("normals", "shading_normals")
 
 
 def save_surfels(
@@ -31,7 +38,8 @@ def save_surfels(
 ) -> None:
     """Write avatars whose points are those of ``skeleton``, whole or not at all; ``notes`` are further metadata.
 
-    Places are kept to 1/65535 of the avatar's box, normals to 1/127, what expressions move to 1/127 of the farthest.
+    Places are kept to 1/65535 of the avatar's box, directions to half a degree, radii to 1.6%, what expressions move to
+    1/127 of the farthest.
     Raises InvalidValue for an avatar with too many surfels.
     """
     tensors: dict[str, Tensor] = {}
@@ -79,12 +87,15 @@ def load_surfels(path: Path) -> tuple[list[SurfelAvatar], Skeleton]:
 def _arrays(avatar: SurfelAvatar) -> dict[str, NDArray[Any]]:
     low, high = avatar.positions.min(axis=0), avatar.positions.max(axis=0)
     step = np.maximum(high - low, 1e-6) / 65535
+    normals, radii = encode_normals(avatar.normals), encode_radii(avatar.radii)
     armature = avatar.armature
     arrays: dict[str, NDArray[Any]] = {
         "positions": np.rint((avatar.positions - low) / step).astype(np.uint16),
         "box": np.stack([low, step]).astype(np.float32),
-        **{name: np.rint(getattr(avatar, name) * 127).astype(np.int8) for name in _NORMALS},
-        "radii": avatar.radii.astype(np.float16),
+        "normals": normals,
+        "shading_normals": encode_normals(avatar.shading_normals),
+        "borders": encode_ways(avatar.borders, decode_normals(normals), decode_radii(radii)),
+        "radii": radii,
         "table": avatar.table.astype(np.float32),
         "parents": armature.parents,
         "pivots": armature.pivots,
@@ -103,6 +114,7 @@ def _avatar(entry: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]
     prefix = f"{number}."
     own = {name.removeprefix(prefix): t.numpy() for name, t in tensors.items() if name.startswith(prefix)}
     low, step = own["box"]
+    normals, radii = decode_normals(own["normals"]), decode_radii(own["radii"])
     morphs = {
         name.split(".")[1]: Morph(
             surfels.astype(np.int32),
@@ -117,21 +129,15 @@ def _avatar(entry: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]
         about=entry["about"],
         armature=Armature(tuple(entry["bones"]), own["parents"], own["pivots"], own["point_bones"], own["points"]),
         positions=positions,
-        normals=_unit(own["normals"]),
-        shading_normals=_unit(own["shading_normals"]),
-        radii=own["radii"].astype(np.float32),
+        normals=normals,
+        shading_normals=decode_normals(own["shading_normals"]),
+        radii=radii,
+        borders=decode_ways(own["borders"], normals, radii),
         table=own["table"],
         morphs=morphs,
         gaze=(float(horizontal), float(vertical)),
         **{name: own[name] for name in _PLAIN},
     )
-
-
-def _unit(normals: NDArray[Any]) -> Float32Array:
-    """Normals int8 [M, 3] as f32 of length 1."""
-    long = normals.astype(np.float32)
-    unit: Float32Array = long / np.maximum(np.linalg.norm(long, axis=1, keepdims=True), np.float32(1))
-    return unit
 
 
 def _skeleton(entry: Mapping[str, Any]) -> Skeleton:
@@ -149,9 +155,9 @@ def _check(avatars: Sequence[SurfelAvatar], skeleton: Skeleton) -> None:
         raise ValueError("it holds no avatar")
     for avatar in avatars:
         count, bones = len(avatar.positions), len(avatar.armature.bones)
-        shapes = {"positions": (count, 3), "normals": (count, 3), "shading_normals": (count, 3), "radii": (count,),
-                  "bones": (count, 3), "weights": (count, 3), "parts": (count,), "shades": (count,),
-                  "fixed": (count, 3), "materials": (count,)}  # fmt: skip
+        alone = ("radii", "parts", "shades", "materials")
+        threes = ("positions", "normals", "shading_normals", "bones", "weights", "fixed")
+        shapes = {"borders": (count, 2, 3), **dict.fromkeys(alone, (count,)), **dict.fromkeys(threes, (count, 3))}
         for name, shape in shapes.items():
             if getattr(avatar, name).shape != shape:
                 raise ValueError(f"{name} are {getattr(avatar, name).shape}, expected {shape}")

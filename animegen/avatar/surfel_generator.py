@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from animegen.avatar.armature import Armature
 from animegen.avatar.config import EXPRESSION
 from animegen.avatar.layers import LAYERS
 from animegen.avatar.solve import Solver
 from animegen.avatar.surfel_files import load_surfels
-from animegen.avatar.surfel_scene import Scene
+from animegen.avatar.surfel_scene import Discs, Scene
 from animegen.avatar.surfels import SurfelAvatar
 from animegen.errors import InvalidValue
 from animegen.ops.splat import splat
@@ -27,8 +28,10 @@ from animegen.types import Float32Array, Float64Array, Skeleton, Uint8Array
 STAGES = (32, 64, 128, 256, 512, 1024)
 """Sides of the pictures that surfels are drawn at."""
 
-_SAMPLES = 3
+SAMPLES = 3
 """Samples a pixel and side, of which a pixel is the mean."""
+_FLOPS = 350
+"""Of each surfel: three matrices added, five vectors moved by their sum, a disc made of them."""
 _BLINKS = ("blink_l", "blink_r")
 
 
@@ -40,12 +43,30 @@ class SurfelGenerator:
     def __init__(self, surfels: Sequence[SurfelAvatar], skeleton: Skeleton, device: torch.device) -> None:
         self.skeleton, self.device = skeleton, device
         self.avatars: Sequence[Mapping[str, Any]] = [avatar.about for avatar in surfels]
-        self._own = [_Own(avatar, skeleton, device) for avatar in surfels]
+        self.figures = [SurfelFigure(avatar, skeleton, device) for avatar in surfels]
 
     @property
     def stages(self) -> tuple[int, ...]:
         """Sides of the pictures it draws, in pixels, ascending."""
         return STAGES
+
+    @property
+    def drawn_together(self) -> int | None:
+        """Any number of pictures may be drawn in a call: they do not depend on each other."""
+        return None
+
+    @property
+    def largest_scale(self) -> int:
+        """Pictures are drawn as large as they are shown."""
+        return 1
+
+    def finished(self, layers: Uint8Array, scale: int) -> Uint8Array:  # noqa: ARG002
+        """The layers themselves: surfels have firm edges and two tones."""
+        return layers
+
+    def flops(self, stage: int) -> int:  # noqa: ARG002
+        """Floating-point operations for one picture of the largest avatar, counted by hand: mostly moving surfels."""
+        return _FLOPS * max((len(figure.avatar.positions) for figure in self.figures), default=0)
 
     def draw(
         self,
@@ -61,21 +82,13 @@ class SurfelGenerator:
         self._check(stage, avatar, xy=xy, z=z, score=score, expression=expression)
         layers = np.zeros((len(xy), stage, stage, LAYERS), np.uint8)
         for row in np.unique(avatar).tolist():
-            own, mine = self._own[row], np.flatnonzero(avatar == row)
-            posed = own.solver.solve(xy[mine], z[mine], score[mine])
+            figure, mine = self.figures[row], np.flatnonzero(avatar == row)
+            posed = figure.solver.solve(xy[mine], z[mine], score[mine])
             for i, matrices, focal in zip(mine.tolist(), posed.matrices, posed.focal.tolist(), strict=True):
-                layers[i] = self._drawn(own, matrices, focal, expression[i], stage)
+                with torch.inference_mode():
+                    discs = figure.discs(matrices, focal, expression[i], stage)
+                    layers[i] = shown(discs, figure.scene.colours, stage)[0].cpu().numpy()
         return layers
-
-    def _drawn(self, own: _Own, matrices: Float32Array, focal: float, expression: Float32Array, stage: int) -> Uint8Array:
-        face = dict(zip(EXPRESSION, expression.tolist(), strict=True))
-        turned = torch.from_numpy(own.with_gaze(matrices, face["gaze_x"], face["gaze_y"])).to(self.device)
-        with torch.inference_mode():
-            discs = own.scene.discs(turned, focal, _morphs(face), stage * _SAMPLES, _SAMPLES)
-            values = discs.values(own.scene.colours).round_().to(torch.uint8)
-            pictures, _ = splat(discs.fields[None], values[None], side=stage, scale=_SAMPLES)
-        drawn: Uint8Array = pictures[0].cpu().numpy()
-        return drawn
 
     def _check(self, stage: int, avatar: NDArray[np.integer[Any]], **arrays: NDArray[Any]) -> None:
         count, points = len(avatar), len(self.skeleton)
@@ -93,8 +106,8 @@ class SurfelGenerator:
 
 
 @dataclass(eq=False)
-class _Own:
-    """What belongs to one avatar; made when it is first drawn."""
+class SurfelFigure:
+    """One avatar, driven by the points of a skeleton, on a device."""
 
     avatar: SurfelAvatar
     skeleton: Skeleton
@@ -102,13 +115,24 @@ class _Own:
 
     @cached_property
     def solver(self) -> Solver:
+        """What finds its bones."""
         return Solver(self.avatar.armature, self.skeleton.points)
 
     @cached_property
     def scene(self) -> Scene:
+        """Its surfels on the device."""
         return Scene.of(self.avatar, self.device)
 
-    def with_gaze(self, matrices: Float32Array, x: float, y: float) -> Float32Array:
+    def discs(self, matrices: Float32Array, focal: float, expression: Float32Array, stage: int) -> Discs:
+        """What a camera sees of it with bones as in :class:`animegen.avatar.armature.PosedBones`.
+
+        ``expression`` f32 [10] in the order of ``EXPRESSION``; ``stage`` is the side of the picture.
+        """
+        face = dict(zip(EXPRESSION, expression.tolist(), strict=True))
+        turned = torch.from_numpy(self._with_gaze(matrices, face["gaze_x"], face["gaze_y"])).to(self.device)
+        return self.scene.discs(turned, focal, _morphs(face), stage * SAMPLES, SAMPLES)
+
+    def _with_gaze(self, matrices: Float32Array, x: float, y: float) -> Float32Array:
         """Matrices [B, 3, 4] with the eyes turned to the avatar's left by ``x`` and up by ``y``, -1..1."""
         horizontal, vertical = self.avatar.gaze
         turned = matrices.copy()
@@ -121,11 +145,24 @@ class _Own:
 
 
 def load_surfel_generator(path: Path, *, device: str = "cpu", threads: int | None = None) -> SurfelGenerator:
-    """Load avatars for drawing. ``threads`` sets torch's threads for this process. Raises WeightsError naming the file."""
+    """Load avatars for drawing. ``threads`` sets torch's threads for this process.
+
+    Raises WeightsError naming the file.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
     avatars, skeleton = load_surfels(path)
     return SurfelGenerator(avatars, skeleton, torch.device(device))
+
+
+def shown(discs: Discs, colours: Tensor, stage: int) -> tuple[Tensor, Tensor]:
+    """The picture of discs, uint8 [stage, stage, 10], and the key of each sample (:func:`animegen.ops.splat.splat`).
+
+    ``colours`` f32 [M, 10] are those of the surfels in full light, 0..255.
+    """
+    values = discs.values(colours).round_().to(torch.uint8)
+    pictures, keys = splat(discs.fields[None], values[None], side=stage, scale=SAMPLES)
+    return pictures[0], keys[0]
 
 
 def _eyes(armature: Armature) -> list[int]:

@@ -23,12 +23,13 @@ _BULGE = 0.3
 """How much farther away the edge of a disc is than its middle, in its radii."""
 _GRAZING = 0.1
 """Sine of the angle to the line of sight below which a disc is not thought to be seen more sharply."""
+_LEAST = 1e-12
 _PARTLESS = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Discs:
-    """Discs on a picture: ``fields`` f32 [D, 9] (:func:`animegen.ops.splat.splat`), the surfel that each shows int64
+    """Discs on a picture: ``fields`` f32 [D, 13] (:func:`animegen.ops.splat.splat`), the surfel that each shows int64
     [D], the share of that one's colours in full light it has f32 [D, 1], and what it has besides f32 [D, 10], 0..255.
     """
 
@@ -49,6 +50,7 @@ class Scene:
     positions: Tensor
     normals: Tensor
     shading_normals: Tensor
+    borders: Tensor
     radii: Tensor
     bones: Tensor
     weights: Tensor
@@ -83,7 +85,7 @@ class Scene:
 
         return cls(
             positions=tensor(avatar.positions), normals=tensor(avatar.normals),
-            shading_normals=tensor(avatar.shading_normals), radii=tensor(avatar.radii),
+            shading_normals=tensor(avatar.shading_normals), borders=tensor(avatar.borders), radii=tensor(avatar.radii),
             bones=tensor(avatar.bones), weights=tensor(avatar.weights.astype(np.float32) / 255.0),
             colours=tensor(colours[:, :LAYERS]), added=tensor(added),
             opaque=tensor(np.eye(1, LAYERS, ALPHA) * 255.0),
@@ -130,7 +132,8 @@ class Scene:
             torch.nn.functional.normalize((moved[:, :, :3] @ each[:, :, None])[:, :, 0], dim=1)
             for each in (self.normals, self.shading_normals)
         )
-        return _Seen(places, normals, shading)
+        borders = self.borders @ moved[:, :, :3].mT
+        return _Seen(places, normals, shading, borders)
 
     def _light(self, chosen: Tensor, normals: Tensor, away: Tensor) -> Tensor:
         """MToon's two tones (VRMC_materials_mtoon 1.0): f32 [m, 1] of what a surfel shows in full light."""
@@ -143,11 +146,12 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """Places and normals f32 [m, 3] in the camera's axes."""
+    """Places, normals and the ways to the borders, f32 [m, 3] and [m, 2, 3], in the camera's axes."""
 
     places: Tensor
     normals: Tensor
     shading_normals: Tensor
+    borders: Tensor
 
     def at(self, chosen: Tensor) -> _Seen:
         return _Seen(*(getattr(self, field.name)[chosen] for field in fields(self)))
@@ -158,7 +162,7 @@ class _Seen:
 
 
 def _projected(seen: _Seen, radii: Tensor, focal: float, samples: int) -> Tensor:
-    """Discs f32 [m, 9] of surfels with these radii, in canvas sides at the hips.
+    """Discs f32 [m, 13] of surfels with these radii, in canvas sides at the hips.
 
     The ellipse is the projection of the disc by the derivative of the perspective (Zwicker et al. 2001, "Surface
     splatting"), widened so that it holds a sample.
@@ -175,6 +179,7 @@ def _projected(seen: _Seen, radii: Tensor, focal: float, samples: int) -> Tensor
     xy = size * (u * v - jn_x * jn_y)
     yy = size * (1 + v * v - jn_y * jn_y) + least
     determinant = xx * yy - xy * xy
+    # Of the plane of the disc: how its depth rises on the picture, and beyond which line its border lies.
     along = nx * u + ny * v + nz
     along = torch.where(along < 0, along.clamp_max(-_GRAZING), along.clamp_min(_GRAZING))
     by = -z / (along * zoom)
@@ -182,4 +187,18 @@ def _projected(seen: _Seen, radii: Tensor, focal: float, samples: int) -> Tensor
         (0.5 + focal * u) * samples - 0.5, (0.5 + focal * v) * samples - 0.5, z, by * nx, by * ny,
         yy / determinant, -xy / determinant, xx / determinant, _BULGE * radii,
     )  # fmt: skip
-    return torch.stack(fields_, dim=1)
+    cuts = _cuts(seen, torch.stack([u, v], dim=1), along, per_unit)
+    return torch.cat([torch.stack(fields_, dim=1), cuts], dim=1)
+
+
+def _cuts(seen: _Seen, ray: Tensor, along: Tensor, per_unit: Tensor) -> Tensor:
+    """The lines on the picture beyond which discs are cut off, f32 [m, 4].
+
+    A place q of the disc's plane lies beyond a border at c where q c / c^2 > 1. That is linear in q, and so on the
+    picture: of all linear functions with these values in the plane it is the one that does not change along the ray.
+    """
+    reach = (seen.borders**2).sum(dim=2, keepdim=True)
+    toward = torch.where(reach > 0, seen.borders / reach.clamp_min(_LEAST), 0.0)
+    lift = ((toward[:, :, :2] * ray[:, None]).sum(dim=2) + toward[:, :, 2]) / along[:, None]
+    lines = (toward[:, :, :2] - lift[:, :, None] * seen.normals[:, None, :2]) / per_unit[:, None, None]
+    return lines.flatten(1)

@@ -45,6 +45,8 @@ class SurfelAvatar:
 
     ``positions`` f32 [M, 3] metres in the armature's T-pose, ``radii`` f32 [M] metres. ``normals`` and
     ``shading_normals`` f32 [M, 3] of length 1: how a disc lies, and how it takes light and its outline stands off it.
+    ``borders`` f32 [M, 2, 3] metres: from the middle of each disc to where its surface ends on two sides, 0 where it
+    does not within the disc.
     ``bones`` uint8 [M, 3] and ``weights`` uint8 [M, 3] that add up to 255: what each moves with. ``parts`` uint8 [M]:
     0..5 the part of a palette whose shade it has, 6 for none. ``shades`` uint8 [M] as in
     :mod:`animegen.avatar.layers` (255 stands for SHADE_LIMIT), ``fixed`` uint8 [M, 3]: what no palette colours, both
@@ -57,6 +59,7 @@ class SurfelAvatar:
     positions: Float32Array
     normals: Float32Array
     shading_normals: Float32Array
+    borders: Float32Array
     radii: Float32Array
     bones: Uint8Array
     weights: Uint8Array

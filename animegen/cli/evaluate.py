@@ -38,7 +38,7 @@ def avatar(weights: Path, data: Path, report: Path, limits: tuple[str, ...], **v
 
     DATA is a dataset as `animegen vrm dataset` makes it; its test split holds the motions that are never trained on.
     """
-    from animegen.avatar.generator import load_avatar_generator
+    from animegen.avatar.loading import load_drawing
     from animegen.cli import console
     from animegen.cli.progress import listener
     from animegen.pipeline.avatar_report import check_report_folder, write_report
@@ -49,7 +49,7 @@ def avatar(weights: Path, data: Path, report: Path, limits: tuple[str, ...], **v
     check_report_folder(report, overwrite=values.pop("overwrite"))
     as_json, pose, device = (values.pop(name) for name in ("as_json", "pose_backend", "device"))
     options = EvaluationOptions(pose="" if pose == "none" else pose, device=chosen_device(device), **values)
-    generator = load_avatar_generator(weights, device=options.device)
+    generator = load_drawing(weights, device=options.device)
     with listener() as tell:
         evaluation = evaluate_avatar(generator, data, options, weights, tell)
     write_report(evaluation, report)

@@ -12,9 +12,10 @@ from animegen.ops.checks import matched, shaped
 from animegen.ops.registration import is_native
 from animegen.ops.tensors import call, native_for
 
-DISC_FIELDS = ("x", "y", "depth", "by_x", "by_y", "a", "b", "c", "bulge")
+DISC_FIELDS = ("x", "y", "depth", "by_x", "by_y", "a", "b", "c", "bulge", "cut_x", "cut_y", "other_x", "other_y")
 """Of a disc on a picture: its centre and depth, how much the depth rises by a sample to the right and down, the ellipse
-``a dx^2 + 2 b dx dy + c dy^2 <= 1`` that it covers, and how much farther away than its centre it is at its edge."""
+``a dx^2 + 2 b dx dy + c dy^2 <= 1`` that it covers, how much farther away than its centre it is at its edge, and two
+lines, ``cut_x dx + cut_y dy <= 1`` and likewise the other, beyond which it is cut off (0 and 0: nowhere)."""
 
 NOTHING = 2**63 - 1
 """The key of a sample that shows no disc."""
@@ -29,13 +30,14 @@ _AT_ONCE = 1 << 22
 def splat(discs: Tensor, values: Tensor, *, side: int, scale: int) -> tuple[Tensor, Tensor]:
     """Draw discs: uint8 [N, side, side, L], and what each sample shows, int64 [N, side scale, side scale].
 
-    ``discs`` f32 [N, M, 9] in samples, of which a pixel has ``scale`` a side, the first at 0 (``DISC_FIELDS``; one
+    ``discs`` f32 [N, M, 13] in samples, of which a pixel has ``scale`` a side, the first at 0 (``DISC_FIELDS``; one
     whose depth is not above 0 is not drawn); ``values`` uint8 [N, M, L] what each shows. A sample shows the nearest
     disc: a bulge makes that the one whose centre is nearest where they lie in one plane, so that discs meet half-way.
     A key is the depth's bits times 2^32 plus the disc's number, or ``NOTHING``; pixels are the rounded means of their
     samples. Native and reference give the same bytes. Raises InvalidValue naming what does not fit.
 
-    After the surfels of Pfister et al. 2000, visibility as power diagram in place of blended splats.
+    After the surfels of Pfister et al. 2000; cut off at the borders of a surface as by Zwicker et al. 2004
+    ("Perspective accurate splatting"); visibility as a power diagram in place of blended splats.
     """
     if discs.ndim != 3 or discs.shape[2] != len(DISC_FIELDS) or discs.dtype != torch.float32:
         raise InvalidValue(f"discs must be float32 [N, M, {len(DISC_FIELDS)}], got {discs.dtype} {tuple(discs.shape)}")
@@ -71,10 +73,10 @@ def splat_reference(discs: Tensor, values: Tensor, *, side: int, scale: int) -> 
 
 
 def _lower(keys: Tensor, fields: Tensor, samples: int) -> None:
-    """Lower the keys int64 [samples^2] to those of the discs f32 [M, 9]."""
-    _, _, depth, _, _, a, b, c, _ = fields.unbind(1)
+    """Lower the keys int64 [samples^2] to those of the discs f32 [M, 13]."""
+    _, _, depth, _, _, a, b, c = fields[:, :8].unbind(1)
     drawn = torch.nonzero((depth > 0) & (a * c - b * b > 0))[:, 0]
-    x, y, depth, by_x, by_y, a, b, c, bulge = fields[drawn].unbind(1)
+    x, y, depth, by_x, by_y, a, b, c, bulge, cut_x, cut_y, other_x, other_y = fields[drawn].unbind(1)
     determinant = a * c - b * b
     left, right = _span(x, torch.sqrt(c / determinant), samples)
     top, bottom = _span(y, torch.sqrt(a / determinant), samples)
@@ -89,7 +91,8 @@ def _lower(keys: Tensor, fields: Tensor, samples: int) -> None:
         dx, dy = column - x[i], row - y[i]
         from_centre = a[i] * dx * dx + 2.0 * b[i] * dx * dy + c[i] * dy * dy
         z = depth[i] + by_x[i] * dx + by_y[i] * dy + bulge[i] * from_centre
-        seen = (from_centre <= 1.0) & (z > 0.0)
+        inside = (cut_x[i] * dx + cut_y[i] * dy <= 1.0) & (other_x[i] * dx + other_y[i] * dy <= 1.0)
+        seen = (from_centre <= 1.0) & inside & (z > 0.0)
         key = z.contiguous().view(torch.int32).to(torch.int64) << 32 | drawn[i]
         keys.scatter_reduce_(0, (row * samples + column)[seen], key[seen], "amin")
 

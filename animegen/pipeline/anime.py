@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.avatar.config import EXPRESSION
-from animegen.avatar.drawing import Drawer, Patch, with_patches
-from animegen.avatar.generator import AvatarGenerator, load_avatar_generator
+from animegen.avatar.drawing import Drawer, Generator, Patch, with_patches
+from animegen.avatar.loading import load_drawing
 from animegen.avatar.options import AnimeOptions
 from animegen.colour import palette_rgb
 from animegen.errors import InvalidValue, UsageError, WeightsError
@@ -59,9 +59,9 @@ def make_style(options: AnimeOptions | None, context: PluginContext) -> AnimeSty
     return AnimeStyle(figures, parts, options)
 
 
-def _generator(path: Path, context: PluginContext) -> AvatarGenerator:
+def _generator(path: Path, context: PluginContext) -> Generator:
     """The generator of a file, with what the style has to know of its avatars."""
-    generator = load_avatar_generator(path, device=context.device, threads=context.threads)
+    generator = load_drawing(path, device=context.device, threads=context.threads)
     hint = "train it on a dataset that `animegen vrm dataset` made"
     if generator.skeleton != AVATAR35:
         raise WeightsError(
@@ -81,7 +81,7 @@ class AnimeStyle:
     ``parts`` are drawn once more and laid over the figure, the first one first.
     """
 
-    def __init__(self, figures: AvatarGenerator, parts: Sequence[PartArtist], options: AnimeOptions) -> None:
+    def __init__(self, figures: Generator, parts: Sequence[PartArtist], options: AnimeOptions) -> None:
         self._figures, self._parts, self._options = Drawer(figures), parts, options
         self._names = [str(avatar["name"]) for avatar in figures.avatars]
         self._builds = [Proportions.from_dict(avatar["proportions"]) for avatar in figures.avatars]

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from animegen.avatar.drawing import Drawer, Drawing, Patch
-from animegen.avatar.generator import AvatarGenerator
+from animegen.avatar.drawing import Drawer, Drawing, Generator, Patch
 from animegen.pose.canvas import hand_canvases, head_canvases, mirrored
 from animegen.pose.lift import Lifted
 from animegen.pose.limbs import POINTS
@@ -70,7 +69,7 @@ PARTS = (
 class PartArtist:
     """Draws one part, of the avatars that its generator was trained on."""
 
-    def __init__(self, part: Part, generator: AvatarGenerator) -> None:
+    def __init__(self, part: Part, generator: Generator) -> None:
         self._part, self._drawer = part, Drawer(generator, mouths=part.mouths)
         self._rows = {str(avatar["name"]): i for i, avatar in enumerate(generator.avatars)}
 

@@ -190,9 +190,10 @@ AG_EXPORT int32_t ag_limb_maps(const ag_tensor *, int64_t, const ag_limb_maps_op
 
 /* splat: the nearest of many discs at each sample of a picture, and the picture averaged from the samples.
  *
- * tensors: out uint8 [N, H, W, L], written; keys int64 [N, H scale, W scale], written; discs float32 [N, M, 9]; values
- * uint8 [N, M, L]. All are dense. A disc is x, y, depth, by_x, by_y, a, b, c, bulge: with dx and dy the distances of a
- * sample (at whole numbers) from x and y, it covers those where q = a dx dx + 2 b dx dy + c dy dy <= 1, there at
+ * tensors: out uint8 [N, H, W, L], written; keys int64 [N, H scale, W scale], written; discs float32 [N, M, 13]; values
+ * uint8 [N, M, L]. All are dense. A disc is x, y, depth, by_x, by_y, a, b, c, bulge, cut_x, cut_y, other_x,
+ * other_y: with dx and dy the distances of a sample (at whole numbers) from x and y, it covers those where
+ * q = a dx dx + 2 b dx dy + c dy dy <= 1, cut_x dx + cut_y dy <= 1 and other_x dx + other_y dy <= 1, there at
  *   z = depth + by_x dx + by_y dy + bulge q
  * One whose depth, or a c - b b, is not above 0 covers nothing. A key is the bits of the least z of a sample, times
  * 2^32, plus the number of its disc (the lower one of equals), and 2^63 - 1 where there is none. A pixel is the rounded

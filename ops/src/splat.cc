@@ -5,7 +5,7 @@ namespace ag {
 namespace AG_TARGET {
 namespace {
 
-constexpr int FIELDS = 9;
+constexpr int FIELDS = 13;
 constexpr int64_t NOTHING = INT64_C(0x7fffffffffffffff);
 
 AG_INLINE int64_t key_of(float depth, int64_t disc) {
@@ -37,6 +37,7 @@ AG_INLINE int64_t last_at(float high, int64_t size) {
 // Lowers the keys of the samples in rows top .. bottom - 1 that lie on a disc.
 AG_INLINE void draw(const float *d, int64_t disc, int64_t *keys, int64_t height, int64_t width, int64_t top, int64_t bottom) {
     const float x = d[0], y = d[1], depth = d[2], by_x = d[3], by_y = d[4], a = d[5], b = d[6], c = d[7], bulge = d[8];
+    const float cut_x = d[9], cut_y = d[10], other_x = d[11], other_y = d[12];
     const float determinant = a * c - b * b;
     if (!(depth > 0.0f) || !(determinant > 0.0f)) return;
     const float reach_x = square_root(c / determinant), reach_y = square_root(a / determinant);
@@ -48,7 +49,8 @@ AG_INLINE void draw(const float *d, int64_t disc, int64_t *keys, int64_t height,
             const float dx = static_cast<float>(column) - x;
             const float from_centre = a * dx * dx + 2.0f * b * dx * dy + c * dy * dy;
             const float z = depth + by_x * dx + by_y * dy + bulge * from_centre;
-            if (from_centre <= 1.0f && z > 0.0f) lower(keys + row * width + column, key_of(z, disc));
+            const bool inside = cut_x * dx + cut_y * dy <= 1.0f && other_x * dx + other_y * dy <= 1.0f;
+            if (from_centre <= 1.0f && inside && z > 0.0f) lower(keys + row * width + column, key_of(z, disc));
         }
     }
 }

@@ -10,6 +10,7 @@ from animegen.avatar.armature import Armature
 from animegen.avatar.surfels import Morph, SurfelAvatar
 from animegen.errors import InvalidValue
 from animegen.types import Float64Array, Uint8Array
+from animegen_vrm.borders import to_borders
 from animegen_vrm.dataset import entry_of
 from animegen_vrm.keypoints import Keypoints
 from animegen_vrm.model import Avatar
@@ -53,7 +54,8 @@ def surfels_of(avatar: Avatar, count: int, seed: int = 0) -> SurfelAvatar:
     table, materials = np.unique(painted.rows[sample.kept], axis=0, return_inverse=True)
     if len(table) > 256:
         raise InvalidValue(f"avatar '{avatar.name}' has {len(table)} kinds of materials; 256 fit into surfels")
-    flat, smooth = _normals(mesh, points)
+    opened = mesh.opened()
+    flat, smooth = _normals(opened, points)
     bones, weights = _bound(points.of(mesh, mesh.weights))
     bends = avatar.look_at.by == "bone"
     return SurfelAvatar(
@@ -62,6 +64,7 @@ def surfels_of(avatar: Avatar, count: int, seed: int = 0) -> SurfelAvatar:
         positions=points.of(mesh, mesh.positions).astype(np.float32),
         normals=flat.astype(np.float32),
         shading_normals=smooth.astype(np.float32),
+        borders=to_borders(avatar, opened, points, sample.radius).astype(np.float32),
         radii=sample.radius.astype(np.float32),
         bones=bones,
         weights=weights,
