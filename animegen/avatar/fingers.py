@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from animegen.avatar.armature import Armature
-from animegen.avatar.rotations import about
+from animegen.avatar.rotations import about, cross
 from animegen.types import Float64Array
 
 _SEGMENTS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
@@ -31,14 +31,16 @@ _FANS: Mapping[str, float] = MappingProxyType(
 )
 """Degrees about the vertical at a spread of 1; a curled finger is not spread."""
 _TIPS: Mapping[str, str] = MappingProxyType({"Thumb": "thumb_tip", "Index": "index_tip", "Little": "pinky_tip"})
+_TRACKED = [finger for finger, name in enumerate(_SEGMENTS) if name in _TIPS]
 _BETWEEN = np.array(((1.0, 0, 0), (0, 1.0, 0), (0, 0.6, 0.4), (0, 0.4, 0.6), (0, 0, 1.0)))
 """The curls of the five fingers from those of the three whose tips are known."""
 _MEAN, _SPREAD = np.array((0.25, 0.3, 0.3, 0.25)), np.array((0.35, 0.4, 0.4, 0.3))
 """Curls of thumb, index and little finger and the hand's spread as they mostly are."""
-_LEAST, _MOST = np.array((0.0, 0.0, 0.0, 0.0)), np.array((1.0, 1.0, 1.0, 1.0))
-_STEPS = 4
 _GUESSES = np.linspace(0.0, 1.0, 5)
-_SIDES = (("left", 1.0), ("right", -1.0))
+_STEPS, _STRIDE = 4, 0.3
+_AMONG = 4.0
+"""Guesses whose squared misses differ by much less than this count alike."""
+_SIDES = ("left", "right")
 
 
 class Fingers:
@@ -46,39 +48,40 @@ class Fingers:
 
     def __init__(self, armature: Armature, names: Sequence[str]) -> None:
         rows = {bone: i for i, bone in enumerate(armature.bones)}
-        points = {name: i for i, name in enumerate(names)}
-        pivots, places = armature.pivots.astype(np.float64), armature.points.astype(np.float64)
-        self._hands = [rows.get(f"{side}Hand", 0) for side, _ in _SIDES]
-        self._bones = np.full((2, 5, 3), -1)
-        self._joints = np.zeros((2, 5, 3, 3))
-        self._tips = np.zeros((2, 3), np.int64)
-        self._known = np.zeros((2, 3))
-        ends = np.zeros((2, 5, 3))
-        for hand, (side, _) in enumerate(_SIDES):
-            for finger, (name, segments) in enumerate(_SEGMENTS.items()):
-                joint = pivots[self._hands[hand]]
-                for i, segment in enumerate(segments):
-                    row = rows.get(f"{side}{name}{segment}", -1)
-                    joint = pivots[row] if row >= 0 else joint
-                    self._bones[hand, finger, i], self._joints[hand, finger, i] = row, joint
-                ends[hand, finger] = joint
-                tip = points.get(f"{side}_{_TIPS.get(name, '')}", -1)
-                if tip >= 0 and armature.point_bones[tip] in self._bones[hand, finger]:
-                    place = list(_TIPS).index(name)
-                    self._tips[hand, place], self._known[hand, place] = tip, 1.0
-                    ends[hand, finger] = places[tip]
+        self._hands = [rows.get(f"{side}Hand", 0) for side in _SIDES]
+        bones = [[[rows.get(f"{side}{finger}{segment}", -1) for segment in segments]
+                  for finger, segments in _SEGMENTS.items()] for side in _SIDES]  # fmt: skip
+        self._bones = np.array(bones)
+        self._joints, ends = self._places(armature, names)
         mirrored = np.array([(1.0, 1.0, 1.0), (1.0, -1.0, -1.0)])
         axis = np.array([_THUMB_AXIS, *[_FINGER_AXIS] * 4])
         axis /= np.sqrt(np.square(axis).sum(axis=1, keepdims=True))
         self._axis = axis * mirrored[:, None]
-        self._bend = np.radians(np.cumsum([*_BENDS.values()], axis=1))
+        self._bend = np.cumsum(np.radians([*_BENDS.values()]) * (self._bones >= 0), axis=2)
         self._fan = np.radians([*_FANS.values()]) * np.array([[1.0], [-1.0]])
         self._root = self._joints[:, :, 0]
         ways = np.diff(self._joints, axis=2, append=ends[:, :, None])
         axes = np.broadcast_to(self._axis[:, :, None], ways.shape)
         along = (ways * axes).sum(axis=-1, keepdims=True) * axes
-        self._still, self._out, self._up = along.sum(axis=2), ways - along, np.cross(axes, ways)
-        self._thumb_to_little = [0, 1, 4]
+        self._still, self._out, self._up = along.sum(axis=2), ways - along, cross(axes, ways)
+
+    def _places(self, armature: Armature, names: Sequence[str]) -> tuple[Float64Array, Float64Array]:
+        """Where the joints f64 [2, 5, 3, 3] and the ends f64 [2, 5, 3] of the fingers lie; finds the points of tips."""
+        self._tips, self._known = np.zeros((2, 3), np.int64), np.zeros((2, 3))
+        joints, ends = np.zeros((2, 5, 3, 3)), np.zeros((2, 5, 3))
+        for hand, side in enumerate(_SIDES):
+            for finger, name in enumerate(_SEGMENTS):
+                joint = armature.pivots[self._hands[hand]]
+                for i, row in enumerate(self._bones[hand, finger].tolist()):
+                    joint = armature.pivots[row] if row >= 0 else joint
+                    joints[hand, finger, i] = joint
+                ends[hand, finger] = joint
+                tip = f"{side}_{_TIPS.get(name)}"
+                if tip in names and armature.point_bones[names.index(tip)] in self._bones[hand, finger]:
+                    at = hand, _TRACKED.index(finger)
+                    self._tips[at], self._known[at] = names.index(tip), 1.0
+                    ends[hand, finger] = armature.points[self._tips[at]]
+        return joints, ends
 
     def bend(self, rotation: Float64Array, shift: Float64Array, places: Float64Array, sure: Float64Array) -> None:
         """Turn the fingers of N poses in place.
@@ -98,7 +101,7 @@ class Fingers:
         fanned = hand_turn[:, :, None] @ about(vertical, fan)
         joint = (hand_turn[:, :, None] @ self._root[..., None])[..., 0] + hand_shift[:, :, None]
         for i in range(3):
-            turned = fanned @ about(self._axis, curl * self._bend[:, i])
+            turned = fanned @ about(self._axis, curl * self._bend[:, :, i])
             here = self._bones[:, :, i] >= 0
             rows = self._bones[:, :, i][here]
             rotation[:, rows] = turned[:, here]
@@ -118,19 +121,18 @@ class Fingers:
     def _tip(self, state: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
         """Tips f64 [N, 2, 3, 3] in the hands' axes at ``state`` f64 [N, 2, 4], and their derivatives by their own
         finger's curl and by the spread."""
-        which = self._thumb_to_little
         curl, spread = state[..., :3], state[..., 3:]
-        bend = self._bend[which]
+        bend = self._bend[:, _TRACKED]
         angle = curl[..., None] * bend
         cosine, sine = np.cos(angle)[..., None], np.sin(angle)[..., None]
-        out, up = self._out[:, which], self._up[:, which]
-        arm = self._still[:, which] + (cosine * out + sine * up).sum(axis=-2)
+        out, up = self._out[:, _TRACKED], self._up[:, _TRACKED]
+        arm = self._still[:, _TRACKED] + (cosine * out + sine * up).sum(axis=-2)
         slope = (bend[..., None] * (cosine * up - sine * out)).sum(axis=-2)
-        fan = self._fan[:, which]
+        fan = self._fan[:, _TRACKED]
         turn = about(np.broadcast_to((0.0, 1.0, 0.0), arm.shape), fan * spread * (1.0 - curl))
         arm, slope = (turn @ arm[..., None])[..., 0], (turn @ slope[..., None])[..., 0]
         swept = np.stack([arm[..., 2], np.zeros(arm.shape[:-1]), -arm[..., 0]], axis=-1) * fan[..., None]
-        return self._root[:, which] + arm, slope - swept * spread[..., None], swept * (1.0 - curl)[..., None]
+        return self._root[:, _TRACKED] + arm, slope - swept * spread[..., None], swept * (1.0 - curl)[..., None]
 
     def _solve(
         self, turn: Float64Array, shift: Float64Array, places: Float64Array, weight: Float64Array
@@ -143,7 +145,7 @@ class Fingers:
             miss = (self._seen(tip, turn, shift[:, :, None]) - places) * weight
             misses.append(np.square(miss).sum(axis=-1))
         far = np.stack(misses, axis=-1)
-        odds = 1.0 / (1.0 + np.square(far / (far.min(axis=-1, keepdims=True) + 4.0)))
+        odds = 1.0 / (1.0 + np.square(far / (far.min(axis=-1, keepdims=True) + _AMONG)))
         state = np.empty((count, 2, 4))
         state[..., :3] = (odds * _GUESSES).sum(axis=-1) / odds.sum(axis=-1)
         state[..., 3] = _MEAN[3]
@@ -175,4 +177,4 @@ class Fingers:
         normal[..., every, every] += _SPREAD**-2.0
         gradient += (state - _MEAN) / _SPREAD**2
         change = np.linalg.solve(normal, -gradient[..., None])[..., 0]
-        state[:] = np.clip(state + np.clip(change, -0.3, 0.3), _LEAST, _MOST)
+        state[:] = np.clip(state + np.clip(change, -_STRIDE, _STRIDE), 0.0, 1.0)
