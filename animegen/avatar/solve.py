@@ -31,7 +31,7 @@ _STEPS, _SETTLED = 10, 0.1
 """The steps that follow at most; a pose has settled when one lessens its cost by less than this."""
 _DAMPING, _CALMED, _STIRRED = 1e-4, 0.2, 10.0
 """The damping of the first steps, and by what it is multiplied after a step that helped and one that did not."""
-_PLACE, _DEPTH = 0.4 / 256, 1.5 / 256
+_PLACE, _DEPTH = 0.25 / 256, 1.0 / 256
 """How far off points lie, in canvas sides: in the picture, and in depth."""
 _FINGERTIP = 1.5
 """How much farther off a finger's tip lies: its hand may be a little off, too."""
