@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -19,8 +19,8 @@ from animegen_vrm.tpose import BODY, BUST, HAND, HEAD, Mesh, crossed, unit
 SHARES: Mapping[int, float] = {HEAD: 0.45, HAND: 0.10, BUST: 0.12, BODY: 0.33}
 """How many of the points lie where: heads and hands are looked at closely."""
 
-FACE, FINE = 3.0, 16.0
-"""How much denser points lie on faces, and on their eyes, lashes and brows, than on hair."""
+FACE, MOUTH, FINE = 3.0, 8.0, 16.0
+"""How much denser points lie on faces, in mouths, and on eyes, lashes and brows, than on hair."""
 
 PATTERNED = 2.0
 """By how much more where a texture is full of contrast."""
@@ -41,6 +41,8 @@ _FILLING = 0.7  # disks of a diameter d that fill a plane at random: so many in 
 _WIDEST = 1.15  # times the distance that this gives, none is larger
 _FULL = 0.8  # share of a disk from which on it is no thin thing
 _THINNEST = 0.35
+_STRETCHED = 1.4  # times as large as an open mouth alone makes it, no disc is larger
+_STILL = 1e-4  # metres: what an expression moves by less it does not move
 _SPOTS = 8  # of a triangle, to see how its colours differ
 _STRIKING = 40.0  # standard deviation of sRGB, 0..255
 _R2 = 1.32471795724474602596 ** -np.arange(1, 3)
@@ -124,13 +126,25 @@ def _weights(avatar: Avatar, mesh: Mesh) -> Float64Array:
     """How dense points are to lie on each triangle, f64 [T], by what it shows of a face."""
     fine = [material.alpha_mode == "blend" or material.part == "eyes" for material in avatar.materials]
     skin = np.array([material.part == "skin" for material in avatar.materials])[mesh.material]
-    moved = np.zeros(len(mesh.positions), bool)
-    for offsets in mesh.offsets.values():
-        moved |= offsets.any(axis=1)
-    face = skin | moved[mesh.triangles].any(axis=1)
-    weights = np.select([np.array(fine)[mesh.material], face], [FINE, FACE], 1.0)
+    face = skin | (_movement(mesh, mesh.offsets) > _STILL)
+    weights = np.select([np.array(fine)[mesh.material], _inside_mouths(avatar, mesh), face], [FINE, MOUTH, FACE], 1.0)
     coloured = 1.0 + PATTERNED * np.minimum(_contrast(avatar, mesh) / _STRIKING, 1.0)
     return np.where(mesh.place == HEAD, np.minimum(weights * coloured, FINE), coloured)
+
+
+def _movement(mesh: Mesh, names: Collection[str]) -> Float64Array:
+    """How far the expressions of these names move each triangle at most, f64 [T] metres."""
+    movement = np.zeros(len(mesh.positions))
+    for name in mesh.offsets.keys() & set(names):
+        movement = np.maximum(movement, np.linalg.norm(mesh.offsets[name], axis=1))
+    return np.asarray(movement[mesh.triangles].max(axis=1))
+
+
+def _inside_mouths(avatar: Avatar, mesh: Mesh) -> NDArray[np.bool_]:
+    """Triangles of teeth, tongues and mouths, bool [T]: what vowels move and is neither skin nor hair nor lash."""
+    inner = np.array([material.part is None and material.alpha_mode != "blend" for material in avatar.materials])
+    vowels = _movement(mesh, ("aa", "ih", "ou", "ee", "oh"))
+    return inner[mesh.material] & (vowels > np.maximum(_movement(mesh, ("blink",)), _STILL))
 
 
 def _contrast(avatar: Avatar, mesh: Mesh) -> Float64Array:
@@ -153,9 +167,7 @@ def _triangular(square: Float64Array) -> Float64Array:
 
 def _strewn(mesh: Mesh, weights: Float64Array, count: int, random: np.random.Generator) -> Points:
     """Points at random, spread by area in the state in which a triangle is largest, and by weight."""
-    area = np.max([_areas(mesh.positions[mesh.triangles])] + [
-        _areas((mesh.positions + mesh.offsets[name])[mesh.triangles]) for name in _OPEN if name in mesh.offsets
-    ], axis=0) + 1e-12  # fmt: skip
+    area = np.max([_areas(positions[mesh.triangles]) for positions in _states(mesh)], axis=0) + 1e-12
     shares = area * weights
     for place, share in SHARES.items():
         there = mesh.place == place
@@ -165,6 +177,12 @@ def _strewn(mesh: Mesh, weights: Float64Array, count: int, random: np.random.Gen
     # Even in each triangle, as those of one triangle follow each other (Roberts 2018, R2).
     mix = _triangular((np.arange(count)[:, None] * _R2 + random.random(2)) % 1)
     return Points(chosen, mix, (area / shares * shares.sum() / count)[chosen])
+
+
+def _states(mesh: Mesh) -> Iterator[Float64Array]:
+    """Where the vertices are in a calm face and with each of the expressions that open it, f64 [V, 3]."""
+    yield mesh.positions
+    yield from (mesh.positions + mesh.offsets[name] for name in _OPEN if name in mesh.offsets)
 
 
 def _areas(corners: Float64Array) -> Float64Array:
@@ -177,7 +195,7 @@ def _seen(avatar: Avatar, mesh: Mesh, points: Points) -> NDArray[np.bool_]:
     materials = avatar.materials
     twofold = np.array([material.double_sided for material in materials])[mesh.material[points.triangle]]
     veils = np.array([material.alpha_mode != "blend" for material in materials])[mesh.material[points.triangle]]
-    seen = np.zeros(len(points.triangle), bool)
+    seen = _inside_mouths(avatar, mesh)[points.triangle]  # too narrow to look into in such a coarse way
     cell = max(_CELL, 1.3 * float(np.quantile(points.area, 0.9)) ** 0.5)  # few points need larger cells
     head = mesh.place[points.triangle] == HEAD
     for name in ("", *_OPEN):
@@ -245,16 +263,25 @@ def _even(mesh: Mesh, points: Points, sizes: Float64Array, count: int, random: n
     for _ in range(_STEPS):
         tried = (low + high) / 2
         close = apart < tried
-        kept = _independent(one[close], other[close], priority)
-        low, high = (tried, high) if kept.sum() > count else (low, tried)
+        many = _independent(one[close], other[close], priority).sum() > count
+        low, high = (tried, high) if many else (low, tried)
     close = apart < high
     kept = np.flatnonzero(_independent(one[close], other[close], priority))
     _, cell = cKDTree(spots[kept]).query(spots)
-    places = points.of(mesh, mesh.positions)
-    radius = np.zeros(len(kept))
-    reach = np.linalg.norm(places - places[kept][cell], axis=1) + COVER * (points.area / np.pi) ** 0.5
-    np.maximum.at(radius, cell, reach)
-    return Sample(points, kept, cell, radius)
+    return Sample(points, kept, cell, _radius(mesh, points, kept, cell))
+
+
+def _radius(mesh: Mesh, points: Points, kept: NDArray[np.int64], cell: NDArray[np.int64]) -> Float64Array:
+    """Radii of discs that cover their cells, those that an expression stretches, too, within limits."""
+    own = COVER * (points.area / np.pi) ** 0.5
+    radii = []
+    for positions in (mesh.opened().positions, *_states(mesh)):
+        places = points.of(mesh, positions)
+        radius = np.zeros(len(kept))
+        np.maximum.at(radius, cell, np.linalg.norm(places - places[kept][cell], axis=1) + own)
+        radii.append(radius)
+    widest: Float64Array = np.minimum(np.max(radii, axis=0), _STRETCHED * radii[0])
+    return widest
 
 
 def _distance(points: Points, sizes: Float64Array, count: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,10 @@ class Mesh:
     triangles: NDArray[np.int64]
     material: NDArray[np.int64]
     place: NDArray[np.int64]
+
+    def opened(self) -> Mesh:
+        """The mesh with its mouth open: how what is folded away in a calm face lies when it is seen."""
+        return replace(self, positions=self.positions + self.offsets["aa"]) if "aa" in self.offsets else self
 
 
 def bones_of(avatar: Avatar) -> tuple[str, ...]:
