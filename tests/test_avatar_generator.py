@@ -131,7 +131,7 @@ def test_bfloat16_draws_nearly_the_same(generator: AvatarGenerator, tmp_path: Pa
 
 
 def test_the_shipped_weights_draw_the_same_natively(native_ops: Path, as_reference: Any) -> None:
-    generator = load_avatar_generator(shipped("weights") / "avatar-anime.safetensors", precision="fp32")
+    generator = load_avatar_generator(shipped("weights") / "avatar-anime-network.safetensors", precision="fp32")
     natively = generator.draw(**asked(2), stage=64).astype(int)
     with as_reference():
         by_reference = generator.draw(**asked(2), stage=64).astype(int)

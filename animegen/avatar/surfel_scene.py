@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from animegen.avatar.layers import ALPHA, FIXED, LAYERS, SHADES
 from animegen.avatar.surfels import MATERIAL_FIELDS, SurfelAvatar
@@ -102,67 +103,72 @@ class Scene:
         ``matrices`` f32 [B, 3, 4] as in :class:`animegen.avatar.armature.PosedBones`; ``expression`` by the names of
         ``MORPHS``. The picture has ``samples`` a side, a pixel ``scale`` of them.
         """
-        seen = self._posed(matrices, expression)
-        facing = (seen.normals * seen.places).sum(dim=1) / seen.places.norm(dim=1)
-        away = facing > 0
+        places, turns, normals = self._posed(matrices, expression)
+        away = (normals * places).sum(dim=1) > 0
         front = torch.nonzero(~away | self.double_sided)[:, 0]
         hull = torch.nonzero(away & (self.outline_width > 0))[:, 0]
+        chosen = torch.cat([front, hull])
         size = matrices[0, :, 0].norm()
-        shown = seen.at(front)
-        surface = _projected(shown, self.radii[front] * size, focal, samples)
-        light = self._light(front, shown.shading_normals, away[front])
-        pixel = seen.places[hull, 2] * (_OUTLINE * scale / (focal * samples))
-        around = seen.at(hull).moved(torch.maximum(self.outline_width[hull] * size, pixel))
-        outline = _projected(around, self.radii[hull] * size, focal, samples)
+        turned = turns[chosen]
+        shading = functional.normalize(_turned(turned, self.shading_normals[chosen]), dim=1)
+        light = self._light(front, shading[: len(front)], away[front])
+        # The hull around the surface shows, where it is turned away, as an outline.
+        outside = places[hull]
+        pixel = outside[:, 2] * (_OUTLINE * scale / (focal * samples))
+        width = torch.maximum(self.outline_width[hull] * size, pixel)
+        seen = _Seen(
+            torch.cat([places[front], outside + shading[len(front) :] * width[:, None]]),
+            normals[chosen],
+            self.borders[chosen] @ turned.mT,
+            self.radii[chosen] * size,
+        )
         gains = torch.cat([light, self.outline_gain[hull, None]])
         added = torch.cat([self.opaque.expand(len(front), -1), self.added[hull]])
-        return Discs(torch.cat([surface, outline]), torch.cat([front, hull]), gains, added)
+        return Discs(_projected(seen, focal, samples), chosen, gains, added)
 
-    def _posed(self, matrices: Tensor, expression: Mapping[str, float]) -> _Seen:
+    def _posed(self, matrices: Tensor, expression: Mapping[str, float]) -> tuple[Tensor, Tensor, Tensor]:
+        """Places f32 [M, 3], turns of the bones [M, 3, 3] and normals [M, 3] of the surfels, in the camera's axes."""
         positions = self.positions
         for name, (surfels, offsets) in self.morphs.items():
             if weight := expression.get(name, 0.0):
                 positions = positions.index_add(0, surfels, offsets, alpha=weight)
         flat = matrices.flatten(1)
-        moved = sum(flat[self.bones[:, i]] * self.weights[:, i : i + 1] for i in range(self.bones.shape[1]))
-        assert isinstance(moved, Tensor)
+        moved = flat[self.bones[:, 0]] * self.weights[:, :1]
+        for i in range(1, self.bones.shape[1]):
+            moved = torch.addcmul(moved, flat[self.bones[:, i]], self.weights[:, i : i + 1])
         moved = moved.view(-1, 3, 4)
-        places = (moved[:, :, :3] @ positions[:, :, None])[:, :, 0] + moved[:, :, 3]
-        normals, shading = (
-            torch.nn.functional.normalize((moved[:, :, :3] @ each[:, :, None])[:, :, 0], dim=1)
-            for each in (self.normals, self.shading_normals)
-        )
-        borders = self.borders @ moved[:, :, :3].mT
-        return _Seen(places, normals, shading, borders)
+        turns = moved[:, :, :3]
+        normals = functional.normalize(_turned(turns, self.normals), dim=1)
+        return _turned(turns, positions) + moved[:, :, 3], turns, normals
 
     def _light(self, chosen: Tensor, normals: Tensor, away: Tensor) -> Tensor:
         """MToon's two tones (VRMC_materials_mtoon 1.0): f32 [m, 1] of what a surfel shows in full light."""
-        to_light = torch.nn.functional.normalize(normals.new_tensor(_LIGHT), dim=0)
+        to_light = functional.normalize(normals.new_tensor(_LIGHT), dim=0)
         shading = normals @ to_light
         shading = torch.where(away, -shading, shading) + self.shift[chosen]
         lit = (shading * self.steepness[chosen] + 0.5).clamp(0, 1)
         return torch.lerp(self.dark[chosen], torch.ones_like(lit), lit)[:, None]
 
 
+def _turned(turns: Tensor, vectors: Tensor) -> Tensor:
+    """Vectors f32 [m, 3] by matrices f32 [m, 3, 3]."""
+    return (turns * vectors[:, None]).sum(dim=2)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """Places, normals and the ways to the borders, f32 [m, 3] and [m, 2, 3], in the camera's axes."""
+    """Surfels in the camera's axes: ``places`` and ``normals`` f32 [m, 3], ``borders`` f32 [m, 2, 3], ``radii`` [m], in
+    canvas sides at the distance of the hips.
+    """
 
     places: Tensor
     normals: Tensor
-    shading_normals: Tensor
     borders: Tensor
-
-    def at(self, chosen: Tensor) -> _Seen:
-        return _Seen(*(getattr(self, field.name)[chosen] for field in fields(self)))
-
-    def moved(self, distance: Tensor) -> _Seen:
-        """Along the shading normals, as the hull that shows as an outline."""
-        return replace(self, places=self.places + self.shading_normals * distance[:, None])
+    radii: Tensor
 
 
-def _projected(seen: _Seen, radii: Tensor, focal: float, samples: int) -> Tensor:
-    """Discs f32 [m, 13] of surfels with these radii, in canvas sides at the hips.
+def _projected(seen: _Seen, focal: float, samples: int) -> Tensor:
+    """Discs f32 [m, 13] of surfels.
 
     The ellipse is the projection of the disc by the derivative of the perspective (Zwicker et al. 2001, "Surface
     splatting"), widened so that it holds a sample.
@@ -173,7 +179,7 @@ def _projected(seen: _Seen, radii: Tensor, focal: float, samples: int) -> Tensor
     per_unit = zoom / z
     # With J the derivative of the projection and n the normal, the ellipse is r^2 (J J' - J n (J n)').
     jn_x, jn_y = nx - u * nz, ny - v * nz
-    size = (radii * per_unit) ** 2
+    size = (seen.radii * per_unit) ** 2
     least = _LEAST_REACH**2
     xx = size * (1 + u * u - jn_x * jn_x) + least
     xy = size * (u * v - jn_x * jn_y)
@@ -185,7 +191,7 @@ def _projected(seen: _Seen, radii: Tensor, focal: float, samples: int) -> Tensor
     by = -z / (along * zoom)
     fields_ = (
         (0.5 + focal * u) * samples - 0.5, (0.5 + focal * v) * samples - 0.5, z, by * nx, by * ny,
-        yy / determinant, -xy / determinant, xx / determinant, _BULGE * radii,
+        yy / determinant, -xy / determinant, xx / determinant, _BULGE * seen.radii,
     )  # fmt: skip
     cuts = _cuts(seen, torch.stack([u, v], dim=1), along, per_unit)
     return torch.cat([torch.stack(fields_, dim=1), cuts], dim=1)

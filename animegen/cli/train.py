@@ -45,7 +45,7 @@ def command() -> None:
     "--rate", metavar="R", type=click.FloatRange(min=0, min_open=True), help="Largest step; default: the recipe's."
 )
 @click.option("--every", metavar="N", type=click.IntRange(min=1), default=4000, help="Images a checkpoint; 4000.")
-@click.option("--init", metavar="FILE", help="Weights to begin with: a file, or a name such as avatar-anime.")
+@click.option("--init", metavar="FILE", help="Weights to begin with: a file, or a name such as avatar-anime-network.")
 @click.option(
     "--augment", multiple=True, type=click.Choice(AUGMENTATIONS), help="One beside the recipe's; several allowed."
 )
