@@ -11,15 +11,14 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from animegen.types import Float64Array
+from animegen_vrm.facets import BENT, welded
 from animegen_vrm.model import Avatar
 from animegen_vrm.paint import solid
 from animegen_vrm.scatter import Points
 from animegen_vrm.tpose import Mesh, crossed, unit
 
-_WELD = 1e-5  # metres: vertices that lie no farther apart are one, whatever their normals and texture coordinates
 _SPACING = 1.2e-3  # metres between places at which a border is known
 _MOST = 400_000  # places on clear textures
-_BENT = np.cos(np.radians(25.0))  # triangles that meet at more than this angle have an edge
 _APART = 1e3  # metres by which pieces of the surface are kept apart in the search
 _SLACK = 3e-4  # metres: so far do discs reach over an edge, so that two that meet there leave no gap
 _TRIED, _AT_ONCE = 96, 4096
@@ -82,7 +81,7 @@ def _kept_apart(places: Float64Array, pieces: NDArray[np.int64]) -> Float64Array
 
 def _pieces(mesh: Mesh) -> NDArray[np.int64]:
     """Which connected piece of one material each triangle belongs to, i64 [T]."""
-    corners = _welded(mesh)
+    corners = welded(mesh)
     count, total = len(corners), int(corners.max()) + 1
     rows = np.repeat(np.arange(count), 3)
     touching = coo_matrix((np.ones(3 * count), (rows, count + corners.ravel())), shape=(count + total,) * 2)
@@ -90,17 +89,9 @@ def _pieces(mesh: Mesh) -> NDArray[np.int64]:
     return labels[:count].astype(np.int64)
 
 
-def _welded(mesh: Mesh) -> NDArray[np.int64]:
-    """The triangles' corners i64 [T, 3] with one number for each place of a material."""
-    cells = np.rint(mesh.positions / _WELD).astype(np.int64)[mesh.triangles]
-    keys = np.concatenate([cells, np.broadcast_to(mesh.material[:, None, None], (*cells.shape[:2], 1))], axis=2)
-    _, numbers = np.unique(keys.reshape(-1, 4), axis=0, return_inverse=True)
-    return numbers.reshape(-1, 3).astype(np.int64)
-
-
 def _edges(mesh: Mesh, pieces: NDArray[np.int64]) -> Borders:
     """Places along the edges that only one triangle has, or where two meet at an angle."""
-    corners = _welded(mesh)
+    corners = welded(mesh)
     ends = np.sort(np.concatenate([corners[:, [i, (i + 1) % 3]] for i in range(3)]), axis=1)
     vertices = np.concatenate([mesh.triangles[:, [i, (i + 1) % 3]] for i in range(3)])
     owners = np.tile(np.arange(len(corners)), 3)
@@ -109,7 +100,7 @@ def _edges(mesh: Mesh, pieces: NDArray[np.int64]) -> Borders:
     lean = (normals[owners] * normals[owners[first]][edge.reshape(-1)]).sum(axis=1)
     flattest = np.ones(len(first))
     np.minimum.at(flattest, edge.reshape(-1), lean)
-    chosen = first[((times == 1) | (flattest < _BENT)) & (ends[first, 0] != ends[first, 1])]
+    chosen = first[((times == 1) | (flattest < BENT)) & (ends[first, 0] != ends[first, 1])]
     start, end = (mesh.positions[vertices[chosen, i]] for i in (0, 1))
     steps = np.maximum(np.ceil(np.linalg.norm(end - start, axis=1) / _SPACING), 1).astype(np.int64)
     each = np.repeat(np.arange(len(chosen)), steps + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from animegen.types import Float32Array, Float64Array, Uint8Array
+from animegen_vrm.facets import facets
 from animegen_vrm.model import Avatar
 from animegen_vrm.paint import solid
 from animegen_vrm.surface import lit_colours
@@ -38,11 +39,12 @@ _DIRECTIONS = 62
 _OPEN = ("blink", "aa", "oh")  # expressions that bring to light what is hidden in a calm face
 _STEPS = 12
 _FILLING = 0.7  # disks of a diameter d that fill a plane at random: so many in d2
-_WIDEST = 1.15  # times the distance that this gives, none is larger
+_WIDEST = 1.3  # times the distance that this gives, none is larger
 _FULL = 0.8  # share of a disk from which on it is no thin thing
 _THINNEST = 0.35
 _STRETCHED = 1.4  # times as large as an open mouth alone makes it, no disc is larger
 _STILL = 1e-4  # metres: what an expression moves by less it does not move
+_APART = 10.0  # metres
 _SPOTS = 8  # of a triangle, to see how its colours differ
 _STRIKING = 40.0  # standard deviation of sRGB, 0..255
 _R2 = 1.32471795724474602596 ** -np.arange(1, 3)
@@ -51,17 +53,18 @@ _SIDES = 0.4  # distances by which a turn of a normal by a radian counts as bein
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Points:
-    """Points on a mesh: ``triangle`` i64 [S], ``mix`` f64 [S, 3] of its corners.
+    """Points on a mesh: ``triangle`` i64 [S] and its ``facet`` i64 [S], ``mix`` f64 [S, 3] of its corners.
 
     ``area`` f64 [S]: how much of the surface each stands for, m2.
     """
 
     triangle: NDArray[np.int64]
+    facet: NDArray[np.int64]
     mix: Float64Array
     area: Float64Array
 
     def __getitem__(self, chosen: NDArray[np.generic]) -> Points:
-        return Points(self.triangle[chosen], self.mix[chosen], self.area[chosen])
+        return Points(self.triangle[chosen], self.facet[chosen], self.mix[chosen], self.area[chosen])
 
     def of(self, mesh: Mesh, values: NDArray[np.floating]) -> Float64Array:
         """Values of the vertices [V, C] at the points, f64 [S, C]."""
@@ -111,11 +114,9 @@ def _joined(samples: Sequence[Sample]) -> Sample:
     """Samples of different points as one."""
     drawn = np.cumsum([0, *(len(each.cell) for each in samples)])
     kept = np.cumsum([0, *(len(each.kept) for each in samples)])
-    triangle, mix, area = (
-        np.concatenate([getattr(each.points, name) for each in samples]) for name in ("triangle", "mix", "area")
-    )
+    triangle, facet, mix, area = (np.concatenate([getattr(s.points, f.name) for s in samples]) for f in fields(Points))
     return Sample(
-        Points(triangle, mix, area),
+        Points(triangle, facet, mix, area),
         np.concatenate([each.kept + start for each, start in zip(samples, drawn, strict=False)]),
         np.concatenate([each.cell + start for each, start in zip(samples, kept, strict=False)]),
         np.concatenate([each.radius for each in samples]),
@@ -176,7 +177,7 @@ def _strewn(mesh: Mesh, weights: Float64Array, count: int, random: np.random.Gen
     chosen = chosen.clip(max=len(shares) - 1)
     # Even in each triangle, as those of one triangle follow each other (Roberts 2018, R2).
     mix = _triangular((np.arange(count)[:, None] * _R2 + random.random(2)) % 1)
-    return Points(chosen, mix, (area / shares * shares.sum() / count)[chosen])
+    return Points(chosen, facets(mesh.opened())[chosen], mix, (area / shares * shares.sum() / count)[chosen])
 
 
 def _states(mesh: Mesh) -> Iterator[Float64Array]:
@@ -290,12 +291,12 @@ def _distance(points: Points, sizes: Float64Array, count: int) -> float:
 
 
 def _embedded(mesh: Mesh, points: Points, distance: float) -> Float64Array:
-    """Places f64 [S, D] in which points of different materials are far apart, and those on two sides of a thin thing.
+    """Places f64 [S, D] in which points of different facets are far apart, and those on two sides of a thin thing.
 
     So are those that an expression parts: what is folded in a calm face needs points for when it is not.
     """
     places = points.of(mesh, mesh.positions)
-    places[:, 0] += 100.0 * mesh.material[points.triangle]
+    places[:, 0] += _APART * points.facet
     moved = sum((points.of(mesh, mesh.offsets[name]) for name in _OPEN[:2] if name in mesh.offsets), np.zeros((1, 3)))
     normals = _SIDES * distance * unit(points.of(mesh, mesh.normals))
     return np.concatenate([places, normals, *([moved] if moved.any() else [])], axis=1)
