@@ -20,7 +20,7 @@ lines, ``cut_x dx + cut_y dy <= 1`` and likewise the other, beyond which it is c
 NOTHING = 2**63 - 1
 """The key of a sample that shows no disc."""
 
-_MOST_SIDE = 1 << 14
+_MOST_SIDE, _MOST_SCALE = 1 << 14, 1 << 12
 _MOST_DISCS = 1 << 31
 _OPTIONS = struct.Struct("@i")
 _AT_ONCE = 1 << 22
@@ -33,6 +33,7 @@ def splat(discs: Tensor, values: Tensor, *, side: int, scale: int) -> tuple[Tens
     ``discs`` f32 [N, M, 13] in samples, of which a pixel has ``scale`` a side, the first at 0 (``DISC_FIELDS``; one
     whose depth is not above 0 is not drawn); ``values`` uint8 [N, M, L] what each shows. A sample shows the nearest
     disc: a bulge makes that the one whose centre is nearest where they lie in one plane, so that discs meet half-way.
+    A disc with a NaN in it shows nowhere.
     A key is the depth's bits times 2^32 plus the disc's number, or ``NOTHING``; pixels are the rounded means of their
     samples. Native and reference give the same bytes. Raises InvalidValue naming what does not fit.
 
@@ -44,15 +45,15 @@ def splat(discs: Tensor, values: Tensor, *, side: int, scale: int) -> tuple[Tens
     if values.ndim != 3 or values.dtype != torch.uint8:
         raise InvalidValue(f"values must be uint8 [N, M, L], got {values.dtype} {tuple(values.shape)}")
     matched("values", shaped("values", values, *discs.shape[:2], values.shape[2]), discs, torch.uint8)
-    if scale < 1 or not 1 <= side * scale <= _MOST_SIDE or discs.shape[1] >= _MOST_DISCS:
-        raise InvalidValue(f"pictures of {side} pixels by {scale} samples of {discs.shape[1]} discs are too large")
+    if not 1 <= scale <= _MOST_SCALE or not 1 <= side * scale <= _MOST_SIDE or discs.shape[1] >= _MOST_DISCS:
+        raise InvalidValue(f"pictures of {side} pixels by {scale} samples of {discs.shape[1]} discs cannot be drawn")
     if not is_native(discs):
         return splat_reference(discs, values, side=side, scale=scale)
     count, samples = len(discs), side * scale
     pictures = torch.empty((count, side, side, values.shape[2]), dtype=torch.uint8, device=discs.device)
     keys = torch.empty((count, samples, samples), dtype=torch.int64, device=discs.device)
     library = native_for(pictures)
-    if library is not None and pictures.numel():
+    if library is not None and keys.numel():
         tensors = (pictures, keys, discs.contiguous(), values.contiguous())
         call(library, "splat", tensors, _OPTIONS.pack(scale))
     return pictures, keys
@@ -67,9 +68,9 @@ def splat_reference(discs: Tensor, values: Tensor, *, side: int, scale: int) -> 
     shown = torch.cat([values, values.new_zeros((len(values), 1, values.shape[2]))], dim=1)
     disc = torch.where(keys == NOTHING, values.shape[1], keys & 0xFFFFFFFF)
     picked = torch.gather(shown, 1, disc[..., None].expand(-1, -1, values.shape[2]))
-    picked = picked.view(len(discs), side, scale, side, scale, -1).to(torch.int32).sum(dim=(2, 4))
+    picked = picked.view(len(discs), side, scale, side, scale, values.shape[2]).sum(dim=(2, 4))
     pictures = (picked + scale * scale // 2) // (scale * scale)
-    return pictures.to(torch.uint8), keys.view(-1, samples, samples)
+    return pictures.to(torch.uint8), keys.view(len(discs), samples, samples)
 
 
 def _lower(keys: Tensor, fields: Tensor, samples: int) -> None:
@@ -98,7 +99,7 @@ def _lower(keys: Tensor, fields: Tensor, samples: int) -> None:
 
 
 def _span(centre: Tensor, reach: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """The first and the last sample, int64, that lie less than ``reach`` from a centre."""
-    first = (centre - reach + 0.999999).clamp(0.0, samples).to(torch.int64)
-    last = (centre + reach + 1.0).clamp(0.0, samples).to(torch.int64) - 1
+    """The first and the last sample, int64, that lie less than ``reach`` from a centre; of NaN there is none."""
+    first = (centre - reach + 0.999999).nan_to_num(0.0).clamp(0.0, samples).to(torch.int64)
+    last = (centre + reach + 1.0).nan_to_num(0.0).clamp(0.0, samples).to(torch.int64) - 1
     return first, last

@@ -195,9 +195,10 @@ AG_EXPORT int32_t ag_limb_maps(const ag_tensor *, int64_t, const ag_limb_maps_op
  * other_y: with dx and dy the distances of a sample (at whole numbers) from x and y, it covers those where
  * q = a dx dx + 2 b dx dy + c dy dy <= 1, cut_x dx + cut_y dy <= 1 and other_x dx + other_y dy <= 1, there at
  *   z = depth + by_x dx + by_y dy + bulge q
- * One whose depth, or a c - b b, is not above 0 covers nothing. A key is the bits of the least z of a sample, times
- * 2^32, plus the number of its disc (the lower one of equals), and 2^63 - 1 where there is none. A pixel is the rounded
- * mean of the values of its scale * scale samples; those without a disc count as 0.
+ * One whose depth, or a c - b b, is not above 0 covers nothing, nor does one with a NaN in it. A key is the bits of the
+ * least z of a sample, times 2^32, plus the number of its disc (the lower one of equals), and 2^63 - 1 where there is
+ * none. A pixel is the rounded mean of the values of its scale * scale samples; those without a disc count as 0. The
+ * scale is at most 4096, a side 2^24 samples.
  */
 typedef struct ag_splat_options {
     int32_t scale;

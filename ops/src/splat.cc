@@ -8,6 +8,9 @@ namespace {
 constexpr int FIELDS = 13;
 constexpr int64_t NOTHING = INT64_C(0x7fffffffffffffff);
 
+// A key has 32 bits for the number of a disc, a float counts to 2^24, and so many samples add up in 32 bits.
+constexpr int64_t MOST_DISCS = INT64_C(1) << 32, MOST_SIDE = 1 << 24, MOST_SCALE = 1 << 12;
+
 AG_INLINE int64_t key_of(float depth, int64_t disc) {
     uint32_t bits;
 #if defined(__CUDACC__)
@@ -26,7 +29,8 @@ AG_INLINE void lower(int64_t *place, int64_t key) {
 #endif
 }
 
-// The whole numbers from the first at or above `low` to the last at or below `high`, inside of 0 .. size - 1.
+// The whole numbers from the first at or above `low` to the last at or below `high`, inside of 0 .. size - 1: clamped
+// takes NaN for its lower bound, so from or to NaN there are none.
 AG_INLINE int64_t first_at(float low, int64_t size) {
     return static_cast<int64_t>(clamped(low + 0.999999f, 0.0f, static_cast<float>(size)));
 }
@@ -83,16 +87,16 @@ int32_t splat(const ag_tensor *t, int64_t count, const ag_splat_options *options
         if (t[i].dtype != dtypes[i]) return fault(AG_BAD_DTYPE, i);
         if (t[i].ndim != dims[i] || t[i].size[0] != t[0].size[0]) return fault(AG_BAD_SHAPE, i);
         int64_t dense = 1;
-        for (int d = t[i].ndim - 1; d >= 0; d--) {
+        for (int d = t[i].ndim - 1; d >= 0 && elements(t[i]) > 0; d--) {
             if (t[i].size[d] > 1 && t[i].stride[d] != dense) return fault(AG_BAD_STRIDE, i);
             dense *= t[i].size[d];
         }
     }
     const int64_t scale = options->scale, height = t[1].size[1], width = t[1].size[2], rows = t[0].size[1];
     const int64_t columns = t[0].size[2], layers = t[0].size[3], discs = t[2].size[1], pictures = t[0].size[0];
-    if (scale < 1) return fault(AG_BAD_OPTION, 0);
-    if (height != rows * scale || width != columns * scale) return fault(AG_BAD_SHAPE, 1);
-    if (t[2].size[2] != FIELDS) return fault(AG_BAD_SHAPE, 2);
+    if (scale < 1 || scale > MOST_SCALE) return fault(AG_BAD_OPTION, 0);
+    if (height != rows * scale || width != columns * scale || most(height, width) > MOST_SIDE) return fault(AG_BAD_SHAPE, 1);
+    if (t[2].size[2] != FIELDS || discs > MOST_DISCS) return fault(AG_BAD_SHAPE, 2);
     if (t[3].size[1] != discs || t[3].size[2] != layers) return fault(AG_BAD_SHAPE, 3);
     uint8_t *const out = data<uint8_t>(t[0]);
     int64_t *const keys = data<int64_t>(t[1]);
