@@ -83,14 +83,14 @@ def animegen_identity_preservers() -> Iterable[IdentityPreserverSpec]:
 
 @hookimpl
 def animegen_styles() -> Iterable[StyleSpec]:
-    """The avatar generator, anime faces on filmed people, and the jointed figure."""
+    """Anime avatars, anime faces on filmed people, and the jointed figure."""
     from animegen.avatar.options import AnimeOptions
     from animegen.face.options import ANIME, BASE, AnimeFaceOptions
     from animegen.pose.options import SkeletonOptions
 
     yield StyleSpec(
         name="anime",
-        summary="anime avatars of surfels that bones move, or drawn by a pose-conditioned network",
+        summary="anime avatars of surfels on bones that follow the pose, or drawn by a network by --set weights=FILE",
         factory="animegen.pipeline.anime:make_style",
         options=AnimeOptions,
         weights=("avatar-anime",),

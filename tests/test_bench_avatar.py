@@ -11,12 +11,14 @@ from click.testing import CliRunner
 from animegen.avatar.checkpoint import save_generator
 from animegen.avatar.config import AvatarConfig
 from animegen.avatar.network import Generator
+from animegen.avatar.options import AnimeOptions
 from animegen.cli import cli
 from animegen.errors import InputError, UsageError
 from animegen.measure.timing import timed_in_turns
+from animegen.pipeline.anime import make_style
 from animegen.pipeline.anime_parts import FIGURES, HANDS, HEADS
-from animegen.pipeline.bench_avatar import AvatarBench, DrawTime, bench_avatar, network_share
-from animegen.pipeline.bench_sprites import SpriteTime, sprite_work
+from animegen.pipeline.bench_avatar import AvatarBench, DrawTime, SpriteTime, bench_avatar, network_share
+from animegen.pipeline.bench_sprites import sprite_requests
 from animegen.pose.head import HUMAN_FACE
 from animegen.pose.limbs import USUAL_LENGTHS
 from animegen.pose.retarget import Proportions
@@ -71,8 +73,8 @@ def test_every_variant_is_told_beside_the_machines_rate(weights, tmp_path):
     assert variants == {(size, batch, name) for size in (8, 16) for batch in (1, 4) for name in formats}
     gflop = {draw["size"]: draw["gflop"] for draw in figures["draws"]}
     assert 0 < gflop[8] < gflop[16]
-    sprites = {(sprite["kind"], sprite["size"], sprite["batch"]) for sprite in figures["sprites"]}
-    assert sprites == {("figure", size, batch) for size in (8, 16) for batch in (1, 4)}
+    sprites = {(sprite["size"], sprite["batch"]) for sprite in figures["sprites"]}
+    assert sprites == {(size, batch) for size in (8, 16) for batch in (1, 4)}
     assert {(part["name"], part["size"]) for part in figures["parts"]} == {
         (name, size) for name in ("conditioning", "colouring") for size in (8, 16)
     }
@@ -85,26 +87,53 @@ def test_lines_tell_what_was_not_measured(weights):
     assert "a sprite in a batch of 2" in found.stdout and "not measured (--log)" in found.stdout
 
 
-def test_sprites_are_told_with_the_parts_that_are_laid_in():
-    """As they are drawn by the weights that come with it: figure, head and both hands."""
-    parts = {name: fetch(name) for name in (HEADS, HANDS)}
-    work = sprite_work(fetch(FIGURES), parts, PluginContext(), sizes=(64, 256), batches=(2,))
-    gflop = {(one.kind, one.size): one.gflop for one in work}
+def test_the_surfels_that_come_with_it_are_measured_without_a_name():
+    told = []
+    bench = bench_avatar(None, sizes=(32, 64), batches=(1, 2), device="cpu", log=None, tell=told.append)
+    assert bench.weights == "avatar-anime.safetensors"
+    assert set(bench.gemm_gflops) == {"fp32"}
+    assert {(draw.size, draw.batch) for draw in bench.draws} == {(size, batch) for size in (32, 64) for batch in (1, 2)}
+    assert all(0 < sprite.gflop <= MOST for sprite in bench.sprites)
+    assert {(part.name, part.size, part.batch) for part in bench.parts} == {
+        (name, size, 2) for name in ("solve", "discs", "splat", "colouring") for size in (32, 64)
+    }
+
+
+def test_sprites_are_asked_for_as_conversions_do():
+    style = made(FIGURES)
+    for size in (64, 256):
+        sprites = style.render(sprite_requests(style, size, 2))
+        assert [sprite.rgba.shape for sprite in sprites] == 2 * [(size, size, 4)]
+
+
+def test_operations_are_counted_with_the_parts_that_are_laid_in():
+    """Of the networks that come with it: figure, head and both hands."""
+    styles = {
+        "figure": made("avatar-anime-network"),
+        "with parts": made("avatar-anime-network", AnimeOptions(heads=fetch(HEADS), hand_weights=fetch(HANDS))),
+    }
+    gflop = {
+        (kind, size): style.flops(sprite_requests(style, size, 1)[0].prepared) / 1e9
+        for kind, style in styles.items()
+        for size in (64, 256)
+    }
     assert gflop["figure", 64] < gflop["with parts", 64] < gflop["figure", 256] < gflop["with parts", 256] <= MOST
-    shapes = {(one.kind, one.size): [sprite.rgba.shape for sprite in one.run()] for one in work}
-    assert shapes == {(kind, size): 2 * [(size, size, 4)] for kind, size in gflop}
+
+
+def made(weights, options=None):
+    return make_style(options, PluginContext(weights={FIGURES: fetch(weights)}))
 
 
 def test_a_batch_is_compared_with_single_sprites():
     draws = tuple(
         DrawTime(64, batch, "fp32", (rate, rate, rate), 2.0, 100.0) for batch, rate in ((1, 10.0), (16, 25.0))
     )
-    sprites = tuple(SpriteTime("figure", 64, batch, (rate, rate, rate), 2.0) for batch, rate in ((1, 4.0), (4, 8.0)))
+    sprites = tuple(SpriteTime(64, batch, (rate, rate, rate), 2.0) for batch, rate in ((1, 4.0), (4, 8.0)))
     bench = AvatarBench("CPU", "untrained", {"fp32": (100.0, 90.0, 110.0)}, draws, sprites, (), None)
     assert bench.batch_gain(64, "fp32") == (16, 1, 2.5)
     assert bench.batch_gain(64, "bf16") is None
-    assert bench.sprite_gain(64, "figure") == (4, 1, 2.0)
-    assert bench.sprite_gain(64, "with parts") is None
+    assert bench.sprite_gain(64) == (4, 1, 2.0)
+    assert bench.sprite_gain(128) is None
     assert draws[1].gflops == 50 and draws[1].share == 0.5
 
 

@@ -1,4 +1,4 @@
-"""The style anime, with a tiny generator that nobody trained."""
+"""The style anime, with a tiny network that nobody trained, and with the surfels that come with animegen."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from animegen.pose.skeletons import AVATAR35, COCO17
 from animegen.protocols import CastingStyle, PluginContext
 from animegen.testing import check_style, synthetic_identity, synthetic_pose, synthetic_track
 from animegen.types import Expression, RenderRequest, Track, Trait, Traits
+from animegen.weights import fetch
 
 BUILD = Proportions(USUAL_LENGTHS, 0.2, 1.4 * HUMAN_FACE).to_dict()
 AVATARS = (
@@ -73,9 +74,8 @@ def style(weights):
 
 
 def made(weights, *avatars, heads=None, hands=None):
-    files = {"avatar-anime": weights, "avatar-anime-head": heads, "avatar-anime-hand": hands}
-    given = {name: file for name, file in files.items() if file}
-    return make_style(AnimeOptions(avatars), PluginContext(weights=given))
+    options = AnimeOptions(avatars, heads=heads, hand_weights=hands)
+    return make_style(options, PluginContext(weights={"avatar-anime": weights}))
 
 
 def drawn(style, track, identity=None, frames=None):
@@ -97,9 +97,8 @@ def test_the_contract(style):
 def test_weights_of_ones_own_take_the_place_of_the_others(weights):
     config = ConvertConfig(settings={"style.weights": str(weights)})
     stages = resolve(config, print, kinds=("style",))
-    names = ("avatar-anime", "avatar-anime-head", "avatar-anime-hand")
-    assert stages.context.weights == dict.fromkeys(names, weights)
-    assert stages.weight_hashes == dict.fromkeys(names, sha256(weights.read_bytes()).hexdigest())
+    assert stages.context.weights == {"avatar-anime": weights}
+    assert stages.weight_hashes == {"avatar-anime": sha256(weights.read_bytes()).hexdigest()}
     assert stages.style().cast([replace(synthetic_identity(0), avatar="momo")]) == ["Momo"]
 
 
@@ -155,7 +154,8 @@ def test_the_canvas_holds_the_whole_avatar_and_is_steady(style):
     assert np.allclose(speed[10:-10], 9.0, atol=0.2)
 
 
-def test_half_a_person_ends_where_they_are_cut(style):
+def half_a_person():
+    """A track of which the picture's lower border cuts off the legs."""
     pose = synthetic_pose(feet=(160.0, 300.0), height=260.0)
     score = pose.score.copy()
     legs = [
@@ -164,8 +164,11 @@ def test_half_a_person_ends_where_they_are_cut(style):
     score[legs] = 0
     box = pose.bbox.copy()
     box[3] = 239  # the picture's last row
-    track = Track(0, tuple(range(5)), (replace(pose, score=score, bbox=box),) * 5)
-    (sprite, *_) = drawn(style, track)
+    return Track(0, tuple(range(5)), (replace(pose, score=score, bbox=box),) * 5)
+
+
+def test_half_a_person_ends_where_they_are_cut(style):
+    (sprite, *_) = drawn(style, half_a_person())
     bottom = sprite.affine[1, 2] + (len(sprite.rgba) - 1) * sprite.affine[1, 1]
     assert 238 <= bottom < 300
 
@@ -264,14 +267,11 @@ def test_an_avatar_without_a_head_of_its_own_is_drawn_whole(weights, heads):
     assert np.array_equal(one.rgba, other.rgba)
 
 
-def test_weights_of_ones_own_take_no_heads_of_others(weights, heads):
-    files = dict.fromkeys(("avatar-anime", "avatar-anime-head"), weights)
+def test_heads_and_hands_are_drawn_once_more_only_where_they_are_asked_for(weights, heads):
+    files = {"avatar-anime": weights, "avatar-anime-head": heads, "avatar-anime-hand": heads}
     track, identity = synthetic_track(length=1, height=300.0), replace(synthetic_identity(1), avatar="Kei")
-    own = make_style(AnimeOptions(weights=weights), PluginContext(weights=files))
-    both = make_style(AnimeOptions(weights=weights, heads=heads), PluginContext(weights=files))
-    assert np.array_equal(drawn(own, track, identity)[0].rgba, drawn(made(weights), track, identity)[0].rgba)
-    shipped = drawn(made(weights, heads=heads), track, identity)
-    assert np.array_equal(drawn(both, track, identity)[0].rgba, shipped[0].rgba)
+    style = make_style(None, PluginContext(weights=files))
+    assert not any(name.startswith(("head", "right_hand")) for name in style.prepare(identity, track, ()))
 
 
 def test_people_are_told_apart_while_avatars_last(style):
@@ -324,3 +324,42 @@ def test_the_palette_colours_the_picture(style):
     one, two = drawn(style, track, identity)[0].rgba, drawn(style, track, other)[0].rgba
     assert np.array_equal(one[..., 3], two[..., 3])
     assert np.abs(one[..., :3].astype(int) - two[..., :3]).mean() > 1
+
+
+@pytest.fixture(scope="module")
+def surfels():
+    return make_style(None, PluginContext(weights={"avatar-anime": fetch("avatar-anime")}))
+
+
+def test_surfels_keep_the_contract(surfels):
+    check_style(surfels)
+
+
+def test_surfels_are_what_the_style_asks_for():
+    spec = next(spec for spec in animegen_styles() if spec.name == "anime")
+    assert spec.weights == ("avatar-anime",)
+    stages = resolve(ConvertConfig(), print, kinds=("style",))
+    names = stages.style().cast([synthetic_identity(seed) for seed in range(10)])
+    assert len(set(names)) == 10
+    assert all(name.startswith(("eliza_", "godette_", "korii_")) for name in names)
+
+
+def test_surfels_are_drawn_as_large_as_they_are_shown_with_nothing_laid_over(surfels):
+    for height, stage in ((30.0, 64), (300.0, 512), (1800.0, 1024)):
+        prepared = surfels.prepare(synthetic_identity(1), synthetic_track(length=2, height=height), ())
+        assert (int(prepared["stage"]), int(prepared["scale"])) == (stage, 1)
+        assert not any(name.startswith(("head", "left_hand", "right_hand")) for name in prepared)
+
+
+def test_surfels_know_points_outside_of_the_canvas_and_networks_do_not(surfels, style):
+    track, feet = half_a_person(), [i for i, name in enumerate(AVATAR35.points) if "ankle" in name]
+    for one, known in ((surfels, 1), (style, 0)):
+        prepared = one.prepare(synthetic_identity(1), track, ())
+        assert (prepared["xy"][:, feet, 1] > 1).all()
+        assert (prepared["score"][:, feet] == known).all()
+
+
+def test_surfels_fill_the_canvas_down_to_where_half_a_person_is_cut(surfels):
+    (sprite, *_) = drawn(surfels, half_a_person())
+    assert sprite.rgba[-1, :, 3].any() and not sprite.rgba[0, :, 3].any()
+    assert not sprite.rgba[:, [0, -1], 3].any()

@@ -60,6 +60,11 @@ class Generator(Protocol):
         """How many times larger than its largest stage it can finish a picture."""
         ...
 
+    @property
+    def knows_outside(self) -> bool:
+        """Whether points that lie outside of the canvas help to draw what is inside; else they have to be unknown."""
+        ...
+
     def draw(
         self,
         xy: Float32Array,

@@ -62,6 +62,11 @@ class AvatarGenerator:
         """How many times larger than its largest stage it can finish a picture."""
         return _LARGEST_SCALE
 
+    @property
+    def knows_outside(self) -> bool:
+        """Points outside of the canvas were unknown when the network was trained."""
+        return False
+
     def finished(self, layers: Uint8Array, scale: int) -> Uint8Array:
         """Layers uint8 [S, S, 10] with firm edges, ``scale`` times as large."""
         return firm_layers(layers, scale, sharp=self.network.config.sharp)

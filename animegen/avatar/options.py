@@ -8,13 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class AnimeOptions:
-    """Who plays whom, and by which weights.
+    """Who plays whom, and what draws them.
 
     ``avatar``: names of avatars, given to the people by their time on the screen, the longest first. Everyone else gets
-    the free avatar that is most like them. ``weights``: a file that `animegen train avatar` wrote, in the place of the
-    weights that come with animegen. ``heads``: one that `animegen train avatar --config anime-head` wrote, which draws
-    the heads of the same avatars, in the place of the one that comes with them. ``hand_weights``: likewise one of their
-    hands, by `--config anime-hand`.
+    the free avatar that is most like them. ``weights``: avatars in the place of those that come with animegen: surfels
+    that `animegen vrm surfels` made, or a network that `animegen train avatar` trained. ``heads``: a network that
+    `animegen train avatar --config anime-head` trained, which draws the heads of the same avatars once more, larger.
+    ``hand_weights``: likewise one of their hands, by `--config anime-hand`.
     """
 
     avatar: tuple[str, ...] = ()

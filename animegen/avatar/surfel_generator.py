@@ -60,6 +60,11 @@ class SurfelGenerator:
         """Pictures are drawn as large as they are shown."""
         return 1
 
+    @property
+    def knows_outside(self) -> bool:
+        """Bones hang together: a foot outside tells how the knee inside is bent."""
+        return True
+
     def finished(self, layers: Uint8Array, scale: int) -> Uint8Array:  # noqa: ARG002
         """The layers themselves: surfels have firm edges and two tones."""
         return layers

@@ -91,7 +91,7 @@ def people(clip: Path, *, copies: str, frames: int, style: str, pose: str, backg
 def avatar(
     *, weights: Path | None, sizes: str, batches: str, device: Literal["cpu", "cuda"], log: Path | None, as_json: bool
 ) -> None:
-    """Sprites a second of an avatar generator, alone and with all that is laid in, beside the machine's own rate."""
+    """Sprites a second of avatars, what each part of drawing takes, and the machine's own rate beside them."""
     from animegen.cli import console
     from animegen.pipeline.bench_avatar import bench_avatar
 
@@ -338,7 +338,7 @@ def _print_avatar(result: AvatarBench) -> None:
     for precision, (median, slowest, fastest) in result.gemm_gflops.items():
         click.echo(f"GEMM {precision}: {median:.0f} GFLOP/s ({slowest:.0f}..{fastest:.0f})")
     if "bf16" not in result.gemm_gflops:
-        click.echo("bf16: not measured, this device has no instructions for it")
+        click.echo("bf16: not measured, these are surfels, or this device has no instructions for it")
     click.echo(
         f"{'size':>5}{'batch':>7}{'dtype':>7}{'GFLOP':>8}{'pictures/s':>11}{'slowest..fastest':>20}{'of GEMM':>9}"
     )
@@ -366,17 +366,16 @@ def _print_avatar(result: AvatarBench) -> None:
 
 def _print_sprites(result: AvatarBench) -> None:
     """Whole sprites, as conversions ask for them: coloured, with firm edges."""
-    click.echo(f"{'sprites':<12}{'size':>5}{'batch':>7}{'GFLOP':>8}{'sprites/s':>11}{'slowest..fastest':>20}")
+    click.echo(f"{'size':>5}{'batch':>7}{'GFLOP':>15}{'sprites/s':>11}{'slowest..fastest':>20}")
     for sprite in result.sprites:
         rate, slowest, fastest = sprite.sprites
         click.echo(
-            f"{sprite.kind:<12}{sprite.size:>5}{sprite.batch:>7}{sprite.gflop:>8.2f}{rate:>11.1f}"
-            f"{f'{slowest:.1f}..{fastest:.1f}':>20}"
+            f"{sprite.size:>5}{sprite.batch:>7}{sprite.gflop:>15.2f}{rate:>11.1f}{f'{slowest:.1f}..{fastest:.1f}':>20}"
         )
-    for kind, size in dict.fromkeys((sprite.kind, sprite.size) for sprite in result.sprites):
-        gain = result.sprite_gain(size, kind)
+    for size in dict.fromkeys(sprite.size for sprite in result.sprites):
+        gain = result.sprite_gain(size)
         if gain is not None:
-            click.echo(f"{size} px {kind}: a sprite in a batch of {gain[0]} is {gain[2]:.2f} x as fast as of {gain[1]}")
+            click.echo(f"{size} px: a sprite in a batch of {gain[0]} is {gain[2]:.2f} x as fast as of {gain[1]}")
 
 
 def _print_build(result: BuildBench) -> None:

@@ -1,7 +1,8 @@
-"""``--style anime``: everyone as an avatar that the generator draws, in their own pose and colours.
+"""``--style anime``: everyone as an avatar of surfels, in their own pose and colours.
 
 Where the stages pose and avatar meet: a person's track is lifted and retargeted to the avatar's build, put on a canvas
-that follows the avatar through the frames, drawn as shade layers, and coloured by the person's palette.
+that follows the avatar through the frames, drawn as shade layers by surfels or by a network
+(:mod:`animegen.avatar.drawing`), and coloured by the person's palette.
 """
 
 from __future__ import annotations
@@ -53,8 +54,7 @@ def make_style(options: AnimeOptions | None, context: PluginContext) -> AnimeSty
     options = options or AnimeOptions()
     figures = _generator(context.weights[FIGURES], context)
     given = {HEADS: options.heads, HANDS: options.hand_weights}
-    files = {name: file or (None if options.weights else context.weights.get(name)) for name, file in given.items()}
-    generators = {name: _generator(file, context) for name, file in files.items() if file}
+    generators = {name: _generator(file, context) for name, file in given.items() if file}
     parts = [PartArtist(part, generators[part.weights]) for part in PARTS if part.weights in generators]
     return AnimeStyle(figures, parts, options)
 
@@ -62,7 +62,7 @@ def make_style(options: AnimeOptions | None, context: PluginContext) -> AnimeSty
 def _generator(path: Path, context: PluginContext) -> Generator:
     """The generator of a file, with what the style has to know of its avatars."""
     generator = load_drawing(path, device=context.device, threads=context.threads)
-    hint = "train it on a dataset that `animegen vrm dataset` made"
+    hint = "make it by `animegen vrm surfels`, or train it on a dataset that `animegen vrm dataset` made"
     if generator.skeleton != AVATAR35:
         raise WeightsError(
             f"{path} is driven by the skeleton '{generator.skeleton.name}', the style anime has '{AVATAR35.name}'", hint
@@ -83,6 +83,7 @@ class AnimeStyle:
 
     def __init__(self, figures: Generator, parts: Sequence[PartArtist], options: AnimeOptions) -> None:
         self._figures, self._parts, self._options = Drawer(figures), parts, options
+        self._outside = figures.knows_outside
         self._names = [str(avatar["name"]) for avatar in figures.avatars]
         self._builds = [Proportions.from_dict(avatar["proportions"]) for avatar in figures.avatars]
         self._traits: list[Mapping[str, Any]] = [avatar.get("traits", {}) for avatar in figures.avatars]
@@ -114,7 +115,7 @@ class AnimeStyle:
             "canvas": canvas,
             "xy": xy,
             "z": z,
-            "score": drawn_points(person, xy),
+            "score": drawn_points(person, xy, outside=self._outside),
             "expression": np.stack([_vector(pose.expression) for pose in track.poses]),
             "avatar": np.array(avatar, np.int64),
             "stage": np.array(stage, np.int64),

@@ -71,6 +71,7 @@ class PartArtist:
 
     def __init__(self, part: Part, generator: Generator) -> None:
         self._part, self._drawer = part, Drawer(generator, mouths=part.mouths)
+        self._outside = generator.knows_outside
         self._rows = {str(avatar["name"]): i for i, avatar in enumerate(generator.avatars)}
 
     def prepare(self, name: str, person: Lifted, moved: Retargeted, crown: float) -> dict[str, NDArray[Any]]:
@@ -89,7 +90,7 @@ class PartArtist:
             "canvas": canvas,
             "xy": xy,
             "z": z,
-            "score": np.ones_like(z) if part.alone else drawn_points(person, xy),
+            "score": np.ones_like(z) if part.alone else drawn_points(person, xy, outside=self._outside),
             "avatar": np.array(self._rows[name], np.int64),
             "stage": np.array(stage, np.int64),
             "scale": np.array(self._drawer.scale_for(stage, largest), np.int64),
@@ -118,16 +119,16 @@ class PartArtist:
         }
 
 
-def drawn_points(person: Lifted, xy: Float32Array) -> Float32Array:
-    """f32 [T, 35]: 1 for every point that is drawn, 0 for one that is not or lies outside of the canvas.
+def drawn_points(person: Lifted, xy: Float32Array, *, outside: bool) -> Float32Array:
+    """f32 [T, 35]: 1 for every point that is drawn, 0 for one that is not.
 
     A point that a frame does not show is drawn where it is estimated to be, except finger tips that the clip hardly
-    ever shows.
+    ever shows. One that lies outside of the canvas is drawn where ``outside`` says so.
     """
     ever = person.known[:, :POINTS]
     drawn = np.where(_TIPS, ever.mean(axis=0) >= _TIPS_SHOWN, ever.any())
-    inside = ((xy >= 0) & (xy < 1)).all(axis=2)
-    return np.asarray(inside & drawn, np.float32)
+    within = outside | ((xy >= 0) & (xy < 1)).all(axis=2)
+    return np.asarray(within & drawn, np.float32)
 
 
 def _opacity(person: Lifted, names: Sequence[str]) -> Float32Array:

@@ -1,4 +1,4 @@
-"""Times an avatar generator: pictures a second by stage, batch and number format, the parts of drawing alone, and whole
+"""Times avatar generators: pictures a second by stage, batch and number format, the parts of drawing alone, and whole
 sprites as conversions ask for them.
 
 All variants of a run take turns, together with the matrix product of the same format, so that shares of the machine's
@@ -11,34 +11,35 @@ import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from animegen.avatar.bench import conditioning, precisions
-from animegen.avatar.generator import AvatarGenerator, Precision, load_avatar_generator
-from animegen.avatar.layers import colour_layers
+from animegen.avatar.bench import Poses, draw, in_formats, parts
+from animegen.avatar.drawing import Generator
+from animegen.avatar.generator import Precision
+from animegen.colour import palette_rgb
 from animegen.errors import InputError, UsageError
 from animegen.measure.cores import usable_cores
 from animegen.measure.gemm import device_name, flops, has_cuda, matrix_product
 from animegen.measure.timing import timed_in_turns
-from animegen.pipeline.anime_parts import FIGURES, HANDS, HEADS
-from animegen.pipeline.bench_sprites import SpriteTime, SpriteWork, sprite_work
+from animegen.pipeline.anime import AnimeStyle, make_style
+from animegen.pipeline.anime_parts import FIGURES
+from animegen.pipeline.bench_sprites import sprite_requests
 from animegen.protocols import PluginContext
-from animegen.types import Float32Array
+from animegen.types import RenderRequest
 from animegen.weights import fetch
 
 ROUNDS = 5
 """Times that each variant is measured."""
 
 THREADS = 2
-"""Processor threads that networks may use."""
+"""Processor threads that generators may use."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrawTime:
-    """One variant of the network: pictures a second at the median round, the slowest and the fastest."""
+    """One variant of the generator: pictures a second at the median round, the slowest and the fastest."""
 
     size: int
     batch: int
@@ -49,13 +50,23 @@ class DrawTime:
 
     @property
     def gflops(self) -> float:
-        """Billions of operations a second of the network, at the median."""
+        """Billions of operations a second of the generator, at the median."""
         return self.sprites[0] * self.gflop
 
     @property
     def share(self) -> float:
         """That rate over the matrix product's in the same format and run."""
         return self.gflops / self.gemm_gflops
+
+
+@dataclass(frozen=True, slots=True)
+class SpriteTime:
+    """Whole sprites: how many a second at the median round, the slowest and the fastest, and what one takes."""
+
+    size: int
+    batch: int
+    sprites: tuple[float, float, float]
+    gflop: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,7 @@ class PartTime:
 class AvatarBench:
     """What one run measured. ``gemm_gflops`` are by format, median, slowest and fastest round.
 
-    ``draws`` are of the network alone, ``sprites`` of the style, with colours, firm edges and the parts that it has.
+    ``draws`` are of the generator alone, ``sprites`` of the style, with colours and firm edges.
     """
 
     device: str
@@ -87,9 +98,9 @@ class AvatarBench:
         """The largest and the smallest batch of a size, and how many times faster a picture is in the largest."""
         return _gain([draw for draw in self.draws if (draw.size, draw.precision) == (size, precision)])
 
-    def sprite_gain(self, size: int, kind: str) -> tuple[int, int, float] | None:
-        """The same of whole sprites of a kind."""
-        return _gain([sprite for sprite in self.sprites if (sprite.size, sprite.kind) == (size, kind)])
+    def sprite_gain(self, size: int) -> tuple[int, int, float] | None:
+        """The same of whole sprites."""
+        return _gain([sprite for sprite in self.sprites if sprite.size == size])
 
 
 def _gain(found: Sequence[DrawTime | SpriteTime]) -> tuple[int, int, float] | None:
@@ -108,7 +119,7 @@ def bench_avatar(
     log: Path | None,
     tell: Callable[[str], None],
 ) -> AvatarBench:
-    """Measure the generator in ``weights`` at ``sizes``; without, the one that comes with animegen and has parts.
+    """Measure what draws the avatars in ``weights`` at ``sizes``; without, those that come with animegen.
 
     ``log`` is the ``log.jsonl`` of a training run, of which the share of time in the networks is read. Raises
     UsageError when there is no such device or stage, WeightsError when the weights cannot be read or used by the style,
@@ -118,79 +129,64 @@ def bench_avatar(
         raise UsageError("not measured: PyTorch finds no CUDA device here", "use --device cpu")
     share = None if log is None else network_share(log)
     threads = min(THREADS, usable_cores())
-    figures = weights or fetch(FIGURES)
-    generators = {
-        precision: load_avatar_generator(figures, device=device, threads=threads, precision=precision)
-        for precision in precisions(device)
-    }
+    file = weights or fetch(FIGURES)
+    generators = in_formats(file, device=device, threads=threads)
     stages = next(iter(generators.values())).stages
     strange = [size for size in sizes if size not in stages]
     if strange:
         raise UsageError(f"the generator has no stage {strange[0]}", f"its stages are {', '.join(map(str, stages))}")
-    laid = {} if weights else {name: fetch(name) for name in (HEADS, HANDS)}
-    whole = sprite_work(figures, laid, PluginContext(device, threads), sizes=sizes, batches=batches)
-    tell(f"timing {len(generators) * len(sizes) * len(batches) + len(whole)} variants in turns, {ROUNDS} rounds")
-    gemm, draws, sprites, parts = _measured(generators, whole, sizes, batches)
-    return AvatarBench(device_name(device), figures.name, gemm, draws, sprites, parts, share)
+    style = make_style(None, PluginContext(device, threads, weights={FIGURES: file}))
+    asked = {(size, batch): sprite_requests(style, size, batch) for size in sizes for batch in batches}
+    tell(f"timing {(len(generators) + 1) * len(asked)} variants in turns, {ROUNDS} rounds")
+    gemm, draws, sprites, alone = _measured(generators, style, asked, device)
+    return AvatarBench(device_name(device), file.name, gemm, draws, sprites, alone, share)
 
 
 def _measured(
-    generators: Mapping[Precision, AvatarGenerator],
-    whole: Sequence[SpriteWork],
-    sizes: Sequence[int],
-    batches: Sequence[int],
+    generators: Mapping[Precision, Generator],
+    style: AnimeStyle,
+    asked: Mapping[tuple[int, int], Sequence[RenderRequest]],
+    device: Literal["cpu", "cuda"],
 ) -> tuple[
     dict[str, tuple[float, float, float]], tuple[DrawTime, ...], tuple[SpriteTime, ...], tuple[PartTime, ...]
 ]:  # fmt: skip
-    """Matrix products by format, draws, whole sprites and parts of drawing, all in turns."""
-    work: dict[tuple[str, int, int, str], Callable[[], object]] = {}
-    for precision, generator in generators.items():
-        work["gemm", 0, 0, precision] = matrix_product(precision == "bf16", generator.device.type)
-        for size in sizes:
-            for batch in batches:
-                work["draw", size, batch, precision] = _drawing(generator, size, batch)
-    for one in whole:
-        work["sprite", one.size, one.batch, one.kind] = one.run
-    first, batch = next(iter(generators.values())), max(batches)
-    for size in sizes:
-        work["conditioning", size, batch, ""] = conditioning(first, *_poses(first, batch), size)
-        work["colouring", size, batch, ""] = _colouring(size, batch)
+    """Matrix products by format, draws, whole sprites and parts of drawing, all in turns; requests by size and batch.
+
+    Parts are those of the first generator in the largest batch of each size.
+    """
+    first = next(iter(generators.values()))
+    work: dict[tuple[str, int, int, str], Callable[[], object]] = {
+        ("gemm", 0, 0, precision): matrix_product(precision == "bf16", device) for precision in generators
+    }
+    for (size, batch), requests in asked.items():
+        poses = _poses(requests)
+        for precision, generator in generators.items():
+            work["draw", size, batch, precision] = partial(draw, generator, poses, size)
+        work["sprite", size, batch, ""] = partial(style.render, requests)
+        if batch == max(batch for _, batch in asked):
+            work |= {("part", size, batch, name): part for name, part in parts(first, poses, size).items()}
     timings = timed_in_turns(work, ROUNDS)
-    product = flops(first.device.type) / 1e9
-    gemm = {key[3]: timing.rate(product) for key, timing in timings.items() if key[0] == "gemm"}
-    gflop = {size: first.flops(size) / 1e9 for size in sizes}
-    draws = [
-        DrawTime(size, batch, precision, timing.rate(batch), gflop[size], gemm[precision][0])
-        for (kind, size, batch, precision), timing in timings.items()
-        if kind == "draw"
-    ]
-    sprites = [one.time(timings["sprite", one.size, one.batch, one.kind].rate(one.batch)) for one in whole]
-    parts = [
-        PartTime(kind, size, batch, (1e3 * t.median / batch, 1e3 * t.least / batch, 1e3 * t.most / batch))
-        for (kind, size, batch, _), t in timings.items()
-        if kind in {"conditioning", "colouring"}
-    ]
-    return gemm, tuple(draws), tuple(sprites), tuple(parts)
+    operations = flops(device) / 1e9
+    gemm = {key[3]: timing.rate(operations) for key, timing in timings.items() if key[0] == "gemm"}
+    gflop = {size: first.flops(size) / 1e9 for size, _ in asked}
+    draws, sprites, alone = [], [], []
+    for (kind, size, batch, name), timing in timings.items():
+        if kind == "draw":
+            draws.append(DrawTime(size, batch, name, timing.rate(batch), gflop[size], gemm[name][0]))
+        elif kind == "sprite":
+            taken = style.flops(asked[size, batch][0].prepared) / 1e9
+            sprites.append(SpriteTime(size, batch, timing.rate(batch), taken))
+        elif kind == "part":
+            median, least, most = (1e3 * seconds / batch for seconds in (timing.median, timing.least, timing.most))
+            alone.append(PartTime(name, size, batch, (median, least, most)))
+    return gemm, tuple(draws), tuple(sprites), tuple(alone)
 
 
-def _poses(generator: AvatarGenerator, batch: int) -> tuple[Float32Array, Float32Array, Float32Array]:
-    """Points drawn evenly over the canvas, the same in every run."""
-    rng = np.random.default_rng(0)
-    count = len(generator.skeleton)
-    xy = rng.random((batch, count, 2), np.float32)
-    return xy, rng.random((batch, count), np.float32) - np.float32(0.5), np.ones((batch, count), np.float32)
-
-
-def _drawing(generator: AvatarGenerator, size: int, batch: int) -> Callable[[], object]:
-    xy, z, score = _poses(generator, batch)
-    expression, avatar = np.zeros((batch, 10), np.float32), np.zeros(batch, np.int64)
-    return lambda: generator.draw(xy, z, score, expression=expression, avatar=avatar, stage=size)
-
-
-def _colouring(size: int, batch: int) -> Callable[[], object]:
-    rng = np.random.default_rng(0)
-    layers, palette = rng.integers(0, 256, (batch, size, size, 10), np.uint8), rng.random((6, 3), np.float32)
-    return lambda: [colour_layers(picture, palette) for picture in layers]
+def _poses(requests: Sequence[RenderRequest]) -> Poses:
+    """What the style prepared for all frames of one person."""
+    prepared, palette = requests[0].prepared, palette_rgb(requests[0].identity.palette)
+    xy, z, score, expression = (prepared[name] for name in ("xy", "z", "score", "expression"))
+    return Poses(xy, z, score, expression, int(prepared["avatar"]), palette)
 
 
 def network_share(log: Path) -> float:
