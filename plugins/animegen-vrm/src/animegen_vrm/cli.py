@@ -209,7 +209,7 @@ def heads(avatars: Path, output: Path, *, count: int, quiet: bool, **options: An
 @click.argument("avatars", type=_PATH)
 @click.option("-o", "--output", required=True, type=_PATH, help="The .safetensors file.")
 @click.option(
-    "--count", type=click.IntRange(100, 64000), default=60000, show_default=True, help="About so many an avatar."
+    "--count", type=click.IntRange(100, 60000), default=60000, show_default=True, help="About so many an avatar."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides where they lie.")
 @_OVERWRITE

@@ -17,11 +17,14 @@ from animegen_vrm.paint import solid
 from animegen_vrm.surface import lit_colours
 from animegen_vrm.tpose import BODY, BUST, HAND, HEAD, Mesh, crossed, unit
 
-SHARES: Mapping[int, float] = {HEAD: 0.45, HAND: 0.10, BUST: 0.12, BODY: 0.33}
-"""How many of the points lie where: heads and hands are looked at closely."""
+FACE = -1
+"""Where a triangle hangs, if on the head and if it is no hair."""
 
-FACE, MOUTH, FINE = 3.0, 8.0, 16.0
-"""How much denser points lie on faces, in mouths, and on eyes, lashes and brows, than on hair."""
+SHARES: Mapping[int, float] = {FACE: 0.22, HEAD: 0.26, HAND: 0.09, BUST: 0.12, BODY: 0.31}
+"""How many of the points lie where: faces and hands are looked at closely."""
+
+MOUTH, FINE = 2.5, 5.0
+"""How much denser points lie in mouths, and on eyes, lashes and brows, than on the skin of the face."""
 
 PATTERNED = 2.0
 """By how much more where a texture is full of contrast."""
@@ -92,16 +95,28 @@ class Sample:
         whole: Uint8Array = np.rint(means).astype(np.uint8)
         return whole.reshape(-1, *values.shape[1:])
 
+    def whole(self, mesh: Mesh, borders: Float64Array) -> Float64Array:
+        """Borders f64 [M, B, 3] of the discs moved out to where they cut off nothing of the discs' cells."""
+        places = self.points.of(mesh, mesh.positions)
+        away = places - places[self.kept][self.cell]
+        length = np.linalg.norm(borders, axis=2)
+        toward = unit(borders)
+        reach = length.copy()
+        for side in range(borders.shape[1]):
+            np.maximum.at(reach[:, side], self.cell, (away * toward[self.cell, side]).sum(axis=1))
+        kept = (length > 0) & (reach < self.radius[:, None])
+        return np.where(kept[:, :, None], toward * reach[:, :, None], 0.0)
+
 
 def scatter(avatar: Avatar, mesh: Mesh, count: int, seed: int) -> Sample:
     """About ``count`` points over what can be seen of an avatar's mesh, with the radii of discs that leave no holes."""
     random = np.random.default_rng(seed)
-    weights = _weights(avatar, mesh)
-    points = _strewn(mesh, weights, count * OVERSAMPLE, random)
+    group, weights = _groups(avatar, mesh)
+    points = _strewn(mesh, group, weights, count * OVERSAMPLE, random)
     points = points[solid(avatar, mesh.material[points.triangle], points.of(mesh, mesh.uvs))]
     points = points[_seen(avatar, mesh, points)]
     samples = []
-    places = mesh.place[points.triangle]
+    places = group[points.triangle]
     total = sum(share for place, share in SHARES.items() if (places == place).any())
     for place, share in SHARES.items():
         there = points[places == place]
@@ -123,14 +138,15 @@ def _joined(samples: Sequence[Sample]) -> Sample:
     )
 
 
-def _weights(avatar: Avatar, mesh: Mesh) -> Float64Array:
-    """How dense points are to lie on each triangle, f64 [T], by what it shows of a face."""
-    fine = [material.alpha_mode == "blend" or material.part == "eyes" for material in avatar.materials]
-    skin = np.array([material.part == "skin" for material in avatar.materials])[mesh.material]
-    face = skin | (_movement(mesh, mesh.offsets) > _STILL)
-    weights = np.select([np.array(fine)[mesh.material], _inside_mouths(avatar, mesh), face], [FINE, MOUTH, FACE], 1.0)
-    coloured = 1.0 + PATTERNED * np.minimum(_contrast(avatar, mesh) / _STRIKING, 1.0)
-    return np.where(mesh.place == HEAD, np.minimum(weights * coloured, FINE), coloured)
+def _groups(avatar: Avatar, mesh: Mesh) -> tuple[NDArray[np.int64], Float64Array]:
+    """Of each triangle which of SHARES it takes part in, i64 [T], and how dense points lie on it there, f64 [T]."""
+    fine = np.array([material.alpha_mode == "blend" or material.part == "eyes" for material in avatar.materials])
+    skin = np.array([material.part == "skin" for material in avatar.materials])
+    mouth, moved = _inside_mouths(avatar, mesh), _movement(mesh, mesh.offsets) > _STILL
+    face = (mesh.place == HEAD) & ((fine | skin)[mesh.material] | moved)
+    weights = 1.0 + PATTERNED * np.minimum(_contrast(avatar, mesh) / _STRIKING, 1.0)
+    weights = np.where(face, np.select([fine[mesh.material], mouth], [FINE, np.fmax(weights, MOUTH)], weights), weights)
+    return np.where(face, FACE, mesh.place), weights
 
 
 def _movement(mesh: Mesh, names: Collection[str]) -> Float64Array:
@@ -166,12 +182,14 @@ def _triangular(square: Float64Array) -> Float64Array:
     return np.concatenate([1 - folded.sum(axis=1, keepdims=True), folded], axis=1)
 
 
-def _strewn(mesh: Mesh, weights: Float64Array, count: int, random: np.random.Generator) -> Points:
+def _strewn(
+    mesh: Mesh, group: NDArray[np.int64], weights: Float64Array, count: int, random: np.random.Generator
+) -> Points:
     """Points at random, spread by area in the state in which a triangle is largest, and by weight."""
     area = np.max([_areas(positions[mesh.triangles]) for positions in _states(mesh)], axis=0) + 1e-12
     shares = area * weights
     for place, share in SHARES.items():
-        there = mesh.place == place
+        there = group == place
         shares[there] *= share / max(shares[there].sum(), 1e-12)
     chosen = np.searchsorted(np.cumsum(shares) / shares.sum(), (np.arange(count) + 0.5) / count)
     chosen = chosen.clip(max=len(shares) - 1)

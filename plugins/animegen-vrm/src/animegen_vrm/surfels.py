@@ -56,6 +56,7 @@ def surfels_of(avatar: Avatar, count: int, seed: int = 0) -> SurfelAvatar:
         raise InvalidValue(f"avatar '{avatar.name}' has {len(table)} kinds of materials; 256 fit into surfels")
     opened = mesh.opened()
     flat, smooth = _normals(opened, points)
+    borders = sample.whole(opened, to_borders(avatar, opened, points, sample.radius))
     bones, weights = _bound(points.of(mesh, mesh.weights))
     bends = avatar.look_at.by == "bone"
     return SurfelAvatar(
@@ -64,7 +65,7 @@ def surfels_of(avatar: Avatar, count: int, seed: int = 0) -> SurfelAvatar:
         positions=points.of(mesh, mesh.positions).astype(np.float32),
         normals=flat.astype(np.float32),
         shading_normals=smooth.astype(np.float32),
-        borders=to_borders(avatar, opened, points, sample.radius).astype(np.float32),
+        borders=borders.astype(np.float32),
         radii=sample.radius.astype(np.float32),
         bones=bones,
         weights=weights,
