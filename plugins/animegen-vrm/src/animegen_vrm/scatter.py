@@ -20,7 +20,7 @@ from animegen_vrm.tpose import BODY, BUST, HAND, HEAD, Mesh, crossed, unit
 FACE = -1
 """Where a triangle hangs, if on the head and if it is no hair."""
 
-SHARES: Mapping[int, float] = {FACE: 0.22, HEAD: 0.26, HAND: 0.09, BUST: 0.12, BODY: 0.31}
+SHARES: Mapping[int, float] = {FACE: 0.18, HEAD: 0.30, HAND: 0.09, BUST: 0.12, BODY: 0.31}
 """How many of the points lie where: faces and hands are looked at closely."""
 
 MOUTH, FINE = 2.5, 5.0
