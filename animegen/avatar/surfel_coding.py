@@ -13,7 +13,7 @@ _SHORTEST_RADIUS, _LONGEST_RADIUS = 5e-5, 0.2
 
 
 def encode_normals(normals: Float32Array) -> NDArray[np.int8]:
-    """Directions f32 [M, 3] of length 1 on an octahedron that is unfolded to a square, int8 [M, 2], to about half a
+    """Directions f32 [M, 3] of length 1 on an octahedron that is unfolded to a square, int8 [M, 2], mostly to half a
     degree (Cigolle et al. 2014, "A Survey of Efficient Representations for Independent Unit Vectors").
     """
     flat = normals / np.maximum(np.abs(normals).sum(axis=1, keepdims=True), 1e-9)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -29,8 +30,25 @@ from animegen.types import Float32Array, Skeleton
 FORMAT = "animegen-surfels-1"
 
 _MOST_SURFELS = 1 << 16  # so that 16 bits number them
+_FARTHEST = 100.0
+"""Metres from the origin beyond which nothing of an avatar lies."""
+_PARTLESS = 6
 _PLAIN = ("bones", "weights", "parts", "shades", "fixed", "materials")
 """Fields that are bytes already."""
+
+_Layout: TypeAlias = Mapping[str, tuple[str, tuple[str | int, ...]]]
+_LAYOUT: _Layout = MappingProxyType(
+    {
+        "positions": ("uint16", ("surfels", 3)), "box": ("float32", (2, 3)), "normals": ("int8", ("surfels", 2)),
+        "shading_normals": ("int8", ("surfels", 2)), "borders": ("int8", ("surfels", 2, 2)),
+        "radii": ("uint8", ("surfels",)), "table": ("float32", ("materials", len(MATERIAL_FIELDS))),
+        "parents": ("int64", ("bones",)), "pivots": ("float32", ("bones", 3)), "point_bones": ("int64", ("points",)),
+        "points": ("float32", ("points", 3)), "bones": ("uint8", ("surfels", 3)), "weights": ("uint8", ("surfels", 3)),
+        "parts": ("uint8", ("surfels",)), "shades": ("uint8", ("surfels",)), "fixed": ("uint8", ("surfels", 3)),
+        "materials": ("uint8", ("surfels",)),
+    }
+)  # fmt: skip
+"""Of each of an avatar's tensors: its dtype, and its shape in numbers and in what there are so many of."""
 
 
 def save_surfels(
@@ -38,16 +56,17 @@ def save_surfels(
 ) -> None:
     """Write avatars whose points are those of ``skeleton``, whole or not at all; ``notes`` are further metadata.
 
-    Places are kept to 1/65535 of the avatar's box, directions to half a degree, radii to 1.6%, what expressions move to
-    1/127 of the farthest.
-    Raises InvalidValue for an avatar with too many surfels.
+    Places are kept to 1/65535 of the avatar's box, directions to a degree, radii to 1.7% (between 0.05 mm and 20 cm),
+    borders to 3% of the radii, what expressions move to 1/127 of the farthest.
+    Raises InvalidValue for an avatar with no surfels or too many.
     """
     tensors: dict[str, Tensor] = {}
     for number, avatar in enumerate(avatars):
-        if len(avatar.positions) > _MOST_SURFELS:
-            raise InvalidValue(f"an avatar has at most {_MOST_SURFELS} surfels, got {len(avatar.positions)}")
+        if not 1 <= len(avatar.positions) <= _MOST_SURFELS:
+            raise InvalidValue(f"an avatar has 1 to {_MOST_SURFELS} surfels, got {len(avatar.positions)}")
         arrays = _arrays(avatar)
-        tensors |= {f"{number}.{name}": torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
+        # Copies, as avatars may share arrays, and tensors of a file no memory.
+        tensors |= {f"{number}.{name}": torch.from_numpy(np.array(a, order="C")) for name, a in arrays.items()}
     told = [{"about": dict(avatar.about), "bones": avatar.armature.bones, "gaze": avatar.gaze} for avatar in avatars]
     metadata = {
         "format": FORMAT,
@@ -77,9 +96,10 @@ def load_surfels(path: Path) -> tuple[list[SurfelAvatar], Skeleton]:
             raise ValueError(f"materials have the fields {metadata['fields']}")
         told = json.loads(metadata["avatars"])
         skeleton = _skeleton(json.loads(metadata["skeleton"]))
-        avatars = [_avatar(entry, number, tensors) for number, entry in enumerate(told)]
-        _check(avatars, skeleton)
-    except (KeyError, TypeError, ValueError, IndexError, InvalidValue) as error:
+        if not isinstance(told, list) or not told:
+            raise ValueError("it holds no avatar")
+        avatars = [_avatar(entry, _own(number, tensors), len(skeleton)) for number, entry in enumerate(told)]
+    except (KeyError, TypeError, ValueError, OverflowError, InvalidValue) as error:
         raise WeightsError(f"{path} is damaged: {error!r}", "fetch or make it again") from error
     return avatars, skeleton
 
@@ -110,34 +130,49 @@ def _arrays(avatar: SurfelAvatar) -> dict[str, NDArray[Any]]:
     return arrays | {name: getattr(avatar, name) for name in _PLAIN}
 
 
-def _avatar(entry: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]) -> SurfelAvatar:
+def _own(number: int, tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """The arrays of one avatar."""
     prefix = f"{number}."
-    own = {name.removeprefix(prefix): t.numpy() for name, t in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): t.numpy() for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _avatar(entry: Mapping[str, Any], own: Mapping[str, NDArray[Any]], points: int) -> SurfelAvatar:
+    """Raises KeyError, TypeError, ValueError or InvalidValue for what drawing would fail at."""
+    bones, about = tuple(map(str, entry["bones"])), entry["about"]
+    horizontal, vertical = map(float, entry["gaze"])
+    if not isinstance(about, dict) or not isinstance(about.get("name"), str):
+        raise TypeError(f"nothing is told of an avatar but {about!r}")
+    if not np.isfinite((horizontal, vertical)).all():
+        raise ValueError(f"a gaze turns eyes by {entry['gaze']}")
+    counts = {"surfels": len(own["positions"]), "materials": len(own["table"]), "bones": len(bones), "points": points}
+    _check(own, counts)
     low, step = own["box"]
     normals, radii = decode_normals(own["normals"]), decode_radii(own["radii"])
-    morphs = {
-        name.split(".")[1]: Morph(
-            surfels.astype(np.int32),
-            own[name.replace("surfels", "offsets")].astype(np.float32) * own[name.replace("surfels", "step")],
-        )
-        for name, surfels in own.items()
-        if name.startswith("morph.") and name.endswith(".surfels")
-    }
-    horizontal, vertical = entry["gaze"]
     positions: Float32Array = (own["positions"].astype(np.float32) * step + low).astype(np.float32)
+    prefix, suffix = "morph.", ".surfels"
+    names = [n[len(prefix) : -len(suffix)] for n in own if n.startswith(prefix) and n.endswith(suffix)]
     return SurfelAvatar(
-        about=entry["about"],
-        armature=Armature(tuple(entry["bones"]), own["parents"], own["pivots"], own["point_bones"], own["points"]),
+        about=about,
+        armature=Armature(bones, own["parents"], own["pivots"], own["point_bones"], own["points"]),
         positions=positions,
         normals=normals,
         shading_normals=decode_normals(own["shading_normals"]),
         radii=radii,
         borders=decode_ways(own["borders"], normals, radii),
         table=own["table"],
-        morphs=morphs,
-        gaze=(float(horizontal), float(vertical)),
+        morphs={name: _morph(own, f"{prefix}{name}.", counts["surfels"]) for name in names},
+        gaze=(horizontal, vertical),
         **{name: own[name] for name in _PLAIN},
     )
+
+
+def _morph(own: Mapping[str, NDArray[Any]], prefix: str, surfels: int) -> Morph:
+    moved = own[f"{prefix}surfels"].astype(np.int32)
+    layout: _Layout = {"surfels": ("uint16", ("moved",)), "offsets": ("int8", ("moved", 3)), "step": ("float32", (1,))}
+    _fit({name: own[prefix + name] for name in layout}, layout, {"moved": len(moved)})
+    if moved.max(initial=0) >= surfels:
+        raise ValueError(f"the expression '{prefix}' moves surfels that are not there")
+    return Morph(moved, own[f"{prefix}offsets"].astype(np.float32) * own[f"{prefix}step"])
 
 
 def _skeleton(entry: Mapping[str, Any]) -> Skeleton:
@@ -149,26 +184,37 @@ def _skeleton(entry: Mapping[str, Any]) -> Skeleton:
     )
 
 
-def _check(avatars: Sequence[SurfelAvatar], skeleton: Skeleton) -> None:
+def _check(own: Mapping[str, NDArray[Any]], counts: Mapping[str, int]) -> None:
     """What drawing relies on, so that a damaged file is an error here and not a crash there."""
-    if not avatars:
-        raise ValueError("it holds no avatar")
-    for avatar in avatars:
-        count, bones = len(avatar.positions), len(avatar.armature.bones)
-        alone = ("radii", "parts", "shades", "materials")
-        threes = ("positions", "normals", "shading_normals", "bones", "weights", "fixed")
-        shapes = {"borders": (count, 2, 3), **dict.fromkeys(alone, (count,)), **dict.fromkeys(threes, (count, 3))}
-        for name, shape in shapes.items():
-            if getattr(avatar, name).shape != shape:
-                raise ValueError(f"{name} are {getattr(avatar, name).shape}, expected {shape}")
-        if len(avatar.armature.points) != len(skeleton):
-            raise ValueError(f"{len(avatar.armature.points)} points for a skeleton of {len(skeleton)}")
-        if avatar.table.ndim != 2 or avatar.table.shape[1] != len(MATERIAL_FIELDS):
-            raise ValueError(f"materials are {avatar.table.shape}")
-        if count and not (avatar.bones.max() < bones and avatar.materials.max() < len(avatar.table)):
-            raise ValueError("a surfel has a bone or a material that is not there")
-        if count and avatar.parts.max() > 6:
-            raise ValueError(f"a surfel has part {avatar.parts.max()}")
-        for name, morph in avatar.morphs.items():
-            if morph.offsets.shape != (len(morph.surfels), 3) or morph.surfels.max(initial=0) >= max(count, 1):
-                raise ValueError(f"the expression '{name}' moves surfels that are not there")
+    _fit(own, _LAYOUT, counts)
+    if not counts["surfels"]:
+        raise ValueError("an avatar has no surfels")
+    low, step = own["box"].astype(np.float64)
+    for name, places in (
+        ("box", low),
+        ("box", low + 65535 * step),
+        ("pivots", own["pivots"]),
+        ("points", own["points"]),
+    ):
+        if not (np.abs(places) <= _FARTHEST).all():
+            raise ValueError(f"its {name} lie farther than {_FARTHEST:g} m away")
+    if not np.ptp(own["points"], axis=0).all():
+        raise ValueError("its points lie in a plane")
+    if own["bones"].max() >= counts["bones"] or own["materials"].max(initial=0) >= counts["materials"]:
+        raise ValueError("a surfel has a bone or a material that is not there")
+    if own["parts"].max() > _PARTLESS or (own["weights"].sum(axis=1) != 255).any():
+        raise ValueError("a surfel has a part that is not there, or bones whose weights do not add up to 255")
+
+
+def _fit(
+    own: Mapping[str, NDArray[Any]],
+    layout: _Layout,
+    counts: Mapping[str, int],
+) -> None:
+    """Raises ValueError for an array of another dtype or shape, or one that is not finite; KeyError where one lacks."""
+    for name, (dtype, letters) in layout.items():
+        found, shape = own[name], tuple(n if isinstance(n, int) else counts[n] for n in letters)
+        if found.dtype != dtype or found.shape != shape:
+            raise ValueError(f"{name} must be {dtype} {shape}, got {found.dtype} {found.shape}")
+        if not np.isfinite(found).all():
+            raise ValueError(f"{name} are not finite")
