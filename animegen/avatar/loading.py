@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from animegen.avatar import surfel_files
+from animegen.avatar import rigged_files
 from animegen.avatar.checkpoint import load_metadata
 from animegen.avatar.drawing import Generator
 from animegen.avatar.generator import load_avatar_generator
-from animegen.avatar.surfel_generator import load_surfel_generator
+from animegen.avatar.rigged_generator import load_rigged_generator
 
 
 def load_drawing(path: Path, *, device: str = "cpu", threads: int | None = None) -> Generator:
-    """Load surfels or a network for drawing, whichever the file holds.
+    """Load rigged avatars or a network for drawing, whichever the file holds.
 
     ``threads`` sets torch's threads for this process. Raises WeightsError naming the file when it is missing, damaged
     or something else.
     """
-    if load_metadata(path).get("format") == surfel_files.FORMAT:
-        return load_surfel_generator(path, device=device, threads=threads)
+    if load_metadata(path).get("format") == rigged_files.FORMAT:
+        return load_rigged_generator(path, device=device, threads=threads)
     return load_avatar_generator(path, device=device, threads=threads)

@@ -35,11 +35,6 @@ class Draws(Protocol):
         """Sides of the pictures it draws, rising."""
         ...
 
-    @property
-    def knows_outside(self) -> bool:
-        """Whether points that lie outside of the canvas help to draw what is inside; else they have to be unknown."""
-        ...
-
     def draw(
         self,
         xy: Float32Array,
@@ -113,14 +108,13 @@ class Pairs:
 
     def draw(self, samples: Sequence[Sample], xy: Float32Array | None = None) -> Uint8Array:
         """What the generator draws for samples: uint8 [N, size, size, 10]; ``xy`` f32 [N, K, 2] in canvas units
-        takes the place of their own points. Those outside of the picture are known where the generator can use them,
-        as in conversions.
+        takes the place of their own points. Those outside of the picture are unknown.
         """
-        side, knows = np.float32(self.data.header.size), self.generator.knows_outside
+        side = np.float32(self.data.header.size)
         layers = self.generator.draw(
             np.stack([canvas_points(sample, self.data.header.size) for sample in samples]) if xy is None else xy,
             np.stack([sample.z for sample in samples]) / side,
-            np.stack([np.ones_like(sample.visible) if knows else sample.visible for sample in samples]),
+            np.stack([sample.visible for sample in samples]),
             expression=np.stack([sample.expression for sample in samples]),
             avatar=np.array([self._place[self.names[sample.avatar]] for sample in samples]),
             stage=self.stage,

@@ -205,6 +205,23 @@ typedef struct ag_splat_options {
 } ag_splat_options;
 AG_EXPORT int32_t ag_splat(const ag_tensor *, int64_t, const ag_splat_options *, const ag_place *);
 
+/* facets: triangles in two tones as shade layers, the nearest one at each sample, averaged over the samples of a pixel.
+ *
+ * tensors: out uint8 [N, H, W, 10], written; keys int64 [N, H scale, W scale], written; facets float32 [N, F, 28]. All
+ * are dense. A facet is x, y; three lines (l, m), whose sum is 0; depth, light, shade, red, green and blue at (x, y);
+ * their change by a sample to the right; their change by one down; dark; part. With dx and dy the distances of a sample
+ * (at whole numbers) from x and y, it covers those where l dx + m dy <= 1 + (|l| + |m|) / 1024 for all three lines. A key
+ * is the bits of the least depth above 0 at a sample, times 2^32, plus the number of its facet (the lower one of equals),
+ * and 2^63 - 1 where there is none. A sample shows, rounded, alpha 255, in the layer of the part (0 to 5; none for
+ * others) the shade and in the last three red, green and blue, times dark + (1 - dark) light, light held in 0 .. 1 and
+ * all in 0 .. 255; NaN counts as 0. A pixel is the rounded mean of its scale * scale samples; those without a facet count
+ * as 0. scale is at most 64, and a picture has at most 2^24 samples a side.
+ */
+typedef struct ag_facets_options {
+    int32_t scale;
+} ag_facets_options;
+AG_EXPORT int32_t ag_facets(const ag_tensor *, int64_t, const ag_facets_options *, const ag_place *);
+
 #if defined(__cplusplus)
 }
 #endif

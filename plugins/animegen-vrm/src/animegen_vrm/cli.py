@@ -209,31 +209,30 @@ def heads(avatars: Path, output: Path, *, count: int, quiet: bool, **options: An
 @click.argument("avatars", type=_PATH)
 @click.option("-o", "--output", required=True, type=_PATH, help="The .safetensors file.")
 @click.option(
-    "--count", type=click.IntRange(100, 60000), default=60000, show_default=True, help="About so many an avatar."
+    "--count", type=click.IntRange(100, 100_000), default=50_000, show_default=True, help="About so many an avatar."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides where they lie.")
 @_OVERWRITE
 @_QUIET
-def surfels(avatars: Path, output: Path, *, count: int, seed: int, overwrite: bool, quiet: bool) -> None:
-    """Turn every avatar of a folder into small discs on bones, which are drawn without a GPU."""
-    from animegen.avatar.surfel_files import save_surfels
+def rigged(avatars: Path, output: Path, *, count: int, overwrite: bool, quiet: bool) -> None:
+    """Turn every avatar of a folder into small facets on bones, as the style anime draws them."""
+    from animegen.avatar.rigged_files import save_rigged
     from animegen.cli.progress import listener
     from animegen.errors import OutputError
     from animegen.pipeline.progress import stage
     from animegen.pose.skeletons import AVATAR35
     from animegen_vrm.dataset import files
     from animegen_vrm.read import read_avatar
-    from animegen_vrm.surfels import surfels_of
+    from animegen_vrm.rigged import rigged_of
 
     if output.exists() and not overwrite:
         raise OutputError(f"{output} stands already", "choose another name with -o; --overwrite replaces it")
     paths, made = files(avatars, (".vrm",)), []
-    with listener(quiet=quiet) as tell, stage("surfels", len(paths), tell) as advance:
+    with listener(quiet=quiet) as tell, stage("facets", len(paths), tell) as advance:
         for path in paths:
-            made.append(surfels_of(read_avatar(path), count, seed))
+            made.append(rigged_of(read_avatar(path), count))
             advance(1)
-    save_surfels(output, made, AVATAR35)
-    click.echo(f"{output}: {sum(len(each.positions) for each in made):,} surfels of {len(made)} avatars")
+    save_rigged(output, made, AVATAR35)
+    click.echo(f"{output}: {sum(len(each.corners) for each in made):,} facets of {len(made)} avatars")
 
 
 @vrm.command()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from animegen.avatar.surfels import MATERIAL_FIELDS
+from animegen.avatar.rigged import MATERIAL_FIELDS
 from animegen.types import PARTS, Float32Array, Float64Array, Uint8Array
 from animegen_vrm.materials import GAMMA, dark_share, encoded
 from animegen_vrm.model import Avatar, Material, TextureRef
@@ -20,56 +18,52 @@ _SOLID = 0.5  # blended points are there from this alpha on
 _LUMINANCE = np.array((0.2126, 0.7152, 0.0722))  # Rec. 709
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Paint:
-    """Points in full light: ``part`` uint8 [S], NO_PART where none; ``shade`` uint8 [S], ``fixed`` uint8 [S, 3].
+class Painter:
+    """What an avatar's materials show at points of their surface; its textures are taken apart once."""
 
-    ``rows`` f32 [S, 9]: their material, in the order of MATERIAL_FIELDS.
-    """
+    def __init__(self, avatar: Avatar) -> None:
+        self._avatar, self._shades = avatar, shade_textures(avatar)
 
-    part: Uint8Array
-    shade: Uint8Array
-    fixed: Uint8Array
-    rows: Float32Array
+    def solid(self, owner: NDArray[np.int64], uvs: Float64Array) -> NDArray[np.bool_]:
+        """Which points of materials ``owner`` i64 [S] at texture coordinates f64 [S, 2] can be seen at all."""
+        there = np.ones(len(uvs), bool)
+        for number in np.unique(owner):
+            material = self._avatar.materials[number]
+            if material.alpha_mode != "opaque":
+                mine = owner == number
+                texels = _texels(self._avatar, material.lit_texture, uvs[mine], blended=True)
+                least = material.alpha_cutoff if material.alpha_mode == "mask" else _SOLID
+                there[mine] = texels[:, 3] * material.lit[3] >= least
+        return there
 
+    def colours(self, owner: NDArray[np.int64], uvs: Float64Array) -> Uint8Array:
+        """Shade and fixed colours of points in full light, uint8 [S, 4]."""
+        colours = np.zeros((len(uvs), 4), np.uint8)
+        for number in np.unique(owner):
+            mine, material, shade = owner == number, self._avatar.materials[number], self._shades[number]
+            if shade is not None:
+                colours[mine] = _part_texels(self._avatar, material, shade, uvs[mine])
+            else:
+                colours[mine, 1:] = np.rint(_colours(self._avatar, material, uvs[mine])[0] * 255)
+        return colours
 
-def solid(avatar: Avatar, owner: NDArray[np.int64], uvs: Float64Array) -> NDArray[np.bool_]:
-    """Which points of materials ``owner`` i64 [S] at texture coordinates f64 [S, 2] can be seen at all."""
-    there = np.ones(len(uvs), bool)
-    for number in np.unique(owner):
-        material = avatar.materials[number]
-        if material.alpha_mode != "opaque":
-            mine = owner == number
-            alpha = _texels(avatar, material.lit_texture, uvs[mine], blended=True)[:, 3] * material.lit[3]
-            there[mine] = alpha >= (material.alpha_cutoff if material.alpha_mode == "mask" else _SOLID)
-    return there
-
-
-def paint(avatar: Avatar, owner: NDArray[np.int64], uvs: Float64Array) -> Paint:
-    """Colours of points of materials ``owner`` i64 [S] at texture coordinates f64 [S, 2]."""
-    shades = shade_textures(avatar)
-    painted = Paint(
-        np.full(len(uvs), NO_PART, np.uint8),
-        np.zeros(len(uvs), np.uint8),
-        np.zeros((len(uvs), 3), np.uint8),
-        np.zeros((len(uvs), len(MATERIAL_FIELDS)), np.float32),
-    )
-    for number in np.unique(owner):
-        mine, material, shade = owner == number, avatar.materials[number], shades[number]
-        if shade is not None and material.part is not None:
-            painted.part[mine] = PARTS.index(material.part)
-            texels = _part_texels(avatar, material, shade, uvs[mine])
-            painted.shade[mine], painted.fixed[mine] = texels[:, 0], texels[:, 1:]
-            dark, ink = dark_share(material, avatar.images), (OUTLINE_SHADE, 0.0, 0.0, 0.0)
-        else:
-            lit, dim = _colours(avatar, material, uvs[mine])
-            painted.fixed[mine] = np.rint(lit * 255)
-            dark = float(np.clip((dim @ _LUMINANCE).sum() / max(float((lit @ _LUMINANCE).sum()), 1e-6), 0.0, 1.0))
-            ink = _ink(material)
-        row = (dark, material.shading_shift, material.shading_toony, 0.0, *ink, float(material.double_sided))
-        painted.rows[mine] = row
-        painted.rows[mine, MATERIAL_FIELDS.index("outline_width")] = _outline_widths(avatar, material, uvs[mine])
-    return painted
+    def rows(self, owner: NDArray[np.int64], uvs: Float64Array) -> Float32Array:
+        """The materials at points, f32 [S, 10], in the order of MATERIAL_FIELDS."""
+        rows = np.zeros((len(uvs), len(MATERIAL_FIELDS)), np.float32)
+        for number in np.unique(owner):
+            mine, material = owner == number, self._avatar.materials[number]
+            if self._shades[number] is not None and material.part is not None:
+                part, dark = PARTS.index(material.part), dark_share(material, self._avatar.images)
+                ink = OUTLINE_SHADE, 0.0, 0.0, 0.0
+            else:
+                lit, dim = _colours(self._avatar, material, uvs[mine])
+                share = (dim @ _LUMINANCE).sum() / max(float((lit @ _LUMINANCE).sum()), 1e-6)
+                part, dark, ink = NO_PART, float(np.clip(share, 0.0, 1.0)), _ink(material)
+            shading = part, dark, material.shading_shift, material.shading_toony
+            rows[mine] = *shading, 0.0, *ink, float(material.double_sided)
+            widths = _outline_widths(self._avatar, material, uvs[mine])
+            rows[mine, MATERIAL_FIELDS.index("outline_width")] = widths
+        return rows
 
 
 def _ink(material: Material) -> tuple[float, float, float, float]:

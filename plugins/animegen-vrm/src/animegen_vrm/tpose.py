@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from animegen.avatar.surfels import MORPHS
+from animegen.avatar.rigged import MORPHS
 from animegen.types import Expression, Float32Array, Float64Array
 from animegen_vrm.model import Avatar, Posed
 from animegen_vrm.regions import triangles_on

@@ -1,0 +1,184 @@
+"""Rigged avatars, ready to draw: bones from a pose, facets from bones, shade layers from facets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import radians
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from animegen.avatar.armature import Armature
+from animegen.avatar.config import EXPRESSION
+from animegen.avatar.layers import LAYERS
+from animegen.avatar.rigged import RiggedAvatar
+from animegen.avatar.rigged_files import load_rigged
+from animegen.avatar.rigged_scene import Scene
+from animegen.avatar.solve import Solver
+from animegen.errors import InvalidValue
+from animegen.ops.facets import facets
+from animegen.types import Float32Array, Float64Array, Skeleton, Uint8Array
+
+STAGES = (32, 64, 128, 256, 512, 1024)
+"""Sides of the pictures that rigged avatars are drawn at."""
+
+SAMPLES = 3
+"""Samples a pixel and side, of which a pixel is the mean."""
+_FLOPS = 350
+"""Of each facet and the vertex that comes with it: matrices added, vectors moved by their sum, lines, changes."""
+_BLINKS = ("blink_l", "blink_r")
+
+
+class RiggedGenerator:
+    """Draws the rigged avatars of a file. ``avatars`` tells of each: name, licence, credit, palette, proportions,
+    traits.
+    """
+
+    def __init__(self, rigged: Sequence[RiggedAvatar], skeleton: Skeleton, device: torch.device) -> None:
+        self.skeleton, self.device = skeleton, device
+        self.avatars: Sequence[Mapping[str, Any]] = [avatar.about for avatar in rigged]
+        self.figures = [RiggedFigure(avatar, skeleton, device) for avatar in rigged]
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Sides of the pictures it draws, in pixels, ascending."""
+        return STAGES
+
+    @property
+    def drawn_together(self) -> int | None:
+        """Any number of pictures may be drawn in a call: they do not depend on each other."""
+        return None
+
+    @property
+    def largest_scale(self) -> int:
+        """Pictures are drawn as large as they are shown."""
+        return 1
+
+    @property
+    def knows_outside(self) -> bool:
+        """Bones hang together: a foot outside tells how the knee inside is bent."""
+        return True
+
+    def finished(self, layers: Uint8Array, scale: int) -> Uint8Array:  # noqa: ARG002
+        """The layers themselves: facets have firm edges and two tones."""
+        return layers
+
+    def flops(self, stage: int) -> int:  # noqa: ARG002
+        """Floating-point operations for one picture of the largest avatar, counted by hand: mostly placing facets."""
+        return _FLOPS * max((len(figure.avatar.corners) for figure in self.figures), default=0)
+
+    def draw(
+        self,
+        xy: Float32Array,
+        z: Float32Array,
+        score: Float32Array,
+        *,
+        expression: Float32Array,
+        avatar: NDArray[np.integer[Any]],
+        stage: int,
+    ) -> Uint8Array:
+        """Draw shade layers; takes and returns what :meth:`animegen.avatar.generator.AvatarGenerator.draw` does."""
+        self._check(stage, avatar, xy=xy, z=z, score=score, expression=expression)
+        layers = np.zeros((len(xy), stage, stage, LAYERS), np.uint8)
+        for row in np.unique(avatar).tolist():
+            figure, mine = self.figures[row], np.flatnonzero(avatar == row)
+            posed = figure.solver.solve(xy[mine], z[mine], score[mine])
+            for i, matrices, focal in zip(mine.tolist(), posed.matrices, posed.focal.tolist(), strict=True):
+                with torch.inference_mode():
+                    seen = figure.facets(matrices, focal, expression[i], stage)
+                    pictures, _ = facets(seen[None], side=stage, scale=SAMPLES)
+                layers[i] = pictures[0].cpu().numpy()
+        return layers
+
+    def _check(self, stage: int, avatar: NDArray[np.integer[Any]], **arrays: NDArray[Any]) -> None:
+        count, points = len(avatar), len(self.skeleton)
+        shapes = {
+            "xy": (count, points, 2), "z": (count, points), "score": (count, points),
+            "expression": (count, len(EXPRESSION)),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise InvalidValue(f"{name} must be {shape}, got {arrays[name].shape}")
+        if count and not 0 <= int(avatar.min()) <= int(avatar.max()) < len(self.avatars):
+            raise InvalidValue(f"avatar must be from 0 to {len(self.avatars) - 1}, got {sorted(set(avatar.tolist()))}")
+        if stage not in self.stages:
+            raise InvalidValue(f"stage must be one of {self.stages}, got {stage}")
+
+
+@dataclass(eq=False)
+class RiggedFigure:
+    """One avatar, driven by the points of a skeleton, on a device."""
+
+    avatar: RiggedAvatar
+    skeleton: Skeleton
+    device: torch.device
+
+    @cached_property
+    def solver(self) -> Solver:
+        """What finds its bones."""
+        return Solver(self.avatar.armature, self.skeleton.points)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """Its facets on the device."""
+        return Scene.of(self.avatar, self.device)
+
+    def facets(self, matrices: Float32Array, focal: float, expression: Float32Array, stage: int) -> Tensor:
+        """What a camera sees of it with bones as in :class:`animegen.avatar.armature.PosedBones`.
+
+        ``expression`` f32 [10] in the order of ``EXPRESSION``; ``stage`` is the side of the picture.
+        """
+        face = dict(zip(EXPRESSION, expression.tolist(), strict=True))
+        turned = torch.from_numpy(self._with_gaze(matrices, face["gaze_x"], face["gaze_y"])).to(self.device)
+        return self.scene.facets(turned, focal, _morphs(face), stage * SAMPLES, SAMPLES)
+
+    def _with_gaze(self, matrices: Float32Array, x: float, y: float) -> Float32Array:
+        """Matrices [B, 3, 4] with the eyes turned to the avatar's left by ``x`` and up by ``y``, -1..1."""
+        horizontal, vertical = self.avatar.gaze
+        turned = matrices.copy()
+        turn = _turn(radians(horizontal) * x, -radians(vertical) * y)
+        for bone in _eyes(self.avatar.armature):
+            pivot = self.avatar.armature.pivots[bone]
+            turned[bone, :, :3] = matrices[bone, :, :3] @ turn
+            turned[bone, :, 3] += matrices[bone, :, :3] @ (pivot - turn @ pivot)
+        return turned
+
+
+def load_rigged_generator(path: Path, *, device: str = "cpu", threads: int | None = None) -> RiggedGenerator:
+    """Load avatars for drawing. ``threads`` sets torch's threads for this process.
+
+    Raises WeightsError naming the file.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    avatars, skeleton = load_rigged(path)
+    return RiggedGenerator(avatars, skeleton, torch.device(device))
+
+
+def _eyes(armature: Armature) -> list[int]:
+    return [armature.bones.index(name) for name in ("leftEye", "rightEye") if name in armature.bones]
+
+
+def _turn(yaw: float, pitch: float) -> Float64Array:
+    """About y, then (inside of it) about x."""
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    about_y = np.array(((cy, 0, sy), (0, 1, 0), (-sy, 0, cy)))
+    about_x = np.array(((1, 0, 0), (0, cp, -sp), (0, sp, cp)))
+    return np.asarray(about_y @ about_x, np.float64)
+
+
+def _morphs(face: Mapping[str, float]) -> dict[str, float]:
+    """Weights 0..1 by the names of MORPHS."""
+    weights = {name: face[name] for name in ("aa", "ih", "ou", "ee", "oh")}
+    weights["blink"] = sum(face[name] for name in _BLINKS) / len(_BLINKS)
+    for name, axis, sign in (
+        ("look_left", "gaze_x", 1), ("look_right", "gaze_x", -1), ("look_up", "gaze_y", 1), ("look_down", "gaze_y", -1),
+    ):  # fmt: skip
+        weights[name] = sign * face[axis]
+    return {name: min(max(weight, 0.0), 1.0) for name, weight in weights.items()}

@@ -1,0 +1,162 @@
+"""Triangles divided until colours at their corners tell what textures show in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animegen.types import Float64Array, Uint8Array
+from animegen_vrm.paint import Painter
+from animegen_vrm.tpose import HAND, HEAD, Mesh, crossed
+
+HEADS, HANDS = 5.0, 1.5
+"""How much more errors count on heads and hands than elsewhere: they are looked at closely."""
+
+_MIX = np.array([
+    (1, 1, 1), (4, 1, 1), (1, 4, 1), (1, 1, 4), (1, 1, 0), (0, 1, 1), (1, 0, 1), (5, 2, 2), (2, 5, 2), (2, 2, 5),
+], np.float64)  # fmt: skip
+_SPOTS: Float64Array = _MIX / _MIX.sum(axis=1, keepdims=True)
+"""Where in a triangle colours are looked at."""
+_ROUNDS = 40
+_SHARE = 0.12  # of what may still be divided, in one round
+_TORN = 90.0  # levels that count as wrong where a triangle is partly clear
+_LEAST = 4.0  # levels: what is nearer is right
+_SHORTEST = 5e-4  # metres
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Divided:
+    """A mesh as :class:`animegen_vrm.tpose.Mesh`, with ``colours`` uint8 [V, 4] (shade and fixed colours) and what goes
+    with each triangle: ``material`` and ``place`` i64 [T], the number of the mesh's triangle that it is part of,
+    ``origin`` i64 [T], and the ``error`` of its colours, in levels, f64 [T].
+    """
+
+    positions: Float64Array
+    normals: Float64Array
+    uvs: Float64Array
+    weights: Float64Array
+    offsets: Mapping[str, Float64Array]
+    colours: Uint8Array
+    triangles: NDArray[np.int64]
+    material: NDArray[np.int64]
+    place: NDArray[np.int64]
+    origin: NDArray[np.int64]
+    error: Float64Array
+
+    def middles(self) -> Float64Array:
+        """Texture coordinates of the triangles' middles, f64 [T, 2]."""
+        middles: Float64Array = self.uvs[self.triangles].mean(axis=1)
+        return middles
+
+
+def divided(painter: Painter, mesh: Mesh, shown: NDArray[np.bool_], count: int) -> Divided:
+    """The ``shown`` bool [T] triangles of a mesh, divided into at most about ``count``, without what is clear.
+
+    The triangle whose colours are farthest from the texture's, by its area, is divided first, across its longest edge.
+    """
+    owners = np.zeros(len(mesh.positions), np.int64)
+    owners[mesh.triangles.ravel()] = np.repeat(mesh.material, 3)
+    drawn = Divided(
+        mesh.positions, mesh.normals, mesh.uvs, mesh.weights.astype(np.float64), mesh.offsets,
+        painter.colours(owners, mesh.uvs), mesh.triangles[shown], mesh.material[shown], mesh.place[shown],
+        np.flatnonzero(shown), np.zeros(int(shown.sum())),
+    )  # fmt: skip
+    drawn = replace(drawn, error=_errors(painter, drawn, np.arange(len(drawn.triangles))))
+    for _ in range(_ROUNDS):
+        room = count - len(drawn.triangles)
+        if room < 1:
+            break
+        corners = drawn.positions[drawn.triangles]
+        areas = np.linalg.norm(crossed(corners), axis=1)
+        longest = np.linalg.norm(np.roll(corners, -1, axis=1) - corners, axis=2).max(axis=1)
+        weight = np.select([drawn.place == HEAD, drawn.place == HAND], [HEADS, HANDS], 1.0)
+        worth = np.where((drawn.error > _LEAST) & (longest > _SHORTEST), drawn.error**2 * areas * weight, 0.0)
+        chosen = np.argsort(-worth, kind="stable")[: max(int(room * _SHARE), min(room, 200))]
+        chosen = np.sort(chosen[worth[chosen] > 0])
+        if not len(chosen):
+            break
+        drawn = _halved(painter, drawn, chosen)
+    return _compact(drawn, _clear(painter, drawn))
+
+
+def _halved(painter: Painter, drawn: Divided, chosen: NDArray[np.int64]) -> Divided:
+    """The chosen triangles divided across the middle of their longest edges."""
+    corners = drawn.triangles[chosen]
+    places = drawn.positions[corners]
+    first = np.linalg.norm(np.roll(places, -1, axis=1) - places, axis=2).argmax(axis=1)
+    a, b, c = (np.take_along_axis(corners, (first[:, None] + i) % 3, axis=1)[:, 0] for i in range(3))
+    ends, middle = np.unique(np.sort(np.stack([a, b], axis=1), axis=1), axis=0, return_inverse=True)
+    middle = middle.reshape(-1) + len(drawn.positions)
+    owners = np.zeros(len(ends), np.int64)
+    owners[middle - len(drawn.positions)] = drawn.material[chosen]
+
+    def grown(values: Float64Array) -> Float64Array:
+        return np.concatenate([values, values[ends].mean(axis=1)])
+
+    uvs = grown(drawn.uvs)
+    triangles = drawn.triangles.copy()
+    triangles[chosen] = np.stack([a, middle, c], axis=1)
+    larger = replace(
+        drawn,
+        positions=grown(drawn.positions),
+        normals=grown(drawn.normals),
+        uvs=uvs,
+        weights=grown(drawn.weights),
+        offsets={name: grown(moved) for name, moved in drawn.offsets.items()},
+        colours=np.concatenate([drawn.colours, painter.colours(owners, uvs[len(drawn.positions) :])]),
+        triangles=np.concatenate([triangles, np.stack([middle, b, c], axis=1)]),
+        material=np.concatenate([drawn.material, drawn.material[chosen]]),
+        place=np.concatenate([drawn.place, drawn.place[chosen]]),
+        origin=np.concatenate([drawn.origin, drawn.origin[chosen]]),
+    )
+    error = np.concatenate([drawn.error, np.zeros(len(chosen))])
+    changed = np.concatenate([chosen, np.arange(len(drawn.triangles), len(larger.triangles))])
+    error[changed] = _errors(painter, larger, changed)
+    return replace(larger, error=error)
+
+
+def _errors(painter: Painter, drawn: Divided, chosen: NDArray[np.int64]) -> Float64Array:
+    """How far the colours of triangles are from their textures', in levels, f64 [n]."""
+    corners = drawn.triangles[chosen]
+    owners = np.repeat(drawn.material[chosen], len(_SPOTS))
+    spots = np.einsum("sk,tkx->tsx", _SPOTS, drawn.uvs[corners]).reshape(-1, 2)
+    wanted = painter.colours(owners, spots).reshape(len(chosen), len(_SPOTS), 4).astype(np.float64)
+    shown = np.einsum("sk,tkx->tsx", _SPOTS, drawn.colours[corners].astype(np.float64))
+    there = painter.solid(owners, spots).reshape(len(chosen), len(_SPOTS))
+    away = ((wanted - shown) ** 2).sum(axis=2)
+    seen = there.sum(axis=1)
+    torn = np.minimum(seen, len(_SPOTS) - seen) / len(_SPOTS)
+    mean = (away * there).sum(axis=1) / np.maximum(seen, 1)
+    errors: Float64Array = np.sqrt(mean + torn * _TORN**2)
+    return errors
+
+
+def _clear(painter: Painter, drawn: Divided) -> NDArray[np.bool_]:
+    """Which triangles are mostly clear, bool [T]."""
+    owners = np.repeat(drawn.material, len(_SPOTS))
+    spots = np.einsum("sk,tkx->tsx", _SPOTS, drawn.uvs[drawn.triangles]).reshape(-1, 2)
+    clear: NDArray[np.bool_] = painter.solid(owners, spots).reshape(-1, len(_SPOTS)).mean(axis=1) < 0.5
+    return clear
+
+
+def _compact(drawn: Divided, left_out: NDArray[np.bool_]) -> Divided:
+    """Without some of the triangles, and without the vertices that no triangle has."""
+    kept = ~left_out
+    used, triangles = np.unique(drawn.triangles[kept], return_inverse=True)
+    return replace(
+        drawn,
+        positions=drawn.positions[used],
+        normals=drawn.normals[used],
+        uvs=drawn.uvs[used],
+        weights=drawn.weights[used],
+        offsets={name: moved[used] for name, moved in drawn.offsets.items()},
+        colours=drawn.colours[used],
+        triangles=triangles.reshape(-1, 3),
+        material=drawn.material[kept],
+        place=drawn.place[kept],
+        origin=drawn.origin[kept],
+        error=drawn.error[kept],
+    )

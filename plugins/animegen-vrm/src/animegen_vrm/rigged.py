@@ -1,0 +1,93 @@
+"""Avatars as rigged facets: their triangles, divided where textures change, with textures' colours at the corners."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animegen.avatar.armature import Armature
+from animegen.avatar.rigged import MATERIAL_FIELDS, Morph, RiggedAvatar
+from animegen.errors import InvalidValue
+from animegen.types import Float64Array, Uint8Array
+from animegen_vrm.dataset import entry_of
+from animegen_vrm.divide import Divided, divided
+from animegen_vrm.keypoints import Keypoints
+from animegen_vrm.model import Avatar
+from animegen_vrm.paint import Painter
+from animegen_vrm.rig import BodyPose, Rig, ancestors
+from animegen_vrm.tpose import bones_of, mesh_of, unit
+from animegen_vrm.visibility import sides_seen
+
+_MOVED = 5e-5
+"""Metres: an expression that moves a vertex by less leaves it out."""
+_BONES = 3
+
+
+def armature_of(avatar: Avatar) -> Armature:
+    """An avatar's bones in its T-pose with the 35 points of AVATAR35. Raises InvalidValue where it has no hips."""
+    rig = Rig(avatar)
+    posed = rig.apply(BodyPose())
+    bones = bones_of(avatar)
+    number = {bone: i for i, bone in enumerate(bones)}
+    keypoints = Keypoints(avatar)
+    return Armature(
+        bones=bones,
+        parents=np.array([next((number[b] for b in ancestors(bone) if b in number), -1) for bone in bones], np.int64),
+        pivots=posed.globals[[avatar.humanoid[bone] for bone in bones], :3, 3].astype(np.float32),
+        point_bones=np.array([number.get(rig.drivers[node], 0) for node in keypoints.nodes], np.int64),
+        points=keypoints.points(posed).astype(np.float32),
+    )
+
+
+def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
+    """An avatar of at most about ``count`` facets in its T-pose: what can be seen of it, in full light.
+
+    Facets are divided where a texture changes most, on faces soonest.
+    """
+    rig = Rig(avatar)
+    mesh = mesh_of(avatar, rig, rig.apply(BodyPose()))
+    painter = Painter(avatar)
+    sides = sides_seen(avatar, painter, mesh)
+    drawn = divided(painter, mesh, sides[:, 0] | sides[:, 1], count)
+    rows = painter.rows(drawn.material, drawn.middles())
+    rows[:, MATERIAL_FIELDS.index("double_sided")] *= sides[drawn.origin, 1]
+    table, materials = np.unique(rows, axis=0, return_inverse=True)
+    if len(table) > 256:
+        raise InvalidValue(f"avatar '{avatar.name}' has {len(table)} kinds of materials; 256 fit")
+    bones, weights = _bound(drawn.weights)
+    bends = avatar.look_at.by == "bone"
+    return RiggedAvatar(
+        about=asdict(entry_of(avatar)),
+        armature=armature_of(avatar),
+        positions=drawn.positions.astype(np.float32),
+        normals=unit(drawn.normals).astype(np.float32),
+        bones=bones,
+        weights=weights,
+        shades=drawn.colours[:, 0],
+        fixed=drawn.colours[:, 1:],
+        corners=drawn.triangles.astype(np.int32),
+        materials=materials.reshape(-1).astype(np.uint8),
+        table=table,
+        morphs={name: morph for name in mesh.offsets if len((morph := _morph(drawn, name)).vertices)},
+        gaze=(avatar.look_at.horizontal, avatar.look_at.vertical) if bends else (0.0, 0.0),
+    )
+
+
+def _bound(weights: Float64Array) -> tuple[Uint8Array, Uint8Array]:
+    """The strongest bones of weights f64 [V, B] and theirs in 255ths, uint8 [V, 3] each."""
+    padded = np.pad(weights, ((0, 0), (0, max(_BONES - weights.shape[1], 0))))
+    strongest = np.argsort(-padded, axis=1, kind="stable")[:, :_BONES]
+    shares = np.take_along_axis(padded, strongest, axis=1)
+    shares[shares.sum(axis=1) <= 0.0, 0] = 1.0
+    # Rounded sums, so that the shares add up.
+    edges = np.rint(np.cumsum(shares, axis=1) / shares.sum(axis=1, keepdims=True) * 255)
+    whole = np.diff(edges, axis=1, prepend=0.0)
+    return np.where(whole > 0, strongest, 0).astype(np.uint8), whole.astype(np.uint8)
+
+
+def _morph(drawn: Divided, name: str) -> Morph:
+    offsets = drawn.offsets[name]
+    moved: NDArray[np.int64] = np.flatnonzero(np.linalg.norm(offsets, axis=1) > _MOVED)
+    return Morph(moved.astype(np.int32), offsets[moved].astype(np.float32))

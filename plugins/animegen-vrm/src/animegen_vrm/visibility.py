@@ -1,0 +1,113 @@
+"""Which sides of an avatar's triangles can ever be seen: what lies inside of a body or under clothes is not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animegen.types import Float32Array, Float64Array
+from animegen_vrm.model import Avatar
+from animegen_vrm.paint import Painter
+from animegen_vrm.tpose import HEAD, Mesh, crossed, unit
+
+_POINTS = 350_000  # spread by area, so that no cell of a depth map stays open
+_SPOTS = np.array([(1, 1, 1), (8, 1, 1), (1, 8, 1), (1, 1, 8)], np.float64) / ((3,), (10,), (10,), (10,))
+_CELL = 0.004  # metres: cells of the depth maps
+_BEHIND = 0.005  # metres: what lies no further behind the nearest point of its cell still counts as seen
+_SLOPE = 0.2  # a point is looked at from directions that its normal leans less from than this cosine says
+_DIRECTIONS = 62
+_OPEN = ("blink", "aa", "oh")  # expressions that bring to light what is hidden in a calm face
+_STILL = 1e-4  # metres: what an expression moves by less it does not move
+_SEED = 0
+
+
+def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_]:
+    """Whether the front and the back of each triangle are seen from anywhere, bool [T, 2].
+
+    The avatar stands in its T-pose, with a calm face or with an expression that opens it; what such an expression moves
+    counts as seen. Backs are seen only of double-sided materials.
+    """
+    triangle, mix = _points(mesh)
+    uvs = np.einsum("sk,skx->sx", mix, mesh.uvs[mesh.triangles[triangle]])
+    solid = painter.solid(mesh.material[triangle], uvs)
+    triangle, mix = triangle[solid], mix[solid]
+    twofold, veils = (
+        np.array(flags, bool)[mesh.material[triangle]]
+        for flags in zip(*((m.double_sided, m.alpha_mode != "blend") for m in avatar.materials), strict=True)
+    )
+    seen = np.zeros((len(triangle), 2), bool)
+    head = mesh.place[triangle] == HEAD
+    for name in ("", *_OPEN):
+        if name and name not in mesh.offsets:
+            continue
+        mine = np.flatnonzero(head) if name else np.arange(len(seen))
+        moved = mesh.positions + mesh.offsets[name] if name else mesh.positions
+        front = unit(crossed(moved[mesh.triangles]))[triangle].astype(np.float32)
+        spots = np.einsum("sk,skx->sx", mix, moved[mesh.triangles[triangle]]).astype(np.float32)
+        for direction in _directions():
+            if not name or direction[2] > 0.3:
+                seen[mine] |= _seen_from(direction, spots[mine], front[mine], twofold[mine], veils[mine])
+    sides = np.zeros((len(mesh.triangles), 2), bool)
+    np.logical_or.at(sides, triangle, seen)
+    sides[:, 0] |= _moved(mesh)
+    return sides
+
+
+def _points(mesh: Mesh) -> tuple[NDArray[np.int64], Float64Array]:
+    """Points of the triangles, as a triangle i64 [S] and weights of its corners f64 [S, 3]: some of each, and dense."""
+    random = np.random.default_rng(_SEED)
+    area = np.linalg.norm(crossed(mesh.positions[mesh.triangles]), axis=1) + 1e-12
+    chosen = np.searchsorted(np.cumsum(area) / area.sum(), (np.arange(_POINTS) + 0.5) / _POINTS)
+    square = random.random((_POINTS, 2))
+    square = np.where(square.sum(axis=1, keepdims=True) > 1, 1 - square, square)
+    dense = np.concatenate([1 - square.sum(axis=1, keepdims=True), square], axis=1)
+    each = np.repeat(np.arange(len(area)), len(_SPOTS))
+    spots = np.tile(_SPOTS, (len(area), 1))
+    return np.concatenate([each, chosen.clip(max=len(area) - 1)]), np.concatenate([spots, dense])
+
+
+def _moved(mesh: Mesh) -> NDArray[np.bool_]:
+    """Which triangles of the head an expression moves, bool [T]: a mouth is too narrow to look into."""
+    moved = np.zeros(len(mesh.positions), bool)
+    for offsets in mesh.offsets.values():
+        moved |= np.linalg.norm(offsets, axis=1) > _STILL
+    of_head: NDArray[np.bool_] = moved[mesh.triangles].any(axis=1) & (mesh.place == HEAD)
+    return of_head
+
+
+def _directions() -> Iterator[Float32Array]:
+    """Directions spread evenly over the sphere (a Fibonacci spiral)."""
+    for i in range(_DIRECTIONS):
+        height = 1 - 2 * (i + 0.5) / _DIRECTIONS
+        turn = i * np.pi * (3 - 5**0.5)
+        level = (1 - height * height) ** 0.5
+        yield np.array((level * np.sin(turn), height, level * np.cos(turn)), np.float32)
+
+
+def _seen_from(
+    direction: Float32Array,
+    spots: Float32Array,
+    front: Float32Array,
+    twofold: NDArray[np.bool_],
+    veils: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Of which points f32 [S, 3] the front and the back are seen from far away in a direction, bool [S, 2]."""
+    right = unit(np.cross((0.0, 1.0, 0.0), direction))
+    across, up = (spots @ (axis / _CELL).astype(np.float32) for axis in (right, np.cross(direction, right)))
+    depth, lean = spots @ direction, front @ direction
+    across -= across.min() - 1
+    up -= up.min() - 1
+    width, height = int(across.max()) + 2, int(up.max()) + 2
+    nearest = np.full(width * height, -np.inf, np.float32)
+    occludes = veils & ((lean > 0) | twofold)
+    near = (across[occludes] - 0.5).astype(np.int64) + (up[occludes] - 0.5).astype(np.int64) * width
+    far = depth[occludes]
+    for step in (0, 1, width, width + 1):  # each point fills the four cells around it, so that none stays open
+        np.maximum.at(nearest, near + step, far)
+    facing = np.abs(lean)
+    slack = _BEHIND + 1.5 * _CELL * np.sqrt(np.maximum(1 - facing**2, 0)) / np.maximum(facing, 1e-3)
+    own = across.astype(np.int64) + up.astype(np.int64) * width
+    shown = (facing > _SLOPE) & (depth >= nearest[own] - slack)
+    return np.stack([shown & (lean > 0), shown & (lean < 0) & twofold], axis=1)
