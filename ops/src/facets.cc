@@ -8,7 +8,7 @@ namespace {
 
 // x, y; three lines; depth, light, shade, red, green, blue at (x, y), their change to the right, and down; dark, part.
 constexpr int LINES = 2, VALUES = 8, BY_X = 14, BY_Y = 20, DARK = 26, PART = 27, FIELDS = 28;
-constexpr int DEPTH = 0, LIGHT = 1, SHADE = 2, RED = 3, CHANNELS = 4, PARTS = 6, LAYERS = 10;
+constexpr int DEPTH = 0, LIGHT = 1, SHADE = 2, RED = 3, PARTS = 6, LAYERS = 10;
 constexpr int64_t NOTHING = INT64_C(0x7fffffffffffffff);
 constexpr float NEARBY = 1.0f / 1024.0f;  // samples, so that none falls between two triangles with a common edge
 
