@@ -15,9 +15,9 @@ from animegen.cli import cli
 from animegen.errors import InputError, UsageError
 from animegen.measure.ops_bench import Case, Line, measured
 from animegen.measure.ops_blocks import BLOCKS, block_cases
+from animegen.measure.ops_facets import facets_cases
 from animegen.measure.ops_pictures import picture_cases
 from animegen.measure.ops_report import OpsBench
-from animegen.measure.ops_splat import splat_cases
 from animegen.measure.ops_tensors import tensor_cases
 from animegen.ops.build import Built, library_name
 from animegen.pose.skeletons import BLAZEPOSE33
@@ -146,9 +146,9 @@ def test_the_blocks_are_those_of_the_avatar_generator(native_ops):
             assert line.error <= (ROUNDED if line.op.endswith("bfloat16") else EXACT), line
 
 
-def test_discs_are_drawn_to_the_byte(native_ops):
-    native, reference = measured(splat_cases("cpu"), 1)
-    assert (native.op, native.variant, native.error) == ("splat 256", "native", 0)
+def test_facets_are_drawn_to_the_byte(native_ops):
+    native, reference = measured(facets_cases("cpu"), 1)
+    assert (native.op, native.variant, native.error) == ("facets 256", "native", 0)
     assert (reference.variant, reference.error) == ("reference", 0)
 
 
