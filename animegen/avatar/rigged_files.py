@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -22,8 +23,23 @@ from animegen.types import Float32Array, Skeleton
 FORMAT = "animegen-rigged-1"
 
 _MOST = 1 << 16  # vertices, so that 16 bits number them
+_FARTHEST = 100.0
+"""Metres from the origin beyond which nothing of an avatar lies."""
 _PLAIN = ("bones", "weights", "shades", "fixed", "materials")
 """Fields that are bytes already."""
+
+_Layout: TypeAlias = Mapping[str, tuple[str, tuple[str | int, ...]]]
+_LAYOUT: _Layout = MappingProxyType(
+    {
+        "positions": ("uint16", ("vertices", 3)), "box": ("float32", (2, 3)), "normals": ("int8", ("vertices", 2)),
+        "bones": ("uint8", ("vertices", 3)), "weights": ("uint8", ("vertices", 3)), "shades": ("uint8", ("vertices",)),
+        "fixed": ("uint8", ("vertices", 3)), "corners": ("uint16", ("facets", 3)), "materials": ("uint8", ("facets",)),
+        "table": ("float32", ("materials", len(MATERIAL_FIELDS))), "parents": ("int64", ("bones",)),
+        "pivots": ("float32", ("bones", 3)), "point_bones": ("int64", ("points",)),
+        "points": ("float32", ("points", 3)),
+    }
+)  # fmt: skip
+"""Of each of an avatar's tensors: its dtype, and its shape in numbers and in what there are so many of."""
 
 
 def save_rigged(
@@ -31,15 +47,16 @@ def save_rigged(
 ) -> None:
     """Write avatars whose points are those of ``skeleton``, whole or not at all; ``notes`` are further metadata.
 
-    Places are kept to 1/65535 of the avatar's box, directions to half a degree, what expressions move to 1/127 of the
-    farthest. Raises InvalidValue for an avatar with too many vertices.
+    Places are kept to 1/65535 of the avatar's box, directions to a degree, what expressions move to 1/127 of the
+    farthest. Raises InvalidValue for an avatar with no vertices or too many.
     """
     tensors: dict[str, Tensor] = {}
     for number, avatar in enumerate(avatars):
-        if len(avatar.positions) > _MOST:
-            raise InvalidValue(f"an avatar has at most {_MOST} vertices, got {len(avatar.positions)}")
+        if not 1 <= len(avatar.positions) <= _MOST:
+            raise InvalidValue(f"an avatar has 1 to {_MOST} vertices, got {len(avatar.positions)}")
         arrays = _arrays(avatar)
-        tensors |= {f"{number}.{name}": torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
+        # Copies, as avatars may share arrays, and tensors of a file no memory.
+        tensors |= {f"{number}.{name}": torch.from_numpy(np.array(a, order="C")) for name, a in arrays.items()}
     told = [{"about": dict(avatar.about), "bones": avatar.armature.bones, "gaze": avatar.gaze} for avatar in avatars]
     metadata = {
         "format": FORMAT,
@@ -69,9 +86,10 @@ def load_rigged(path: Path) -> tuple[list[RiggedAvatar], Skeleton]:
             raise ValueError(f"materials have the fields {metadata['fields']}")
         told = json.loads(metadata["avatars"])
         skeleton = _skeleton(json.loads(metadata["skeleton"]))
-        avatars = [_avatar(entry, number, tensors) for number, entry in enumerate(told)]
-        _check(avatars, skeleton)
-    except (KeyError, TypeError, ValueError, IndexError, InvalidValue) as error:
+        if not isinstance(told, list) or not told:
+            raise ValueError("it holds no avatar")
+        avatars = [_avatar(entry, _own(number, tensors), len(skeleton)) for number, entry in enumerate(told)]
+    except (KeyError, TypeError, ValueError, OverflowError, InvalidValue) as error:
         raise WeightsError(f"{path} is damaged: {error!r}", "fetch or make it again") from error
     return avatars, skeleton
 
@@ -99,31 +117,47 @@ def _arrays(avatar: RiggedAvatar) -> dict[str, NDArray[Any]]:
     return arrays | {name: getattr(avatar, name) for name in _PLAIN}
 
 
-def _avatar(entry: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]) -> RiggedAvatar:
+def _own(number: int, tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """The arrays of one avatar."""
     prefix = f"{number}."
-    own = {name.removeprefix(prefix): t.numpy() for name, t in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): t.numpy() for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _avatar(entry: Mapping[str, Any], own: Mapping[str, NDArray[Any]], points: int) -> RiggedAvatar:
+    """Raises KeyError, TypeError, ValueError or InvalidValue for what drawing would fail at."""
+    bones, about = tuple(map(str, entry["bones"])), entry["about"]
+    horizontal, vertical = map(float, entry["gaze"])
+    if not isinstance(about, dict) or not isinstance(about.get("name"), str):
+        raise TypeError(f"nothing is told of an avatar but {about!r}")
+    if not np.isfinite((horizontal, vertical)).all():
+        raise ValueError(f"a gaze turns eyes by {entry['gaze']}")
+    vertices, facets, materials = (len(own[name]) for name in ("positions", "corners", "table"))
+    counts = {"vertices": vertices, "facets": facets, "materials": materials, "bones": len(bones), "points": points}
+    _check(own, counts)
     low, step = own["box"]
-    morphs = {
-        name.split(".")[1]: Morph(
-            vertices.astype(np.int32),
-            own[name.replace("vertices", "offsets")].astype(np.float32) * own[name.replace("vertices", "step")],
-        )
-        for name, vertices in own.items()
-        if name.startswith("morph.") and name.endswith(".vertices")
-    }
-    horizontal, vertical = entry["gaze"]
     positions: Float32Array = (own["positions"].astype(np.float32) * step + low).astype(np.float32)
+    prefix, suffix = "morph.", ".vertices"
+    names = [n[len(prefix) : -len(suffix)] for n in own if n.startswith(prefix) and n.endswith(suffix)]
     return RiggedAvatar(
-        about=entry["about"],
-        armature=Armature(tuple(entry["bones"]), own["parents"], own["pivots"], own["point_bones"], own["points"]),
+        about=about,
+        armature=Armature(bones, own["parents"], own["pivots"], own["point_bones"], own["points"]),
         positions=positions,
         normals=decode_normals(own["normals"]),
         corners=own["corners"].astype(np.int32),
         table=own["table"],
-        morphs=morphs,
-        gaze=(float(horizontal), float(vertical)),
+        morphs={name: _morph(own, f"{prefix}{name}.", vertices) for name in names},
+        gaze=(horizontal, vertical),
         **{name: own[name] for name in _PLAIN},
     )
+
+
+def _morph(own: Mapping[str, NDArray[Any]], prefix: str, vertices: int) -> Morph:
+    moved = own[f"{prefix}vertices"].astype(np.int32)
+    layout: _Layout = {"vertices": ("uint16", ("moved",)), "offsets": ("int8", ("moved", 3)), "step": ("float32", (1,))}
+    _fit({name: own[prefix + name] for name in layout}, layout, {"moved": len(moved)})
+    if moved.max(initial=0) >= vertices:
+        raise ValueError(f"the expression '{prefix}' moves vertices that are not there")
+    return Morph(moved, own[f"{prefix}offsets"].astype(np.float32) * own[f"{prefix}step"])
 
 
 def _skeleton(entry: Mapping[str, Any]) -> Skeleton:
@@ -135,31 +169,42 @@ def _skeleton(entry: Mapping[str, Any]) -> Skeleton:
     )
 
 
-def _check(avatars: Sequence[RiggedAvatar], skeleton: Skeleton) -> None:
+def _check(own: Mapping[str, NDArray[Any]], counts: Mapping[str, int]) -> None:
     """What drawing relies on, so that a damaged file is an error here and not a crash there."""
-    if not avatars:
-        raise ValueError("it holds no avatar")
-    for avatar in avatars:
-        count, facets, bones = len(avatar.positions), len(avatar.corners), len(avatar.armature.bones)
-        threes = ("positions", "normals", "bones", "weights", "fixed")
-        shapes = {"shades": (count,), **dict.fromkeys(threes, (count, 3))}
-        shapes |= {"corners": (facets, 3), "materials": (facets,), "table": (len(avatar.table), len(MATERIAL_FIELDS))}
-        for name, shape in shapes.items():
-            if getattr(avatar, name).shape != shape:
-                raise ValueError(f"{name} are {getattr(avatar, name).shape}, expected {shape}")
-        if len(avatar.armature.points) != len(skeleton):
-            raise ValueError(f"{len(avatar.armature.points)} points for a skeleton of {len(skeleton)}")
-        _check_range("bones", avatar.bones, bones)
-        _check_range("materials", avatar.materials, len(avatar.table))
-        _check_range("corners", avatar.corners, count)
-        if not (np.isfinite(avatar.positions).all() and np.isfinite(avatar.table).all()):
-            raise ValueError("it holds numbers that are none")
-        for name, morph in avatar.morphs.items():
-            if morph.offsets.shape != (len(morph.vertices), 3):
-                raise ValueError(f"the expression '{name}' moves {morph.vertices.shape} by {morph.offsets.shape}")
-            _check_range(f"vertices of '{name}'", morph.vertices, count)
+    _fit(own, _LAYOUT, counts)
+    if not counts["vertices"]:
+        raise ValueError("an avatar has no vertices")
+    low, step = own["box"].astype(np.float64)
+    for name, places in (
+        ("box", low),
+        ("box", low + 65535 * step),
+        ("pivots", own["pivots"]),
+        ("points", own["points"]),
+    ):
+        if not (np.abs(places) <= _FARTHEST).all():
+            raise ValueError(f"its {name} lie farther than {_FARTHEST:g} m away")
+    if not np.ptp(own["points"], axis=0).all():
+        raise ValueError("its points lie in a plane")
+    for name, count in (
+        ("bones", counts["bones"]),
+        ("materials", counts["materials"]),
+        ("corners", counts["vertices"]),
+    ):
+        if own[name].max(initial=0) >= count:
+            raise ValueError(f"{name} are up to {own[name].max(initial=0)}, of {count}")
+    if (own["weights"].sum(axis=1) != 255).any():
+        raise ValueError("the weights of bones do not add up to 255")
 
 
-def _check_range(name: str, numbers: NDArray[Any], count: int) -> None:
-    if numbers.size and not 0 <= int(numbers.min()) <= int(numbers.max()) < count:
-        raise ValueError(f"{name} are from {numbers.min()} to {numbers.max()}, of {count}")
+def _fit(
+    own: Mapping[str, NDArray[Any]],
+    layout: _Layout,
+    counts: Mapping[str, int],
+) -> None:
+    """Raises ValueError for an array of another dtype or shape, or one that is not finite; KeyError where one lacks."""
+    for name, (dtype, letters) in layout.items():
+        found, shape = own[name], tuple(n if isinstance(n, int) else counts[n] for n in letters)
+        if found.dtype != dtype or found.shape != shape:
+            raise ValueError(f"{name} must be {dtype} {shape}, got {found.dtype} {found.shape}")
+        if not np.isfinite(found).all():
+            raise ValueError(f"{name} are not finite")
