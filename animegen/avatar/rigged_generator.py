@@ -28,8 +28,8 @@ from animegen.types import Float32Array, Float64Array, Skeleton, Uint8Array
 STAGES = (32, 64, 128, 256, 512, 1024)
 """Sides of the pictures that rigged avatars are drawn at."""
 
-SAMPLES = 3
-"""Samples a pixel and side, of which a pixel is the mean."""
+_FINE = 256
+"""Up to this stage a pixel is the mean of 3 x 3 samples, above it of 2 x 2."""
 _FLOPS = 350
 """Of each facet and the vertex that comes with it: matrices added, vectors moved by their sum, lines, changes."""
 _BLINKS = ("blink_l", "blink_r")
@@ -92,7 +92,7 @@ class RiggedGenerator:
             for i, matrices, focal in zip(mine.tolist(), posed.matrices, posed.focal.tolist(), strict=True):
                 with torch.inference_mode():
                     seen = figure.facets(matrices, focal, expression[i], stage)
-                    pictures, _ = facets(seen[None], side=stage, scale=SAMPLES)
+                    pictures, _ = facets(seen[None], side=stage, scale=samples_at(stage))
                 layers[i] = pictures[0].cpu().numpy()
         return layers
 
@@ -136,7 +136,8 @@ class RiggedFigure:
         """
         face = dict(zip(EXPRESSION, expression.tolist(), strict=True))
         turned = torch.from_numpy(self._with_gaze(matrices, face["gaze_x"], face["gaze_y"])).to(self.device)
-        return self.scene.facets(turned, focal, _morphs(face), stage * SAMPLES, SAMPLES)
+        scale = samples_at(stage)
+        return self.scene.facets(turned, focal, _morphs(face), stage * scale, scale)
 
     def _with_gaze(self, matrices: Float32Array, x: float, y: float) -> Float32Array:
         """Matrices [B, 3, 4] with the eyes turned to the avatar's left by ``x`` and up by ``y``, -1..1."""
@@ -159,6 +160,11 @@ def load_rigged_generator(path: Path, *, device: str = "cpu", threads: int | Non
         torch.set_num_threads(threads)
     avatars, skeleton = load_rigged(path)
     return RiggedGenerator(avatars, skeleton, torch.device(device))
+
+
+def samples_at(stage: int) -> int:
+    """Samples of a pixel and side in pictures of a stage."""
+    return 3 if stage <= _FINE else 2
 
 
 def _eyes(armature: Armature) -> list[int]:

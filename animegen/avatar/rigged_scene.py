@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from animegen.avatar.rigged import MATERIAL_FIELDS, RiggedAvatar
+from animegen.ops.facets import FIELDS
 
 _LIGHT = (-0.35, -0.55, -0.75)
 """Where the light comes from, in the camera's axes (x right, y down, z away): above, in front, from the left."""
@@ -84,23 +85,21 @@ class Scene:
         width = self.outline_width * matrices[0, :, 0].norm()
         pixel = places[:, 2] * (_OUTLINE * scale / (focal * samples))
         hull = places + normals * torch.maximum(width, pixel)[:, None]
-        surface = self._on_picture(places, focal, samples)[self.corners]
-        edges = surface.roll(-1, dims=1)[:, :, :2] - surface[:, :, :2]
-        away = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0] > 0
+        to_light = functional.normalize(normals.new_tensor(_LIGHT), dim=0)
+        surface = torch.cat([_on_picture(places, focal, samples), (normals @ to_light)[:, None], self.colours], dim=1)
+        outside = torch.cat([_on_picture(hull, focal, samples), torch.zeros_like(width)[:, None], self.ink], dim=1)
+        away = _area(*surface[:, :2][self.corners].unbind(1)) > 0
         front = torch.nonzero(~away | self.double_sided)[:, 0]
         ink = torch.nonzero(away & self.outlined)[:, 0]
-        to_light = functional.normalize(normals.new_tensor(_LIGHT), dim=0)
-        facing = (normals @ to_light)[self.corners[front]]
-        facing = torch.where(away[front, None], -facing, facing)
-        light = (facing + self.shift[front, None]) * self.steepness[front, None] + 0.5
-        colours = torch.cat([light[:, :, None], self.colours[self.corners[front]]], dim=2)
-        outside = self._on_picture(hull, focal, samples)[self.corners[ink]]
-        inked = functional.pad(self.ink[self.corners[ink]], (1, 0), value=1.0)
-        return torch.cat(
-            [
-                _fields(surface[front], colours, self.dark[front], self.part[front]),
-                _fields(outside, inked, torch.ones_like(self.dark[ink]), self.part[ink]),
-            ]
+        corners = torch.cat([self.corners[front], self.corners[ink] + len(places)])
+        steepness = self.steepness[front]
+        unlit = torch.ones_like(self.dark[ink])
+        return _fields(
+            torch.cat([surface, outside])[corners],
+            gain=torch.cat([torch.where(away[front], -steepness, steepness), torch.zeros_like(unlit)]),
+            offset=torch.cat([self.shift[front] * steepness + 0.5, unlit]),
+            dark=torch.cat([self.dark[front], unlit]),
+            part=torch.cat([self.part[front], self.part[ink]]),
         )
 
     def _posed(self, matrices: Tensor, expression: Mapping[str, float]) -> tuple[Tensor, Tensor]:
@@ -118,37 +117,42 @@ class Scene:
         normals = (moved[:, :, :3] * self.normals[:, None]).sum(dim=2)
         return places, functional.normalize(normals, dim=1)
 
-    @staticmethod
-    def _on_picture(places: Tensor, focal: float, samples: int) -> Tensor:
-        """x and y in samples and the depth of places, f32 [V, 3]; a depth of 0 for what is too near."""
-        depth = places[:, 2:]
-        seen = 0.5 + focal * places[:, :2] / depth.clamp_min(_NEAREST)
-        return torch.cat([seen * samples - 0.5, torch.where(depth > _NEAREST, depth, -torch.inf)], dim=1)
+
+def _on_picture(places: Tensor, focal: float, samples: int) -> Tensor:
+    """x and y in samples and the depth of places, f32 [V, 3]; a depth of minus infinity for what is too near."""
+    depth = places[:, 2:]
+    seen = 0.5 + focal * places[:, :2] / depth.clamp_min(_NEAREST)
+    return torch.cat([seen * samples - 0.5, torch.where(depth > _NEAREST, depth, -torch.inf)], dim=1)
 
 
-def _fields(corners: Tensor, values: Tensor, dark: Tensor, part: Tensor) -> Tensor:
-    """Facets f32 [F, 28] with corners f32 [F, 3, 3] (x, y, depth) that have values f32 [F, 3, 5], light first.
+def _area(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """Twice the area of triangles [F] with corners [F, 2 or more], above 0 where they turn clockwise on the picture."""
+    return (b[:, 0] - a[:, 0]) * (c[:, 1] - b[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - b[:, 0])
 
-    With the line of each edge 1 on that edge and 0 in the middle, a corner's barycentric coordinate is (1 - line) / 3
-    by the line of the edge that it does not lie on.
+
+def _fields(corners: Tensor, *, gain: Tensor, offset: Tensor, dark: Tensor, part: Tensor) -> Tensor:
+    """Facets f32 [F, 28] with corners f32 [F, 3, 8]: x, y, depth, cosine of the light, shade, fixed colours.
+
+    The light is ``gain`` times its cosine and ``offset``. With the line of each edge 1 on it and 0 in the middle,
+    a corner's barycentric coordinate is (1 - line) / 3 by the line of the edge that it does not lie on.
     """
-    middle = corners[:, :, :2].mean(dim=1)
-    edges = corners.roll(-1, dims=1)[:, :, :2] - corners[:, :, :2]
-    area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
+    a, b, c = corners.unbind(1)
+    area = _area(a, b, c)
     covers = (area.abs() > _FLATTEST) & (corners[:, :, 2] > 0).all(dim=1)
-    third = torch.where(covers, area, 1.0) / 3
-    lines = torch.stack([edges[:, :, 1], -edges[:, :, 0]], dim=2) / third[:, None, None]
-    all_values = torch.cat([corners[:, :, 2:], values], dim=2)
-    change = lines.roll(-1, dims=1).mT @ all_values / -3
-    lines = torch.where(covers[:, None, None], lines, 0.0)
-    return torch.cat(
-        [
-            middle,
-            lines.flatten(1),
-            all_values.mean(dim=1),
-            change.flatten(1),
-            dark[:, None],
-            part[:, None],
-        ],
-        dim=1,
-    )
+    per_area = torch.where(covers, 3.0 / area, 0.0)[:, None]
+    lines = [(end - start)[:, :2].flip(1) * per_area for start, end in ((a, b), (b, c), (c, a))]
+    fields = corners.new_empty((len(corners), FIELDS))
+    middle = (a + b + c) / 3
+    fields[:, :2] = middle[:, :2]
+    fields[:, 8:14] = middle[:, 2:]
+    for i, line in enumerate(lines):
+        fields[:, 2 + 2 * i] = line[:, 0]
+        fields[:, 3 + 2 * i] = -line[:, 1]
+    for axis, start in enumerate((14, 20)):
+        ab, bc, ca = (fields[:, 2 + 2 * i + axis, None] for i in range(3))
+        fields[:, start : start + 6] = (a[:, 2:] * bc + b[:, 2:] * ca + c[:, 2:] * ab) / -3
+    for start in (9, 15, 21):
+        fields[:, start] *= gain
+    fields[:, 9] += offset
+    fields[:, 26], fields[:, 27] = dark, part
+    return fields
