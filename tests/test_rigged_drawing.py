@@ -15,7 +15,7 @@ from animegen.avatar.layers import ALPHA, FIXED, SHADES, colour_layers, part_mas
 from animegen.avatar.loading import load_drawing
 from animegen.avatar.rigged import MATERIAL_FIELDS
 from animegen.avatar.rigged_files import save_rigged
-from animegen.avatar.rigged_generator import SAMPLES, STAGES, RiggedFigure, RiggedGenerator, load_rigged_generator
+from animegen.avatar.rigged_generator import STAGES, RiggedFigure, RiggedGenerator, load_rigged_generator, samples_at
 from animegen.errors import InvalidValue
 from animegen.ops.facets import facets
 from animegen.pose.skeletons import AVATAR35
@@ -270,7 +270,7 @@ def coin(turn: float = 0.0, depth: float = 0.0) -> float:
     camera = np.array([[1, 0, 0, 0], [0, -1, 0, 1], [0, 0, -1, 2]], np.float32)
     figure = RiggedFigure(square, AVATAR35, torch.device("cpu"))
     seen = figure.facets(np.tile(camera, (len(person().bones), 1, 1)), 2.0, np.zeros(10, np.float32), 256)
-    return float(area(facets(seen[None], side=256, scale=SAMPLES)[0][0].numpy()))
+    return float(area(facets(seen[None], side=256, scale=samples_at(256))[0][0].numpy()))
 
 
 def test_facets_are_as_large_as_they_are_seen():
