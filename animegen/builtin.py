@@ -90,7 +90,7 @@ def animegen_styles() -> Iterable[StyleSpec]:
 
     yield StyleSpec(
         name="anime",
-        summary="anime avatars of surfels on bones that follow the pose, or drawn by a network by --set weights=FILE",
+        summary="anime avatars whose bones follow the pose, or drawn by a network by --set weights=FILE",
         factory="animegen.pipeline.anime:make_style",
         options=AnimeOptions,
         weights=("avatar-anime",),

@@ -87,7 +87,7 @@ def test_lines_tell_what_was_not_measured(weights):
     assert "a sprite in a batch of 2" in found.stdout and "not measured (--log)" in found.stdout
 
 
-def test_the_surfels_that_come_with_it_are_measured_without_a_name():
+def test_the_avatars_that_come_with_it_are_measured_without_a_name():
     told = []
     bench = bench_avatar(None, sizes=(32, 64), batches=(1, 2), device="cpu", log=None, tell=told.append)
     assert bench.weights == "avatar-anime.safetensors"
@@ -95,7 +95,7 @@ def test_the_surfels_that_come_with_it_are_measured_without_a_name():
     assert {(draw.size, draw.batch) for draw in bench.draws} == {(size, batch) for size in (32, 64) for batch in (1, 2)}
     assert all(0 < sprite.gflop <= MOST for sprite in bench.sprites)
     assert {(part.name, part.size, part.batch) for part in bench.parts} == {
-        (name, size, 2) for name in ("solve", "discs", "splat", "colouring") for size in (32, 64)
+        (name, size, 2) for name in ("solve", "placing", "filling", "colouring") for size in (32, 64)
     }
 
 

@@ -73,7 +73,6 @@ class Draws:
 
     avatars = tuple({"name": name} for name in AVATARS)
     stages = (16, 32, 64, 128)
-    knows_outside = False
 
     def __init__(self, move: float = 0.0, fault: Callable[[np.ndarray], np.ndarray] = lambda layers: layers) -> None:
         self.move, self.fault = np.array([move, 0], np.float32), fault
@@ -212,22 +211,6 @@ def test_smaller_pictures_are_compared_at_a_scale_that_the_generator_has(data):
     found = evaluate_avatar(Draws(), data, options(size=48))
     assert (found.figures["size"], found.figures["stage"]) == (48, 64)
     assert overall(found, "iou")["mean"] == 1
-
-
-def test_points_outside_of_the_picture_are_known_to_what_can_use_them(data):
-    known = []
-
-    class Notes(Draws):
-        def draw(self, xy, z, score, **asked):
-            known.append(score)
-            return super().draw(xy, z, score, **asked)
-
-    dataset, generator = Dataset(data, "test"), Notes()
-    Pairs(dataset, generator, SIDE).draw([dataset[0]])
-    generator.knows_outside = True
-    Pairs(dataset, generator, SIDE).draw([dataset[0]])
-    assert np.array_equal(known[0][0], dataset[0].visible)
-    assert (known[1] == 1).all()
 
 
 def test_feature_distances_are_measured_when_a_model_is_named(data, perfect, shared):

@@ -1,4 +1,4 @@
-"""The style anime, with a tiny network that nobody trained, and with the surfels that come with animegen."""
+"""The style anime, with a tiny network that nobody trained, and with the avatars that come with animegen."""
 
 from __future__ import annotations
 
@@ -327,15 +327,15 @@ def test_the_palette_colours_the_picture(style):
 
 
 @pytest.fixture(scope="module")
-def surfels():
+def shipped():
     return make_style(None, PluginContext(weights={"avatar-anime": fetch("avatar-anime")}))
 
 
-def test_surfels_keep_the_contract(surfels):
-    check_style(surfels)
+def test_the_avatars_that_come_with_it_keep_the_contract(shipped):
+    check_style(shipped)
 
 
-def test_surfels_are_what_the_style_asks_for():
+def test_they_are_what_the_style_asks_for():
     spec = next(spec for spec in animegen_styles() if spec.name == "anime")
     assert spec.weights == ("avatar-anime",)
     stages = resolve(ConvertConfig(), print, kinds=("style",))
@@ -344,22 +344,22 @@ def test_surfels_are_what_the_style_asks_for():
     assert all(name.startswith(("eliza_", "godette_", "korii_")) for name in names)
 
 
-def test_surfels_are_drawn_as_large_as_they_are_shown_with_nothing_laid_over(surfels):
+def test_they_are_drawn_as_large_as_they_are_shown_with_nothing_laid_over(shipped):
     for height, stage in ((30.0, 64), (300.0, 512), (1800.0, 1024)):
-        prepared = surfels.prepare(synthetic_identity(1), synthetic_track(length=2, height=height), ())
+        prepared = shipped.prepare(synthetic_identity(1), synthetic_track(length=2, height=height), ())
         assert (int(prepared["stage"]), int(prepared["scale"])) == (stage, 1)
         assert not any(name.startswith(("head", "left_hand", "right_hand")) for name in prepared)
 
 
-def test_surfels_know_points_outside_of_the_canvas_and_networks_do_not(surfels, style):
+def test_they_know_points_outside_of_the_canvas_and_networks_do_not(shipped, style):
     track, feet = half_a_person(), [i for i, name in enumerate(AVATAR35.points) if "ankle" in name]
-    for one, known in ((surfels, 1), (style, 0)):
+    for one, known in ((shipped, 1), (style, 0)):
         prepared = one.prepare(synthetic_identity(1), track, ())
         assert (prepared["xy"][:, feet, 1] > 1).all()
         assert (prepared["score"][:, feet] == known).all()
 
 
-def test_surfels_fill_the_canvas_down_to_where_half_a_person_is_cut(surfels):
-    (sprite, *_) = drawn(surfels, half_a_person())
+def test_they_fill_the_canvas_down_to_where_half_a_person_is_cut(shipped):
+    (sprite, *_) = drawn(shipped, half_a_person())
     assert sprite.rgba[-1, :, 3].any() and not sprite.rgba[0, :, 3].any()
     assert not sprite.rgba[:, [0, -1], 3].any()

@@ -16,7 +16,8 @@ from animegen.avatar.drawing import Generator
 from animegen.avatar.generator import AvatarGenerator, Precision, load_avatar_generator
 from animegen.avatar.layers import colour_layers
 from animegen.avatar.loading import load_drawing
-from animegen.avatar.surfel_generator import SurfelGenerator, shown
+from animegen.avatar.rigged_generator import SAMPLES, RiggedGenerator
+from animegen.ops.facets import facets
 from animegen.ops.precision import has_bfloat16
 from animegen.types import Float32Array, Uint8Array
 
@@ -39,7 +40,7 @@ def in_formats(path: Path, *, device: str, threads: int) -> dict[Precision, Gene
     Raises WeightsError naming the file.
     """
     generator = load_drawing(path, device=device, threads=threads)
-    if isinstance(generator, SurfelGenerator):
+    if not isinstance(generator, AvatarGenerator):
         return {"fp32": generator}
     formats: tuple[Precision, ...] = ("bf16", "fp32") if has_bfloat16(torch.device(device)) else ("fp32",)
     return {name: load_avatar_generator(path, device=device, threads=threads, precision=name) for name in formats}
@@ -55,22 +56,22 @@ def parts(generator: Generator, poses: Poses, stage: int) -> Mapping[str, Callab
     """Functions that each do one part of drawing the poses, and nothing else, and return when that is done."""
     layers = draw(generator, poses, stage)
     own: Mapping[str, Callable[[], object]] = {}
-    if isinstance(generator, SurfelGenerator):
-        own = _of_surfels(generator, poses, stage)
+    if isinstance(generator, RiggedGenerator):
+        own = _of_rigged(generator, poses, stage)
     elif isinstance(generator, AvatarGenerator):
         own = {"conditioning": _conditioning(generator, poses, stage)}
     return {**own, "colouring": lambda: [colour_layers(picture, poses.palette) for picture in layers]}
 
 
-def _of_surfels(generator: SurfelGenerator, poses: Poses, stage: int) -> Mapping[str, Callable[[], object]]:
+def _of_rigged(generator: RiggedGenerator, poses: Poses, stage: int) -> Mapping[str, Callable[[], object]]:
     figure = generator.figures[poses.avatar]
     posed = figure.solver.solve(poses.xy, poses.z, poses.score)
     seen = list(zip(posed.matrices, posed.focal.tolist(), poses.expression, strict=True))
-    discs = [figure.discs(*one, stage) for one in seen]
+    placed = [figure.facets(*one, stage)[None] for one in seen]
     work: Mapping[str, Callable[[], object]] = {
         "solve": lambda: figure.solver.solve(poses.xy, poses.z, poses.score),
-        "discs": lambda: [figure.discs(*one, stage) for one in seen],
-        "splat": lambda: [shown(one, figure.scene.colours, stage) for one in discs],
+        "placing": lambda: [figure.facets(*one, stage) for one in seen],
+        "filling": lambda: [facets(one, side=stage, scale=SAMPLES) for one in placed],
     }
     return {name: _waited_for(function, generator.device) for name, function in work.items()}
 

@@ -29,8 +29,8 @@ _LEAST = 1e-3
 
 
 class Generator(Protocol):
-    """What draws avatars: a network (:mod:`animegen.avatar.generator`) or surfels
-    (:mod:`animegen.avatar.surfel_generator`).
+    """What draws avatars: their facets on bones (:mod:`animegen.avatar.rigged_generator`) or a network
+    (:mod:`animegen.avatar.generator`).
     """
 
     @property

@@ -11,8 +11,8 @@ class AnimeOptions:
     """Who plays whom, and what draws them.
 
     ``avatar``: names of avatars, given to the people by their time on the screen, the longest first. Everyone else gets
-    the free avatar that is most like them. ``weights``: avatars in the place of those that come with animegen: surfels
-    that `animegen vrm surfels` made, or a network that `animegen train avatar` trained. ``heads``: a network that
+    the free avatar that is most like them. ``weights``: avatars in the place of those that come with animegen: rigged
+    ones that `animegen vrm rigged` made, or a network that `animegen train avatar` trained. ``heads``: a network that
     `animegen train avatar --config anime-head` trained, which draws the heads of the same avatars once more, larger.
     ``hand_weights``: likewise one of their hands, by `--config anime-hand`.
     """

@@ -338,7 +338,7 @@ def _print_avatar(result: AvatarBench) -> None:
     for precision, (median, slowest, fastest) in result.gemm_gflops.items():
         click.echo(f"GEMM {precision}: {median:.0f} GFLOP/s ({slowest:.0f}..{fastest:.0f})")
     if "bf16" not in result.gemm_gflops:
-        click.echo("bf16: not measured, these are surfels, or this device has no instructions for it")
+        click.echo("bf16: not measured, these are no network, or this device has no instructions for it")
     click.echo(
         f"{'size':>5}{'batch':>7}{'dtype':>7}{'GFLOP':>8}{'pictures/s':>11}{'slowest..fastest':>20}{'of GEMM':>9}"
     )

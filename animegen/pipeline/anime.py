@@ -1,7 +1,7 @@
-"""``--style anime``: everyone as an avatar of surfels, in their own pose and colours.
+"""``--style anime``: everyone as an avatar in their own pose and colours.
 
 Where the stages pose and avatar meet: a person's track is lifted and retargeted to the avatar's build, put on a canvas
-that follows the avatar through the frames, drawn as shade layers by surfels or by a network
+that follows the avatar through the frames, drawn as shade layers on its bones or by a network
 (:mod:`animegen.avatar.drawing`), and coloured by the person's palette.
 """
 
@@ -62,7 +62,7 @@ def make_style(options: AnimeOptions | None, context: PluginContext) -> AnimeSty
 def _generator(path: Path, context: PluginContext) -> Generator:
     """The generator of a file, with what the style has to know of its avatars."""
     generator = load_drawing(path, device=context.device, threads=context.threads)
-    hint = "make it by `animegen vrm surfels`, or train it on a dataset that `animegen vrm dataset` made"
+    hint = "make it by `animegen vrm rigged`, or train it on a dataset that `animegen vrm dataset` made"
     if generator.skeleton != AVATAR35:
         raise WeightsError(
             f"{path} is driven by the skeleton '{generator.skeleton.name}', the style anime has '{AVATAR35.name}'", hint
