@@ -16,7 +16,7 @@ from animegen.avatar.drawing import Generator
 from animegen.avatar.generator import AvatarGenerator, Precision, load_avatar_generator
 from animegen.avatar.layers import colour_layers
 from animegen.avatar.loading import load_drawing
-from animegen.avatar.rigged_generator import SAMPLES, RiggedGenerator
+from animegen.avatar.rigged_generator import RiggedGenerator, samples_at
 from animegen.ops.facets import facets
 from animegen.ops.precision import has_bfloat16
 from animegen.types import Float32Array, Uint8Array
@@ -71,7 +71,7 @@ def _of_rigged(generator: RiggedGenerator, poses: Poses, stage: int) -> Mapping[
     work: Mapping[str, Callable[[], object]] = {
         "solve": lambda: figure.solver.solve(poses.xy, poses.z, poses.score),
         "placing": lambda: [figure.facets(*one, stage) for one in seen],
-        "filling": lambda: [facets(one, side=stage, scale=SAMPLES) for one in placed],
+        "filling": lambda: [facets(one, side=stage, scale=samples_at(stage)) for one in placed],
     }
     return {name: _waited_for(function, generator.device) for name, function in work.items()}
 
