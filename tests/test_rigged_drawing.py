@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 from rigged_avatars import box_man, person, seen
+from scipy.spatial import ConvexHull
 
 from animegen.avatar.layers import ALPHA, FIXED, SHADES, colour_layers, part_masks
 from animegen.avatar.loading import load_drawing
-from animegen.avatar.rigged import MATERIAL_FIELDS
+from animegen.avatar.rigged import MATERIAL_FIELDS, RiggedAvatar
 from animegen.avatar.rigged_files import save_rigged
 from animegen.avatar.rigged_generator import STAGES, RiggedFigure, RiggedGenerator, load_rigged_generator, samples_at
 from animegen.errors import InvalidValue
-from animegen.ops.facets import facets
+from animegen.ops.facets import NOTHING, facets
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import PARTS
 from animegen.weights.locations import shipped
@@ -33,6 +34,8 @@ NEAR_THE_EYES = 0.045
 """Canvas sides around the points of the eyes: 10 cm, a blink pulls lids into the head."""
 A_LINE = 0.03
 """Share of a figure's pixels at 128 that its outline takes at the least."""
+ON_THE_EDGE = 0.01
+"""Samples: one this near to where a body ends may be on either side."""
 AREA_WITHIN = 0.02
 """Of a square of 77 pixels a side."""
 
@@ -278,6 +281,53 @@ def test_facets_are_as_large_as_they_are_seen():
     assert coin(depth=0.5) == pytest.approx((0.3 / 0.75) ** 2, rel=AREA_WITHIN)
     assert coin(np.pi / 3) == pytest.approx(0.3**2 / 2, rel=AREA_WITHIN)
     assert coin(2.0) == coin(depth=1.999) == coin(depth=5.0) == 0
+
+
+def cube(divided: int) -> RiggedAvatar:
+    """A cube of 60 cm around (0, 1, 0) whose sides are so many squares a side, without an outline."""
+    man, line = box_man(), np.linspace(-0.3, 0.3, divided + 1)
+    u, v = (a.ravel() for a in np.meshgrid(line, line))
+    first = (np.arange(divided)[:, None] * (divided + 1) + np.arange(divided)).ravel()
+    square = first[:, None] + (0, 1, divided + 2, 0, divided + 2, divided + 1)
+    positions, normals, corners = [], [], []
+    for axis in range(3):
+        for side in (1, -1):
+            corners.append(square.reshape(-1, 3)[:, ::side] + len(positions) * len(u))
+            positions.append(np.roll(np.stack([np.full(len(u), 0.3 * side), u, v], axis=1), axis, axis=1))
+            normals.append(np.roll(np.tile((side, 0, 0), (len(u), 1)), axis, axis=1))
+    places = np.concatenate(positions) + np.array((0, 1, 0))
+    table = man.table[:1].copy()
+    table[:, MATERIAL_FIELDS.index("outline_width")] = 0.0
+    same = {
+        name: np.repeat(getattr(man, name)[:1], len(places), axis=0) for name in ("bones", "weights", "shades", "fixed")
+    }
+    return replace(
+        man, **same, positions=places.astype(np.float32), normals=np.concatenate(normals).astype(np.float32),
+        corners=np.concatenate(corners).astype(np.int32), materials=np.zeros(12 * len(square), np.uint8), table=table,
+        morphs={},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", [64, 1024])
+@pytest.mark.parametrize("seed", range(3))
+def test_closed_bodies_have_no_holes(stage, seed):
+    """A turned cube covers all samples within its silhouette, and none beyond."""
+    turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    turn *= np.sign(np.linalg.det(turn))
+    flip = np.diag((1.0, -1.0, -1.0)) @ turn
+    camera = np.concatenate([flip, np.array([[0.0], [0.0], [2.0]]) - flip @ [[0], [1], [0]]], axis=1).astype(np.float32)
+    body, scale = cube(16), samples_at(stage)
+    figure = RiggedFigure(body, AVATAR35, torch.device("cpu"))
+    seen = figure.facets(np.tile(camera, (len(person().bones), 1, 1)), 2.0, np.zeros(10, np.float32), stage)
+    covered = facets(seen[None], side=stage, scale=scale)[1][0].numpy() != NOTHING
+    x, y, z = camera.astype(np.float64) @ np.pad(body.positions, ((0, 0), (0, 1)), constant_values=1.0).T
+    corners = np.stack([0.5 + 2 * x / z, 0.5 + 2 * y / z], axis=1) * stage * scale - 0.5
+    row, column = np.mgrid[: stage * scale, : stage * scale]
+    outside = np.full(row.shape, -np.inf)
+    for by_x, by_y, offset in ConvexHull(corners).equations:
+        np.maximum(outside, by_x * column + by_y * row + offset, out=outside)
+    assert covered[outside < -ON_THE_EDGE].all()
+    assert not covered[outside > ON_THE_EDGE].any()
 
 
 def test_the_avatars_that_come_with_animegen_are_drawn():
