@@ -25,6 +25,7 @@ _SHARE = 0.12  # of what may still be divided, in one round
 _TORN = 90.0  # levels that count as wrong where a triangle is partly clear
 _LEAST = 4.0  # levels: what is nearer is right
 _SHORTEST = 5e-4  # metres
+_HALVINGS = 7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +80,7 @@ def divided(painter: Painter, mesh: Mesh, shown: NDArray[np.bool_], count: int) 
         if not len(chosen):
             break
         drawn = _halved(painter, drawn, chosen)
-    return _compact(drawn, _clear(painter, drawn))
+    return _compact(_cut_out(painter, drawn))
 
 
 def _halved(painter: Painter, drawn: Divided, chosen: NDArray[np.int64]) -> Divided:
@@ -90,23 +91,10 @@ def _halved(painter: Painter, drawn: Divided, chosen: NDArray[np.int64]) -> Divi
     a, b, c = (np.take_along_axis(corners, (first[:, None] + i) % 3, axis=1)[:, 0] for i in range(3))
     ends, middle = np.unique(np.sort(np.stack([a, b], axis=1), axis=1), axis=0, return_inverse=True)
     middle = middle.reshape(-1) + len(drawn.positions)
-    owners = np.zeros(len(ends), np.int64)
-    owners[middle - len(drawn.positions)] = drawn.material[chosen]
-
-    def grown(values: Float64Array) -> Float64Array:
-        return np.concatenate([values, values[ends].mean(axis=1)])
-
-    uvs = grown(drawn.uvs)
     triangles = drawn.triangles.copy()
     triangles[chosen] = np.stack([a, middle, c], axis=1)
     larger = replace(
-        drawn,
-        positions=grown(drawn.positions),
-        normals=grown(drawn.normals),
-        uvs=uvs,
-        weights=grown(drawn.weights),
-        offsets={name: grown(moved) for name, moved in drawn.offsets.items()},
-        colours=np.concatenate([drawn.colours, painter.colours(owners, uvs[len(drawn.positions) :])]),
+        _with_vertices(painter, drawn, _owners(drawn), ends, np.full(len(ends), 0.5)),
         triangles=np.concatenate([triangles, np.stack([middle, b, c], axis=1)]),
         material=np.concatenate([drawn.material, drawn.material[chosen]]),
         place=np.concatenate([drawn.place, drawn.place[chosen]]),
@@ -134,6 +122,74 @@ def _errors(painter: Painter, drawn: Divided, chosen: NDArray[np.int64]) -> Floa
     return errors
 
 
+def _cut_out(painter: Painter, drawn: Divided) -> Divided:
+    """Without what is clear: triangles with a solid and a clear corner are cut where the texture turns clear."""
+    owners = _owners(drawn)
+    solid = painter.solid(owners, drawn.uvs)[drawn.triangles]
+    count = solid.sum(axis=1)
+    mixed = np.flatnonzero((count == 1) | (count == 2))
+    # The corner that differs from the others comes first.
+    lone = np.where(count[mixed] == 1, solid[mixed].argmax(axis=1), (~solid[mixed]).argmax(axis=1))
+    a, b, c = (np.take_along_axis(drawn.triangles[mixed], (lone[:, None] + k) % 3, axis=1)[:, 0] for k in range(3))
+    ends = np.concatenate([np.stack([a, b], axis=1), np.stack([a, c], axis=1)])
+    share = _crossing(painter, drawn, owners, ends)
+    first = len(drawn.positions)
+    larger = _with_vertices(painter, drawn, owners, ends, share)
+    ab = first + np.arange(len(mixed))
+    ac = ab + len(mixed)
+    tips = np.stack([a, ab, ac], axis=1)
+    rest = np.concatenate([np.stack([ab, b, c], axis=1), np.stack([ab, c, ac], axis=1)])
+    tip = count[mixed] == 1
+    whole = np.flatnonzero((count == 3) | ((count == 0) & ~_clear(painter, drawn)))
+    origin = np.concatenate([whole, mixed[tip], mixed[~tip], mixed[~tip]])
+    kept = _picked(larger, origin)
+    return replace(
+        kept,
+        triangles=np.concatenate([drawn.triangles[whole], tips[tip], rest[np.tile(~tip, 2)]]),
+    )
+
+
+def _crossing(painter: Painter, drawn: Divided, owners: NDArray[np.int64], ends: NDArray[np.int64]) -> Float64Array:
+    """How far from the first to the second of two vertices [n, 2] the texture turns from solid to clear or back."""
+    low, high = np.zeros(len(ends)), np.ones(len(ends))
+    material = owners[ends[:, 0]]
+    start = painter.solid(material, drawn.uvs[ends[:, 0]])
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        spots = drawn.uvs[ends[:, 0]] * (1 - middle[:, None]) + drawn.uvs[ends[:, 1]] * middle[:, None]
+        same = painter.solid(material, spots) == start
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return np.asarray((low + high) / 2)
+
+
+def _with_vertices(
+    painter: Painter, drawn: Divided, owners: NDArray[np.int64], ends: NDArray[np.int64], share: Float64Array
+) -> Divided:
+    """With one more vertex for each pair [n, 2], ``share`` f64 [n] of the way from the first to the second."""
+
+    def grown(values: Float64Array) -> Float64Array:
+        between = values[ends[:, 0]] * (1 - share[:, None]) + values[ends[:, 1]] * share[:, None]
+        return np.concatenate([values, between])
+
+    uvs = grown(drawn.uvs)
+    return replace(
+        drawn,
+        positions=grown(drawn.positions),
+        normals=grown(drawn.normals),
+        uvs=uvs,
+        weights=grown(drawn.weights),
+        offsets={name: grown(moved) for name, moved in drawn.offsets.items()},
+        colours=np.concatenate([drawn.colours, painter.colours(owners[ends[:, 0]], uvs[len(drawn.uvs) :])]),
+    )
+
+
+def _owners(drawn: Divided) -> NDArray[np.int64]:
+    """The material of each vertex, i64 [V]."""
+    owners = np.zeros(len(drawn.positions), np.int64)
+    owners[drawn.triangles.ravel()] = np.repeat(drawn.material, 3)
+    return owners
+
+
 def _clear(painter: Painter, drawn: Divided) -> NDArray[np.bool_]:
     """Which triangles are mostly clear, bool [T]."""
     owners = np.repeat(drawn.material, len(_SPOTS))
@@ -142,10 +198,21 @@ def _clear(painter: Painter, drawn: Divided) -> NDArray[np.bool_]:
     return clear
 
 
-def _compact(drawn: Divided, left_out: NDArray[np.bool_]) -> Divided:
-    """Without some of the triangles, and without the vertices that no triangle has."""
-    kept = ~left_out
-    used, triangles = np.unique(drawn.triangles[kept], return_inverse=True)
+def _picked(drawn: Divided, chosen: NDArray[np.int64]) -> Divided:
+    """What goes with the chosen triangles, and those."""
+    return replace(
+        drawn,
+        triangles=drawn.triangles[chosen],
+        material=drawn.material[chosen],
+        place=drawn.place[chosen],
+        origin=drawn.origin[chosen],
+        error=drawn.error[chosen],
+    )
+
+
+def _compact(drawn: Divided) -> Divided:
+    """Without the vertices that no triangle has."""
+    used, triangles = np.unique(drawn.triangles, return_inverse=True)
     return replace(
         drawn,
         positions=drawn.positions[used],
@@ -155,8 +222,4 @@ def _compact(drawn: Divided, left_out: NDArray[np.bool_]) -> Divided:
         offsets={name: moved[used] for name, moved in drawn.offsets.items()},
         colours=drawn.colours[used],
         triangles=triangles.reshape(-1, 3),
-        material=drawn.material[kept],
-        place=drawn.place[kept],
-        origin=drawn.origin[kept],
-        error=drawn.error[kept],
     )
