@@ -188,23 +188,6 @@ typedef struct ag_limb_maps_options {
 } ag_limb_maps_options;
 AG_EXPORT int32_t ag_limb_maps(const ag_tensor *, int64_t, const ag_limb_maps_options *, const ag_place *);
 
-/* splat: the nearest of many discs at each sample of a picture, and the picture averaged from the samples.
- *
- * tensors: out uint8 [N, H, W, L], written; keys int64 [N, H scale, W scale], written; discs float32 [N, M, 13]; values
- * uint8 [N, M, L]. All are dense. A disc is x, y, depth, by_x, by_y, a, b, c, bulge, cut_x, cut_y, other_x,
- * other_y: with dx and dy the distances of a sample (at whole numbers) from x and y, it covers those where
- * q = a dx dx + 2 b dx dy + c dy dy <= 1, cut_x dx + cut_y dy <= 1 and other_x dx + other_y dy <= 1, there at
- *   z = depth + by_x dx + by_y dy + bulge q
- * One whose depth, or a c - b b, is not above 0 covers nothing, nor does one with a NaN in it. A key is the bits of the
- * least z of a sample, times 2^32, plus the number of its disc (the lower one of equals), and 2^63 - 1 where there is
- * none. A pixel is the rounded mean of the values of its scale * scale samples; those without a disc count as 0. The
- * scale is at most 4096, a side 2^24 samples.
- */
-typedef struct ag_splat_options {
-    int32_t scale;
-} ag_splat_options;
-AG_EXPORT int32_t ag_splat(const ag_tensor *, int64_t, const ag_splat_options *, const ag_place *);
-
 /* facets: triangles in two tones as shade layers, the nearest one at each sample, averaged over the samples of a pixel.
  *
  * tensors: out uint8 [N, H, W, 10], written; keys int64 [N, H scale, W scale], written; facets float32 [N, F, 28]. All

@@ -53,24 +53,29 @@ AG_INLINE void draw(const float *f, int64_t facet, int64_t *keys, int64_t height
     const float area = l[0] * l[3] - l[1] * l[2];
     const bool drawn = area * area > 0.0f && area * area < INFINITY;
     if (!drawn) return;
-    float left = 0.0f, right = 0.0f, upper = 0.0f, lowest = 0.0f, limit[3];
+    const float per_area = 1.0f / area;
+    float left = 0.0f, right = 0.0f, upper = 0.0f, lowest = 0.0f;
     for (int i = 0; i < 3; i++) {
         const float *const a = l + 2 * i, *const b = l + 2 * ((i + 1) % 3);
-        const float x = (b[1] - a[1]) / area, y = (a[0] - b[0]) / area;
+        const float x = (b[1] - a[1]) * per_area, y = (a[0] - b[0]) * per_area;
         left = least(left, x), right = most(right, x), upper = least(upper, y), lowest = most(lowest, y);
-        limit[i] = 1.0f + (most(a[0], -a[0]) + most(a[1], -a[1])) * NEARBY;
     }
     const int64_t from = first_at(f[0] + left, width), to = last_at(f[0] + right, width);
     const int64_t low = most(first_at(f[1] + upper, height), top), high = least(last_at(f[1] + lowest, height), bottom - 1);
+    if (from > to || low > high) return;
+    float limit[3];
+    for (int i = 0; i < 3; i++) {
+        const float by_x = l[2 * i], by_y = l[2 * i + 1];
+        limit[i] = 1.0f + (most(by_x, -by_x) + most(by_y, -by_y)) * NEARBY;
+    }
     for (int64_t row = low; row <= high; row++) {
         const float dy = static_cast<float>(row) - f[1];
         for (int64_t column = from; column <= to; column++) {
             const float dx = static_cast<float>(column) - f[0];
-            const bool first = l[0] * dx + l[1] * dy <= limit[0], second = l[2] * dx + l[3] * dy <= limit[1];
+            const float first = l[0] * dx + l[1] * dy, second = l[2] * dx + l[3] * dy, third = l[4] * dx + l[5] * dy;
+            if (!((first <= limit[0]) & (second <= limit[1]) & (third <= limit[2]))) continue;
             const float depth = at(f, DEPTH, dx, dy);
-            if (first && second && l[4] * dx + l[5] * dy <= limit[2] && depth > 0.0f && depth < INFINITY) {
-                lower(keys + row * width + column, key_of(depth, facet));
-            }
+            if (depth > 0.0f && depth < INFINITY) lower(keys + row * width + column, key_of(depth, facet));
         }
     }
 }
