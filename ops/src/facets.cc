@@ -46,6 +46,44 @@ AG_INLINE int64_t last_at(float high, int64_t size) {
     return static_cast<int64_t>(clamped(high + 1.001f, 0.0f, static_cast<float>(size))) - 1;
 }
 
+// Lowers the keys of the samples from .. to of a row that lie on a triangle: those on its side of all lines, which are at
+// most `limit` there.
+AG_INLINE void draw_row(const float *f, const float *limit, int64_t facet, float dy, int64_t *keys, int64_t from, int64_t to) {
+    const float *const l = f + LINES;
+    for (int64_t column = from; column <= to; column++) {
+        const float dx = static_cast<float>(column) - f[0];
+        const float first = l[0] * dx + l[1] * dy, second = l[2] * dx + l[3] * dy, third = l[4] * dx + l[5] * dy;
+        if (!((first <= limit[0]) & (second <= limit[1]) & (third <= limit[2]))) continue;
+        const float depth = at(f, DEPTH, dx, dy);
+        if (depth > 0.0f && depth < INFINITY) lower(keys + column, key_of(depth, facet));
+    }
+}
+
+#if defined(__AVX2__) && !defined(__CUDACC__)
+constexpr int64_t BLOCK = 16;
+
+// The same without a branch, for g++ to vectorise: so many samples at once, of which those beyond from .. to stay as they
+// are. The row has at least as many.
+AG_INLINE void draw_blocks(const float *f, const float *limit, int64_t facet, float dy, int64_t *keys, int64_t from, int64_t to,
+                           int64_t width) {
+    const float *const l = f + LINES;
+    for (int64_t column = from; column <= to; column += BLOCK) {
+        const int64_t begin = least(column, width - BLOCK);
+        const int32_t low = static_cast<int32_t>(from - begin), high = static_cast<int32_t>(to - begin);
+        int64_t *const here = keys + begin;
+        for (int32_t k = 0; k < BLOCK; k++) {
+            const float dx = static_cast<float>(begin) + static_cast<float>(k) - f[0];
+            const float first = l[0] * dx + l[1] * dy, second = l[2] * dx + l[3] * dy, third = l[4] * dx + l[5] * dy;
+            const float depth = at(f, DEPTH, dx, dy);
+            const bool inside = (first <= limit[0]) & (second <= limit[1]) & (third <= limit[2]);
+            const bool drawn = inside & (depth > 0.0f) & (depth < INFINITY) & (k >= low) & (k <= high);
+            const int64_t key = drawn ? key_of(depth, facet) : NOTHING;
+            here[k] = least(here[k], key);
+        }
+    }
+}
+#endif
+
 // Lowers the keys of the samples in rows top .. bottom - 1 that lie on a triangle.
 AG_INLINE void draw(const float *f, int64_t facet, int64_t *keys, int64_t height, int64_t width, int64_t top, int64_t bottom) {
     const float *const l = f + LINES;
@@ -70,13 +108,14 @@ AG_INLINE void draw(const float *f, int64_t facet, int64_t *keys, int64_t height
     }
     for (int64_t row = low; row <= high; row++) {
         const float dy = static_cast<float>(row) - f[1];
-        for (int64_t column = from; column <= to; column++) {
-            const float dx = static_cast<float>(column) - f[0];
-            const float first = l[0] * dx + l[1] * dy, second = l[2] * dx + l[3] * dy, third = l[4] * dx + l[5] * dy;
-            if (!((first <= limit[0]) & (second <= limit[1]) & (third <= limit[2]))) continue;
-            const float depth = at(f, DEPTH, dx, dy);
-            if (depth > 0.0f && depth < INFINITY) lower(keys + row * width + column, key_of(depth, facet));
+        int64_t *const own = keys + row * width;
+#if defined(__AVX2__) && !defined(__CUDACC__)
+        if (width >= BLOCK) {
+            draw_blocks(f, limit, facet, dy, own, from, to, width);
+            continue;
         }
+#endif
+        draw_row(f, limit, facet, dy, own, from, to);
     }
 }
 
