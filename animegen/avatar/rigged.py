@@ -29,6 +29,9 @@ a lit value; MToon's shading shift (-1..1) and toony (0..1); the outline's width
 surface's own light it has, and what is added, 0..1; whether (0 or 1) it is seen from behind as well, where its normals
 count as turned round."""
 
+MOST_VERTICES = 1 << 16
+"""Of an avatar, so that 16 bits number them."""
+
 MORPHS = ("blink", "aa", "ih", "ou", "ee", "oh", "look_left", "look_right", "look_up", "look_down")
 """What expressions move vertices, each from 0 to 1."""
 

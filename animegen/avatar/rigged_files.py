@@ -16,13 +16,12 @@ from torch import Tensor
 from animegen.avatar.armature import Armature
 from animegen.avatar.checkpoint import load_tensors, save_tensors
 from animegen.avatar.directions import decode_normals, encode_normals
-from animegen.avatar.rigged import MATERIAL_FIELDS, Morph, RiggedAvatar
+from animegen.avatar.rigged import MATERIAL_FIELDS, MOST_VERTICES, Morph, RiggedAvatar
 from animegen.errors import InvalidValue, WeightsError
 from animegen.types import Float32Array, Skeleton
 
 FORMAT = "animegen-rigged-1"
 
-_MOST = 1 << 16  # vertices, so that 16 bits number them
 _FARTHEST = 100.0
 """Metres from the origin beyond which nothing of an avatar lies."""
 _PLAIN = ("bones", "weights", "shades", "fixed", "materials")
@@ -52,8 +51,8 @@ def save_rigged(
     """
     tensors: dict[str, Tensor] = {}
     for number, avatar in enumerate(avatars):
-        if not 1 <= len(avatar.positions) <= _MOST:
-            raise InvalidValue(f"an avatar has 1 to {_MOST} vertices, got {len(avatar.positions)}")
+        if not 1 <= len(avatar.positions) <= MOST_VERTICES:
+            raise InvalidValue(f"an avatar has 1 to {MOST_VERTICES} vertices, got {len(avatar.positions)}")
         arrays = _arrays(avatar)
         # Copies, as avatars may share arrays, and tensors of a file no memory.
         tensors |= {f"{number}.{name}": torch.from_numpy(np.array(a, order="C")) for name, a in arrays.items()}

@@ -209,7 +209,7 @@ def heads(avatars: Path, output: Path, *, count: int, quiet: bool, **options: An
 @click.argument("avatars", type=_PATH)
 @click.option("-o", "--output", required=True, type=_PATH, help="The .safetensors file.")
 @click.option(
-    "--count", type=click.IntRange(100, 100_000), default=50_000, show_default=True, help="About so many an avatar."
+    "--count", type=click.IntRange(100, 75_000), default=50_000, show_default=True, help="About so many an avatar."
 )
 @_OVERWRITE
 @_QUIET

@@ -211,8 +211,20 @@ def _picked(drawn: Divided, chosen: NDArray[np.int64]) -> Divided:
 
 
 def _compact(drawn: Divided) -> Divided:
-    """Without the vertices that no triangle has."""
-    used, triangles = np.unique(drawn.triangles, return_inverse=True)
+    """Without vertices that no triangle has, and with one where several are alike.
+
+    Both triangles of an edge make a vertex in its middle, each in its own round.
+    """
+    everything = np.column_stack([
+        _owners(drawn), drawn.positions, drawn.normals, drawn.uvs, drawn.weights, *drawn.offsets.values(),
+    ])  # fmt: skip
+    corners = np.unique(drawn.triangles)
+    _, first, same = np.unique(everything[corners], axis=0, return_index=True, return_inverse=True)
+    # In the order of the vertices, not of what they say, so that neighbours stay near each other in memory.
+    alike = first[same.reshape(-1)]
+    numbers = np.zeros(len(drawn.positions), np.int64)
+    numbers[corners] = corners[alike]
+    used, triangles = np.unique(numbers[drawn.triangles], return_inverse=True)
     return replace(
         drawn,
         positions=drawn.positions[used],

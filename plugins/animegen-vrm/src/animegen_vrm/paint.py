@@ -11,8 +11,8 @@ from animegen_vrm.materials import GAMMA, dark_share, encoded
 from animegen_vrm.model import Avatar, Material, TextureRef
 from animegen_vrm.recolour import ShadeTexture, shade_textures
 
-NO_PART = len(PARTS)
-OUTLINE_SHADE = 0.4  # as in surface.frag
+_NO_PART = len(PARTS)
+_OUTLINE_SHADE = 0.4  # as in surface.frag
 
 _SOLID = 0.5  # blended points are there from this alpha on
 _LUMINANCE = np.array((0.2126, 0.7152, 0.0722))  # Rec. 709
@@ -54,11 +54,11 @@ class Painter:
             mine, material = owner == number, self._avatar.materials[number]
             if self._shades[number] is not None and material.part is not None:
                 part, dark = PARTS.index(material.part), dark_share(material, self._avatar.images)
-                ink = OUTLINE_SHADE, 0.0, 0.0, 0.0
+                ink = _OUTLINE_SHADE, 0.0, 0.0, 0.0
             else:
                 lit, dim = _colours(self._avatar, material, uvs[mine])
                 share = (dim @ _LUMINANCE).sum() / max(float((lit @ _LUMINANCE).sum()), 1e-6)
-                part, dark, ink = NO_PART, float(np.clip(share, 0.0, 1.0)), _ink(material)
+                part, dark, ink = _NO_PART, float(np.clip(share, 0.0, 1.0)), _ink(material)
             shading = part, dark, material.shading_shift, material.shading_toony
             rows[mine] = *shading, 0.0, *ink, float(material.double_sided)
             widths = _outline_widths(self._avatar, material, uvs[mine])
@@ -103,7 +103,7 @@ def _part_texels(avatar: Avatar, material: Material, shade: ShadeTexture, uvs: F
     if lit is not None and material.alpha_mode != "opaque":
         image[..., -1] = avatar.images[lit.image][..., 3]
     place = TextureRef(0) if lit is None else lit
-    texels: Uint8Array = np.rint(bilinear(image, place, uvs)[:, :-1] * 255).astype(np.uint8)
+    texels: Uint8Array = np.rint(_bilinear(image, place, uvs)[:, :-1] * 255).astype(np.uint8)
     return texels
 
 
@@ -114,10 +114,10 @@ def _texels(avatar: Avatar, texture: TextureRef | None, uvs: Float64Array, blend
     image = avatar.images[texture.image]
     if not blended:
         image = np.dstack([image[..., :3], np.full(image.shape[:2], 255, np.uint8)])
-    return bilinear(image, texture, uvs)
+    return _bilinear(image, texture, uvs)
 
 
-def bilinear(image: Uint8Array, place: TextureRef, uvs: Float64Array) -> Float64Array:
+def _bilinear(image: Uint8Array, place: TextureRef, uvs: Float64Array) -> Float64Array:
     """Values f64 [S, C], 0..1, of a picture whose last channel is alpha: clear texels lend no colour."""
     height, width = image.shape[:2]
     size = np.array((width, height))

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.avatar.armature import Armature
-from animegen.avatar.rigged import MATERIAL_FIELDS, Morph, RiggedAvatar
+from animegen.avatar.rigged import MATERIAL_FIELDS, MOST_VERTICES, Morph, RiggedAvatar
 from animegen.errors import InvalidValue
-from animegen.types import Float64Array, Uint8Array
+from animegen.types import Float32Array, Float64Array, Uint8Array
 from animegen_vrm.dataset import entry_of
 from animegen_vrm.divide import Divided, divided
 from animegen_vrm.keypoints import Keypoints
@@ -22,6 +22,8 @@ from animegen_vrm.visibility import sides_seen
 
 _MOVED = 5e-5
 """Metres: an expression that moves a vertex by less leaves it out."""
+_FARTHEST = 100.0
+"""Metres from the origin: what reaches beyond is no person."""
 _BONES = 3
 
 
@@ -44,13 +46,20 @@ def armature_of(avatar: Avatar) -> Armature:
 def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
     """An avatar of at most about ``count`` facets in its T-pose: what can be seen of it, in full light.
 
-    Facets are divided where a texture changes most, on faces soonest.
+    Facets are divided where a texture changes most, on faces soonest. Raises InvalidValue for an avatar without hips,
+    one of which nothing is seen, and one that is too large or needs too many vertices or materials.
     """
     rig = Rig(avatar)
     mesh = mesh_of(avatar, rig, rig.apply(BodyPose()))
+    if not (np.abs(mesh.positions) <= _FARTHEST).all() or not np.isfinite(mesh.uvs).all():
+        raise InvalidValue(
+            f"avatar '{avatar.name}' has vertices farther than {_FARTHEST:g} m from the origin, or NaNs",
+            "export it again, in metres",
+        )
     painter = Painter(avatar)
     sides = sides_seen(avatar, painter, mesh)
     drawn = divided(painter, mesh, sides[:, 0] | sides[:, 1], count)
+    _check_size(avatar.name, len(drawn.positions))
     rows = painter.rows(drawn.material, drawn.middles())
     rows[:, MATERIAL_FIELDS.index("double_sided")] *= sides[drawn.origin, 1]
     table, materials = np.unique(rows, axis=0, return_inverse=True)
@@ -62,7 +71,7 @@ def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
         about=asdict(entry_of(avatar)),
         armature=armature_of(avatar),
         positions=drawn.positions.astype(np.float32),
-        normals=unit(drawn.normals).astype(np.float32),
+        normals=_directions(drawn.normals),
         bones=bones,
         weights=weights,
         shades=drawn.colours[:, 0],
@@ -73,6 +82,23 @@ def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
         morphs={name: morph for name in mesh.offsets if len((morph := _morph(drawn, name)).vertices)},
         gaze=(avatar.look_at.horizontal, avatar.look_at.vertical) if bends else (0.0, 0.0),
     )
+
+
+def _check_size(name: str, vertices: int) -> None:
+    if not vertices:
+        raise InvalidValue(
+            f"nothing is seen of avatar '{name}'", "check its materials: all of it is clear or inside out"
+        )
+    if vertices > MOST_VERTICES:
+        raise InvalidValue(
+            f"avatar '{name}' needs {vertices:,} vertices; {MOST_VERTICES:,} fit", "ask for fewer facets with --count"
+        )
+
+
+def _directions(normals: Float64Array) -> Float32Array:
+    """Normals f32 [V, 3] of length 1, straight up where they cancel out."""
+    there = normals.any(axis=1, keepdims=True)
+    return unit(np.where(there, normals, (0.0, 1.0, 0.0))).astype(np.float32)
 
 
 def _bound(weights: Float64Array) -> tuple[Uint8Array, Uint8Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,8 @@ from animegen_vrm.model import Avatar, Posed
 from animegen_vrm.regions import triangles_on
 from animegen_vrm.rig import BONES, Rig, vrm_expressions
 
-HEAD, HAND, BUST, BODY = range(4)
-"""Where a triangle hangs: from the neck up, on a hand, or elsewhere, near the neck or not."""
-
-_BUST = 0.22  # hip heights around the neck
+HEAD, HAND, BODY = range(3)
+"""Where a triangle hangs: from the neck up, on a hand, or elsewhere."""
 
 _LOOKS: Mapping[str, str] = {
     "look_left": "lookLeft", "look_right": "lookRight", "look_up": "lookUp", "look_down": "lookDown",
@@ -30,7 +28,7 @@ class Mesh:
 
     Of V vertices: ``positions`` and ``normals`` f64 [V, 3], ``uvs`` f64 [V, 2], ``weights`` f32 [V, B] of the bones,
     and ``offsets`` f64 [V, 3] by MORPHS' names, without those that move nothing. Of T triangles: ``triangles`` i64
-    [T, 3], ``material`` i64 [T], ``place`` i64 [T] (HEAD, HAND, BUST, BODY).
+    [T, 3], ``material`` i64 [T], ``place`` i64 [T] (HEAD, HAND, BODY).
     """
 
     positions: Float64Array
@@ -41,10 +39,6 @@ class Mesh:
     triangles: NDArray[np.int64]
     material: NDArray[np.int64]
     place: NDArray[np.int64]
-
-    def opened(self) -> Mesh:
-        """The mesh with its mouth open: how what is folded away in a calm face lies when it is seen."""
-        return replace(self, positions=self.positions + self.offsets["aa"]) if "aa" in self.offsets else self
 
 
 def bones_of(avatar: Avatar) -> tuple[str, ...]:
@@ -82,18 +76,15 @@ def mesh_of(avatar: Avatar, rig: Rig, posed: Posed) -> Mesh:
     triangles = np.concatenate(
         [one.triangles.astype(np.int64) + start for one, start in zip(avatar.primitives, starts, strict=False)]
     )
-    places = np.concatenate(positions)
-    neck = posed.globals[avatar.humanoid.get("neck", avatar.humanoid["head"]), :3, 3]
-    bust = np.linalg.norm(places[triangles].mean(axis=1) - neck, axis=1) < _BUST * rig.hip_height
     return Mesh(
-        positions=places,
+        positions=np.concatenate(positions),
         normals=np.concatenate(normals),
         uvs=np.concatenate([one.uvs for one in avatar.primitives]).astype(np.float64),
         weights=np.concatenate(weights),
         offsets={name: moved for name, moved in joined.items() if moved.any()},
         triangles=triangles,
         material=np.repeat([one.material for one in avatar.primitives], counts),
-        place=np.select([head, hand, bust], [HEAD, HAND, BUST], BODY),
+        place=np.select([head, hand], [HEAD, HAND], BODY),
     )
 
 

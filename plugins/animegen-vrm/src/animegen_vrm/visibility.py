@@ -15,6 +15,7 @@ from animegen_vrm.tpose import HEAD, Mesh, crossed, unit
 _POINTS = 350_000  # spread by area, so that no cell of a depth map stays open
 _SPOTS = np.array([(1, 1, 1), (8, 1, 1), (1, 8, 1), (1, 1, 8)], np.float64) / ((3,), (10,), (10,), (10,))
 _CELL = 0.004  # metres: cells of the depth maps
+_FARTHEST = 1000  # cells from the origin: those of what is larger than any person are larger, too
 _BEHIND = 0.005  # metres: what lies no further behind the nearest point of its cell still counts as seen
 _SLOPE = 0.2  # a point is looked at from directions that its normal leans less from than this cosine says
 _DIRECTIONS = 62
@@ -33,7 +34,7 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
     uvs = np.einsum("sk,skx->sx", mix, mesh.uvs[mesh.triangles[triangle]])
     solid = painter.solid(mesh.material[triangle], uvs)
     triangle, mix = triangle[solid], mix[solid]
-    twofold, veils = (
+    double_sided, hides = (
         np.array(flags, bool)[mesh.material[triangle]]
         for flags in zip(*((m.double_sided, m.alpha_mode != "blend") for m in avatar.materials), strict=True)
     )
@@ -43,12 +44,15 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
         if name and name not in mesh.offsets:
             continue
         mine = np.flatnonzero(head) if name else np.arange(len(seen))
+        if not len(mine):
+            continue
         moved = mesh.positions + mesh.offsets[name] if name else mesh.positions
+        cell = max(_CELL, float(np.abs(moved).max()) / _FARTHEST)
         front = unit(crossed(moved[mesh.triangles]))[triangle].astype(np.float32)
         spots = np.einsum("sk,skx->sx", mix, moved[mesh.triangles[triangle]]).astype(np.float32)
         for direction in _directions():
             if not name or direction[2] > 0.3:
-                seen[mine] |= _seen_from(direction, spots[mine], front[mine], twofold[mine], veils[mine])
+                seen[mine] |= _seen_from(direction, cell, spots[mine], front[mine], double_sided[mine], hides[mine])
     sides = np.zeros((len(mesh.triangles), 2), bool)
     np.logical_or.at(sides, triangle, seen)
     sides[:, 0] |= _moved(mesh)
@@ -88,26 +92,31 @@ def _directions() -> Iterator[Float32Array]:
 
 def _seen_from(
     direction: Float32Array,
+    cell: float,
     spots: Float32Array,
     front: Float32Array,
-    twofold: NDArray[np.bool_],
-    veils: NDArray[np.bool_],
+    double_sided: NDArray[np.bool_],
+    hides: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Of which points f32 [S, 3] the front and the back are seen from far away in a direction, bool [S, 2]."""
+    """Of which points f32 [S, 3] the front and the back are seen from far away in a direction, bool [S, 2].
+
+    Cells of the depth map are ``cell`` metres large; backs are seen of what is ``double_sided``, bool [S]; what
+    ``hides``, bool [S], covers what lies behind.
+    """
     right = unit(np.cross((0.0, 1.0, 0.0), direction))
-    across, up = (spots @ (axis / _CELL).astype(np.float32) for axis in (right, np.cross(direction, right)))
+    across, up = (spots @ (axis / cell).astype(np.float32) for axis in (right, np.cross(direction, right)))
     depth, lean = spots @ direction, front @ direction
     across -= across.min() - 1
     up -= up.min() - 1
     width, height = int(across.max()) + 2, int(up.max()) + 2
     nearest = np.full(width * height, -np.inf, np.float32)
-    occludes = veils & ((lean > 0) | twofold)
+    occludes = hides & ((lean > 0) | double_sided)
     near = (across[occludes] - 0.5).astype(np.int64) + (up[occludes] - 0.5).astype(np.int64) * width
     far = depth[occludes]
     for step in (0, 1, width, width + 1):  # each point fills the four cells around it, so that none stays open
         np.maximum.at(nearest, near + step, far)
     facing = np.abs(lean)
-    slack = _BEHIND + 1.5 * _CELL * np.sqrt(np.maximum(1 - facing**2, 0)) / np.maximum(facing, 1e-3)
+    slack = _BEHIND + 1.5 * cell * np.sqrt(np.maximum(1 - facing**2, 0)) / np.maximum(facing, 1e-3)
     own = across.astype(np.int64) + up.astype(np.int64) * width
     shown = (facing > _SLOPE) & (depth >= nearest[own] - slack)
-    return np.stack([shown & (lean > 0), shown & (lean < 0) & twofold], axis=1)
+    return np.stack([shown & (lean > 0), shown & (lean < 0) & double_sided], axis=1)
