@@ -31,16 +31,13 @@ class Scene:
 
     positions: Tensor
     normals: Tensor
-    bones: Tensor
+    bones: Tensor  # [3, V]
     weights: Tensor
     colours: Tensor  # [V, 4] shade and fixed colours in full light, 0..255
     ink: Tensor  # [V, 4] the same of the outline
     outline_width: Tensor  # [V]
     corners: Tensor
-    part: Tensor  # [F]
-    dark: Tensor  # [F]
-    shift: Tensor  # [F]
-    steepness: Tensor  # [F]
+    kinds: Tensor  # [F, 4] part, dark, how steeply light rises with its cosine, and how much there is at 0
     outlined: Tensor  # [F] bool
     double_sided: Tensor  # [F] bool
     morphs: Mapping[str, tuple[Tensor, Tensor]]
@@ -58,16 +55,19 @@ class Scene:
         added = 255 * np.stack([vertex[f"outline_{name}"] for name in ("red", "green", "blue")], axis=1)
         ink = np.minimum(colours * vertex["outline_gain"][:, None] + np.pad(added, ((0, 0), (1, 0))), 255)
 
+        steepness = 1.0 / np.maximum(2.0 - 2.0 * facet["toony"], 1e-3)
+
         def tensor(values: NDArray[Any]) -> Tensor:
             kind = np.int64 if values.dtype.kind in "iu" else np.float32
             return torch.from_numpy(np.ascontiguousarray(values, kind)).to(device)
 
         return cls(
-            positions=tensor(avatar.positions), normals=tensor(avatar.normals), bones=tensor(avatar.bones),
+            positions=tensor(avatar.positions), normals=tensor(avatar.normals), bones=tensor(avatar.bones.T),
             weights=tensor(avatar.weights / np.float32(255)), colours=tensor(colours), ink=tensor(ink),
             outline_width=tensor(vertex["outline_width"]), corners=tensor(avatar.corners),
-            part=tensor(facet["part"]), dark=tensor(facet["dark"]), shift=tensor(facet["shift"]),
-            steepness=tensor(1.0 / np.maximum(2.0 - 2.0 * facet["toony"], 1e-3)),
+            kinds=tensor(np.column_stack(
+                [facet["part"], facet["dark"], steepness, facet["shift"] * steepness + 0.5]
+            )),
             outlined=tensor(facet["outline_width"]) > 0, double_sided=tensor(facet["double_sided"]) > 0.5,
             morphs={name: (tensor(m.vertices), tensor(m.offsets)) for name, m in avatar.morphs.items()},
         )  # fmt: skip
@@ -88,18 +88,18 @@ class Scene:
         to_light = functional.normalize(normals.new_tensor(_LIGHT), dim=0)
         surface = torch.cat([_on_picture(places, focal, samples), (normals @ to_light)[:, None], self.colours], dim=1)
         outside = torch.cat([_on_picture(hull, focal, samples), torch.zeros_like(width)[:, None], self.ink], dim=1)
-        away = _area(*surface[:, :2][self.corners].unbind(1)) > 0
+        away = _area(*_rows(surface[:, :2], self.corners).unbind(1)) > 0
         front = torch.nonzero(~away | self.double_sided)[:, 0]
         ink = torch.nonzero(away & self.outlined)[:, 0]
-        corners = torch.cat([self.corners[front], self.corners[ink] + len(places)])
-        steepness = self.steepness[front]
-        unlit = torch.ones_like(self.dark[ink])
+        drawn = torch.cat([front, ink])
+        corners, kind = self.corners.index_select(0, drawn), self.kinds.index_select(0, drawn)
+        corners[len(front) :] += len(places)
+        part, dark, steepness, offset = kind.unbind(1)
+        steepness = torch.where(away.index_select(0, drawn), -steepness, steepness)
+        for values, of_ink in ((dark, 1.0), (steepness, 0.0), (offset, 1.0)):
+            values[len(front) :] = of_ink
         return _fields(
-            torch.cat([surface, outside])[corners],
-            gain=torch.cat([torch.where(away[front], -steepness, steepness), torch.zeros_like(unlit)]),
-            offset=torch.cat([self.shift[front] * steepness + 0.5, unlit]),
-            dark=torch.cat([self.dark[front], unlit]),
-            part=torch.cat([self.part[front], self.part[ink]]),
+            _rows(torch.cat([surface, outside]), corners), gain=steepness, offset=offset, dark=dark, part=part
         )
 
     def _posed(self, matrices: Tensor, expression: Mapping[str, float]) -> tuple[Tensor, Tensor]:
@@ -109,13 +109,22 @@ class Scene:
             if weight := expression.get(name, 0.0):
                 positions = positions.index_add(0, vertices, offsets, alpha=weight)
         flat = matrices.flatten(1)
-        moved = flat[self.bones[:, 0]] * self.weights[:, :1]
-        for i in range(1, self.bones.shape[1]):
-            moved = torch.addcmul(moved, flat[self.bones[:, i]], self.weights[:, i : i + 1])
-        moved = moved.view(-1, 3, 4)
-        places = (moved[:, :, :3] * positions[:, None]).sum(dim=2) + moved[:, :, 3]
-        normals = (moved[:, :, :3] * self.normals[:, None]).sum(dim=2)
-        return places, functional.normalize(normals, dim=1)
+        moved = flat.index_select(0, self.bones[0]) * self.weights[:, :1]
+        for i in range(1, len(self.bones)):
+            moved = torch.addcmul(moved, flat.index_select(0, self.bones[i]), self.weights[:, i : i + 1])
+        x, y, z, shift = moved.view(-1, 3, 4).unbind(2)
+        return _turned(x, y, z, positions) + shift, functional.normalize(_turned(x, y, z, self.normals), dim=1)
+
+
+def _turned(x: Tensor, y: Tensor, z: Tensor, vectors: Tensor) -> Tensor:
+    """Vectors f32 [V, 3] by the matrices with columns x, y and z, f32 [V, 3] each."""
+    turned = torch.addcmul(x * vectors[:, :1], y, vectors[:, 1:2])
+    return torch.addcmul(turned, z, vectors[:, 2:])
+
+
+def _rows(values: Tensor, corners: Tensor) -> Tensor:
+    """The rows of values [V, C] at corners [F, 3]: [F, 3, C]."""
+    return values.index_select(0, corners.flatten()).view(*corners.shape, values.shape[1])
 
 
 def _on_picture(places: Tensor, focal: float, samples: int) -> Tensor:
@@ -148,9 +157,11 @@ def _fields(corners: Tensor, *, gain: Tensor, offset: Tensor, dark: Tensor, part
     for i, line in enumerate(lines):
         fields[:, 2 + 2 * i] = line[:, 0]
         fields[:, 3 + 2 * i] = -line[:, 1]
+    thirds = fields[:, 2:8] / -3
     for axis, start in enumerate((14, 20)):
-        ab, bc, ca = (fields[:, 2 + 2 * i + axis, None] for i in range(3))
-        fields[:, start : start + 6] = (a[:, 2:] * bc + b[:, 2:] * ca + c[:, 2:] * ab) / -3
+        ab, bc, ca = (thirds[:, 2 * i + axis, None] for i in range(3))
+        change = torch.addcmul(torch.addcmul(a[:, 2:] * bc, b[:, 2:], ca), c[:, 2:], ab)
+        fields[:, start : start + 6] = change
     for start in (9, 15, 21):
         fields[:, start] *= gain
     fields[:, 9] += offset
