@@ -22,7 +22,7 @@ from animegen.pose.files import load_poses, save_poses
 from animegen.protocols import PluginContext
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
-PLUGIN_CHAPTER = README[README.index("## Writing a plugin") : README.index("## Training avatars")]
+PLUGIN_CHAPTER = README[README.index("## Writing a plugin") : README.index("## Avatars of your own")]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("animegen_")]
 CONTRACTS = {
     "pose": lambda make: testing.check_pose_backend(make()),
