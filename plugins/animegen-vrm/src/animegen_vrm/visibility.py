@@ -50,9 +50,10 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
         cell = max(_CELL, float(np.abs(moved).max()) / _FARTHEST)
         front = unit(crossed(moved[mesh.triangles]))[triangle].astype(np.float32)
         spots = np.einsum("sk,skx->sx", mix, moved[mesh.triangles[triangle]]).astype(np.float32)
+        points = spots[mine], front[mine], double_sided[mine], hides[mine]
         for direction in _directions():
             if not name or direction[2] > 0.3:
-                seen[mine] |= _seen_from(direction, cell, spots[mine], front[mine], double_sided[mine], hides[mine])
+                seen[mine] |= _seen_from(direction, *points, cell=cell)
     sides = np.zeros((len(mesh.triangles), 2), bool)
     np.logical_or.at(sides, triangle, seen)
     sides[:, 0] |= _moved(mesh)
@@ -92,11 +93,12 @@ def _directions() -> Iterator[Float32Array]:
 
 def _seen_from(
     direction: Float32Array,
-    cell: float,
     spots: Float32Array,
     front: Float32Array,
     double_sided: NDArray[np.bool_],
     hides: NDArray[np.bool_],
+    *,
+    cell: float,
 ) -> NDArray[np.bool_]:
     """Of which points f32 [S, 3] the front and the back are seen from far away in a direction, bool [S, 2].
 
