@@ -154,6 +154,7 @@ def test_each_feature_moves_its_own_value() -> None:
     assert measured(lips=0.14, mouth=0.75).ee > 0.5
     assert measured(gaze=0.3).gaze_x == 0, "an iris outside of its eye was not seen"
     assert measured(gaze=0.15).gaze_x > 0.5 > -0.5 > measured(gaze=-0.15).gaze_x
+    assert 0 < measured(gaze=0.15, lids=0.2).gaze_x < measured(gaze=0.15).gaze_x, "lids that come down hide it"
 
 
 @settings(max_examples=30, deadline=None)

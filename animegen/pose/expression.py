@@ -109,14 +109,15 @@ def measure_expression(mesh: Float32Array, eyes: tuple[Eye, Eye], *, presence: f
     wink = math.copysign(max(abs(wink) - _WINK / 2, 0.0), wink) * _falling(float(lids.min()), _WINK_OPEN)
     closed = np.clip(_even(lids, eyes) + np.array([wink, -wink]), 0, 1)
     raised = np.mean([_length(mesh[_BROWS[s], :] - mesh[list(EYE_CORNERS[s])].mean(axis=0)) for s in _BROWS]) / unit
-    aside, up = _gaze(mesh, eyes)
+    # Behind lids that come down an iris is found too high: what of it is hidden lies above or below unseen.
+    aside, up = ((1 - closed.mean()) * value for value in _gaze(mesh, eyes))
     return Expression(
         blink_l=float(closed[0]),
         blink_r=float(closed[1]),
         **_mouth(mesh, unit),
         brow=float(np.clip((raised - _BROW_AT_REST) / _BROW_RAISED, -1, 1)),
-        gaze_x=aside,
-        gaze_y=up,
+        gaze_x=float(aside),
+        gaze_y=float(up),
         confidence=confidence,
     )
 
