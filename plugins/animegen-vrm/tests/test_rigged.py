@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -195,7 +196,7 @@ def picture(paint: Callable[[np.ndarray, np.ndarray], Mapping[int, np.ndarray]])
 TWO_COLOURS = picture(lambda x, _: {0: np.where(x < SIDE // 2, 255, 0), 2: np.where(x < SIDE // 2, 0, 255)})
 
 
-def card(image: Uint8Array | None = None, **material: object) -> Avatar:
+def card(image: Uint8Array | None = None, **material: Any) -> Avatar:
     """A square of a metre that faces +Z, its middle a metre high, on a foot."""
     corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)], np.float32)
     square = Primitive(
@@ -226,7 +227,7 @@ def cut(avatar: Avatar, count: int, shown: np.ndarray | None = None) -> Divided:
 
 def areas(drawn: Divided) -> np.ndarray:
     a, b, c = drawn.positions[drawn.triangles].transpose(1, 0, 2)
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
 
 
 @pytest.mark.parametrize("count", [1, 50, 400])
@@ -252,6 +253,30 @@ def test_no_two_vertices_are_alike() -> None:
     drawn = cut(card(TWO_COLOURS), 800)
     assert len(np.unique(np.column_stack([drawn.positions, drawn.uvs]), axis=0)) == len(drawn.positions)
     assert len(drawn.positions) < 0.7 * len(drawn.triangles)
+
+
+def test_what_bends_does_not_come_apart() -> None:
+    """No vertex lies within an edge whose ends move with other bones, also where its two sides have own vertices."""
+    bare = card(TWO_COLOURS)
+    (square,) = bare.primitives
+    apart = np.array([0, 1, 2, 0, 2, 3])
+    bent = replace(
+        square,
+        positions=square.positions[apart], normals=square.normals[apart], uvs=square.uvs[apart],
+        joints=np.tile(np.array((0, 1, 0, 0), np.uint16), (6, 1)), morphs={},
+        weights=np.column_stack([1 - apart / 3, apart / 3, np.zeros((6, 2))]).astype(np.float32),
+        triangles=np.arange(6, dtype=np.uint32).reshape(2, 3),
+    )  # fmt: skip
+    within = []
+    for primitive in (square, bent):
+        drawn = cut(replace(bare, primitives=(primitive,)), 300)
+        ends = drawn.positions[np.concatenate([drawn.triangles, np.roll(drawn.triangles, -1, axis=1)], axis=1)]
+        a, b = ends[:, :3].reshape(-1, 1, 3), ends[:, 3:].reshape(-1, 1, 3)
+        share = np.sum((drawn.positions - a) * (b - a), axis=2) / np.sum((b - a) ** 2, axis=2)
+        beside = np.linalg.norm(drawn.positions - (a + share[..., None] * (b - a)), axis=2)
+        within.append(int(((beside < 1e-9) & (share > 1e-6) & (share < 1 - 1e-6)).sum()))
+    assert within[0] > 0
+    assert within[1] == 0
 
 
 @pytest.mark.parametrize("count", [2, 500])
@@ -324,7 +349,7 @@ def _clear(whole: Avatar) -> Avatar:
     return replace(whole, materials=(replace(whole.materials[0], alpha_mode="mask", lit=(1, 1, 1, 0)),))
 
 
-def _with(whole: Avatar, **arrays: np.ndarray) -> Avatar:
+def _with(whole: Avatar, **arrays: Any) -> Avatar:
     return replace(whole, primitives=(replace(whole.primitives[0], **arrays),))
 
 
@@ -429,8 +454,8 @@ def test_facets_look_as_the_avatar_does(
         truth = renderer.layers(model, posed, camera, LIGHT)
         xy, z = seen(points, camera)
         drawn = generator.draw(
-            (xy[None] + 0.5) / PICTURE,
-            z[None] / PICTURE,
+            (xy[None] + np.float32(0.5)) / np.float32(PICTURE),
+            z[None] / np.float32(PICTURE),
             np.ones((1, len(AVATAR35)), np.float32),
             expression=np.array([[getattr(face, axis) for axis in EXPRESSION]], np.float32),
             avatar=np.zeros(1, np.int64),
