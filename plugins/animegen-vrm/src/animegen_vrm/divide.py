@@ -25,6 +25,7 @@ _SHARE = 0.12  # of what may still be divided, in one round
 _TORN = 90.0  # levels that count as wrong where a triangle is partly clear
 _LEAST = 4.0  # levels: what is nearer is right
 _SHORTEST = 5e-4  # metres
+_PARTS = 1e-3  # metres of an edge times how much the weights of its ends differ, beyond which it comes apart
 _HALVINGS = 7
 
 
@@ -85,11 +86,40 @@ def divided(painter: Painter, mesh: Mesh, shown: NDArray[np.bool_], count: int) 
 
 
 def _halved(painter: Painter, drawn: Divided, chosen: NDArray[np.int64]) -> Divided:
-    """The chosen triangles divided across the middle of their longest edges."""
+    """The chosen triangles divided across the middle of their longest edges, and what would come apart from them.
+
+    Where the ends of an edge move with other bones, its middle leaves it when they turn: there the triangles beyond it
+    are divided too. They are found by where vertices lie, as each side of a seam has its own.
+    """
+    spots = np.unique(drawn.positions, axis=0, return_inverse=True)[1].reshape(-1)
     corners = drawn.triangles[chosen]
     places = drawn.positions[corners]
-    first = np.linalg.norm(np.roll(places, -1, axis=1) - places, axis=2).argmax(axis=1)
-    a, b, c = (np.take_along_axis(corners, (first[:, None] + i) % 3, axis=1)[:, 0] for i in range(3))
+    lengths = np.linalg.norm(np.roll(places, -1, axis=1) - places, axis=2)
+    longest = lengths.argmax(axis=1)
+    a, b = (np.take_along_axis(corners, (longest[:, None] + k) % 3, axis=1)[:, 0] for k in range(2))
+    parts = np.abs(drawn.weights[a] - drawn.weights[b]).sum(axis=1) * lengths.max(axis=1) > _PARTS
+    open_edges = np.unique(_edges(spots[a[parts]], spots[b[parts]]))
+    drawn = _halved_across(painter, drawn, chosen, longest)
+    while True:
+        # Vertices in the middle of edges are on none of these.
+        spots = np.concatenate([spots, len(spots) + np.arange(len(drawn.positions) - len(spots))])
+        around = spots[drawn.triangles]
+        found = np.isin(_edges(around, np.roll(around, -1, axis=1)), open_edges)
+        beyond = np.flatnonzero(found.any(axis=1))
+        if not len(beyond):
+            return drawn
+        drawn = _halved_across(painter, drawn, beyond, found[beyond].argmax(axis=1))
+
+
+def _edges(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each edge between two spots, whichever comes first."""
+    return np.minimum(a, b) << 32 | np.maximum(a, b)
+
+
+def _halved_across(painter: Painter, drawn: Divided, chosen: NDArray[np.int64], edge: NDArray[np.int64]) -> Divided:
+    """The chosen triangles divided across the middle of an edge of each, 0..2."""
+    corners = drawn.triangles[chosen]
+    a, b, c = (np.take_along_axis(corners, (edge[:, None] + k) % 3, axis=1)[:, 0] for k in range(3))
     ends, middle = np.unique(np.sort(np.stack([a, b], axis=1), axis=1), axis=0, return_inverse=True)
     middle = middle.reshape(-1) + len(drawn.positions)
     triangles = drawn.triangles.copy()
