@@ -54,8 +54,9 @@ class RiggedAvatar:
     SHADE_LIMIT) and ``fixed`` uint8 [V, 3], what no palette colours, both in full light.
 
     Of F facets: ``corners`` int32 [F, 3], counterclockwise seen from the front, and ``materials`` uint8 [F], rows of
-    ``table`` f32 [X, 10] (MATERIAL_FIELDS). All facets of a vertex have one material. ``gaze``: how far a gaze of 1
-    turns the eye bones to the side and up, in degrees. ``about``: name, licence, credit, palette, proportions, traits.
+    ``table`` f32 [X, 10] (MATERIAL_FIELDS). Facets of one vertex have one material but for the outline's
+    width and double_sided. ``gaze``: how far a gaze of 1 turns the eye bones to the side and up, in degrees.
+    ``about``: name, licence, credit, palette, proportions, traits.
     """
 
     about: Mapping[str, Any]

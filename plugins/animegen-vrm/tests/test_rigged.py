@@ -325,6 +325,17 @@ def test_expressions_move_what_they_move_and_no_more(tiny: Avatar) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("times", [0.0, 1e7], ids=["nothing", "far"])
+def test_expressions_may_move_nothing_or_far_away(tiny: Avatar, times: float) -> None:
+    square = tiny.primitives[0]
+    thrown = replace(square, morphs={"aa": square.morphs["aa"] * np.float32(times)})
+    made = rigged_of(replace(tiny, primitives=(thrown,)), COUNT)
+    assert len(made.corners) == 2
+    assert all(np.isfinite(morph.offsets).all() for morph in made.morphs.values())
+    assert set(made.morphs) == ({"aa"} if times else set())
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_gaze_turns_eye_bones_as_far_as_the_file_says(tiny: Avatar) -> None:
     assert rigged_of(tiny, COUNT).gaze == (tiny.look_at.horizontal, tiny.look_at.vertical)
     by_expressions = replace(tiny, look_at=replace(tiny.look_at, by="expression"))
