@@ -51,6 +51,8 @@ class Scene:
             {name: avatar.table[rows, i] for i, name in enumerate(MATERIAL_FIELDS)}
             for rows in (avatar.materials, of_vertex)
         )
+        width = np.zeros(len(avatar.positions), np.float32)  # a vertex may lie where outlines end
+        np.maximum.at(width, avatar.corners.ravel(), np.repeat(facet["outline_width"], 3))
         colours = np.column_stack([avatar.shades, avatar.fixed]).astype(np.float32)
         added = 255 * np.stack([vertex[f"outline_{name}"] for name in ("red", "green", "blue")], axis=1)
         ink = np.minimum(colours * vertex["outline_gain"][:, None] + np.pad(added, ((0, 0), (1, 0))), 255)
@@ -64,7 +66,7 @@ class Scene:
         return cls(
             positions=tensor(avatar.positions), normals=tensor(avatar.normals), bones=tensor(avatar.bones.T),
             weights=tensor(avatar.weights / np.float32(255)), colours=tensor(colours), ink=tensor(ink),
-            outline_width=tensor(vertex["outline_width"]), corners=tensor(avatar.corners),
+            outline_width=tensor(width), corners=tensor(avatar.corners),
             kinds=tensor(np.column_stack(
                 [facet["part"], facet["dark"], steepness, facet["shift"] * steepness + 0.5]
             )),
