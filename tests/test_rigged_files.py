@@ -221,3 +221,10 @@ def test_files_of_something_else_are_errors(whole, tmp_path):
 
 def test_either_kind_of_file_is_drawn_from(whole):
     assert isinstance(load_drawing(whole), RiggedGenerator)
+
+
+def test_an_avatar_that_no_pose_moves_is_an_error_when_it_is_loaded(man, tmp_path):
+    strange = replace(man, armature=replace(man.armature, bones=("pelvis", *man.armature.bones[1:])))
+    save_rigged(tmp_path / "strange.safetensors", [strange], AVATAR35)
+    with pytest.raises(WeightsError, match=r"strange\.safetensors: avatar 'ann' cannot be posed: .*'pelvis'"):
+        load_drawing(tmp_path / "strange.safetensors")

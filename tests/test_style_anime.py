@@ -271,7 +271,15 @@ def test_heads_and_hands_are_drawn_once_more_only_where_they_are_asked_for(weigh
     files = {"avatar-anime": weights, "avatar-anime-head": heads, "avatar-anime-hand": heads}
     track, identity = synthetic_track(length=1, height=300.0), replace(synthetic_identity(1), avatar="Kei")
     style = make_style(None, PluginContext(weights=files))
-    assert not any(name.startswith(("head", "right_hand")) for name in style.prepare(identity, track, ()))
+    assert not any(name.startswith(("head", "right_hand", "left_hand")) for name in style.prepare(identity, track, ()))
+
+
+@pytest.mark.parametrize("option", ["heads", "hand_weights"])
+def test_whole_figures_are_no_heads_and_no_hands(weights, option):
+    figures = fetch("avatar-anime")
+    with pytest.raises(WeightsError, match="whole figures") as error:
+        make_style(AnimeOptions(**{option: figures}), PluginContext(weights={"avatar-anime": weights}))
+    assert str(figures) in str(error.value)
 
 
 def test_people_are_told_apart_while_avatars_last(style):

@@ -21,6 +21,8 @@ ENLARGED = 1.25
 """How much larger than it is drawn a picture may be shown before the next stage, or the next scale, is taken."""
 
 _LEAST_STAGE = 32
+_AT_ONCE = 8
+"""Pictures drawn in one call where any number may be: their layers are ten bytes a pixel."""
 _FEATHER = 0.12
 """Over how much of its side a part fades into the figure at each border."""
 _BLURRED = 2
@@ -141,7 +143,7 @@ class Drawer:
         return next((scale for scale in range(1, largest) if stage * scale * ENLARGED >= side), largest)
 
     def flops(self, stage: int) -> int:
-        """Floating-point operations of the network for one picture."""
+        """Floating-point operations for one picture."""
         return self._generator.flops(stage)
 
     def draw(self, drawings: Sequence[Drawing]) -> list[Uint8Array]:
@@ -151,7 +153,7 @@ class Drawer:
             by_stage[drawing.stage].append(i)
         pictures: dict[int, Uint8Array] = {}
         for stage, members in by_stage.items():
-            together = self._generator.drawn_together or len(members)
+            together = self._generator.drawn_together or _AT_ONCE
             for start in range(0, len(members), together):
                 batch = members[start : start + together]
                 layers = self._layers([drawings[i] for i in batch], stage)

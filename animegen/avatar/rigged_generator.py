@@ -21,7 +21,7 @@ from animegen.avatar.rigged import RiggedAvatar
 from animegen.avatar.rigged_files import load_rigged
 from animegen.avatar.rigged_scene import Scene
 from animegen.avatar.solve import Solver
-from animegen.errors import InvalidValue
+from animegen.errors import InvalidValue, WeightsError
 from animegen.ops.facets import facets
 from animegen.types import Float32Array, Float64Array, Skeleton, Uint8Array
 
@@ -159,7 +159,14 @@ def load_rigged_generator(path: Path, *, device: str = "cpu", threads: int | Non
     if threads is not None:
         torch.set_num_threads(threads)
     avatars, skeleton = load_rigged(path)
-    return RiggedGenerator(avatars, skeleton, torch.device(device))
+    generator = RiggedGenerator(avatars, skeleton, torch.device(device))
+    for figure in generator.figures:
+        try:
+            _ = figure.solver
+        except InvalidValue as error:
+            name = figure.avatar.about["name"]
+            raise WeightsError(f"{path}: avatar '{name}' cannot be posed: {error}", "make it again") from error
+    return generator
 
 
 def samples_at(stage: int) -> int:

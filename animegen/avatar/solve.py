@@ -35,6 +35,8 @@ _PLACE, _DEPTH = 0.25 / 256, 1.0 / 256
 """How far off points lie, in canvas sides: in the picture, and in depth."""
 _FINGERTIP = 1.5
 """How much farther off a finger's tip lies: its hand may be a little off, too."""
+_PARTS = 3
+"""In how many parts normal matrices are multiplied out."""
 _STRIDE = np.array((1.0, 1.0, 1.0, 0.5, 0.5))
 """The longest step of ``State.camera``."""
 _FAR = 100.0
@@ -146,7 +148,10 @@ class Solver:
         ``State.camera``."""
         miss, slopes = self._misses(state, seen, blur)
         across = slopes.swapaxes(1, 2)
-        normal, gradient = across @ slopes, (across @ miss[..., None])[..., 0]
+        # In parts so small that BLAS takes one thread for each, which is twice as quick as several.
+        parts = np.array_split(across, _PARTS, axis=1)
+        normal = np.concatenate([part @ slopes for part in parts], axis=1)
+        gradient = (across @ miss[..., None])[..., 0]
         cost = np.square(miss).sum(axis=1)
         cost += self._add_habits(state, normal, gradient)
         cost += self._add_camera(state, normal, gradient)

@@ -28,7 +28,7 @@ _MOST_SIDE = 1 << 14
 _MOST_FACETS = 1 << 31
 _MOST_SCALE = 64
 _OPTIONS = struct.Struct("@i")
-_AT_ONCE = 1 << 22
+_AT_ONCE = 1 << 19
 """Samples of facets that the reference looks at at once."""
 
 
@@ -56,7 +56,8 @@ def facets(fields: Tensor, *, side: int, scale: int) -> tuple[Tensor, Tensor]:
     pictures = torch.empty((count, side, side, _LAYERS), dtype=torch.uint8, device=fields.device)
     keys = torch.empty((count, samples, samples), dtype=torch.int64, device=fields.device)
     library = native_for(pictures)
-    if library is not None and pictures.numel():
+    assert library is not None
+    if pictures.numel():
         call(library, "facets", (pictures, keys, fields.contiguous()), _OPTIONS.pack(scale))
     return pictures, keys
 
@@ -93,9 +94,9 @@ def _lower(keys: Tensor, fields: Tensor, samples: int) -> None:
         i = torch.searchsorted(ends, place, right=True)
         within = place - (ends[i] - width[i] * height[i])
         column, row = left[i] + within % width[i], top[i] + within // width[i]
-        own = fields[i]
+        own, limits = fields[i], limit[i]
         dx, dy = column - own[:, 0], row - own[:, 1]
-        inside = [own[:, 2 + 2 * k] * dx + own[:, 3 + 2 * k] * dy <= limit[i, k] for k in range(3)]
+        inside = [own[:, 2 + 2 * k] * dx + own[:, 3 + 2 * k] * dy <= limits[:, k] for k in range(3)]
         depth = _at(own, 0, dx, dy)
         seen = inside[0] & inside[1] & inside[2] & (depth > 0) & (depth < torch.inf)
         key = depth.contiguous().view(torch.int32).to(torch.int64) << 32 | drawn[i]
@@ -104,13 +105,17 @@ def _lower(keys: Tensor, fields: Tensor, samples: int) -> None:
 
 def _show(picture: Tensor, keys: Tensor, fields: Tensor, samples: int, scale: int) -> None:
     """Add what the samples show to a picture int32 [side, side, 10]."""
-    places = torch.nonzero(keys != NOTHING)[:, 0]
+    for places in torch.split(torch.nonzero(keys != NOTHING)[:, 0], _AT_ONCE):
+        _add(picture, places, fields[keys[places] & 0xFFFFFFFF], samples, scale)
+
+
+def _add(picture: Tensor, places: Tensor, own: Tensor, samples: int, scale: int) -> None:
+    """Add to a picture what samples at ``places`` int64 [S] show of facets, ``own`` f32 [S, 28]."""
     row, column = places // samples, places % samples
-    own = fields[keys[places] & 0xFFFFFFFF]
     dx, dy = column - own[:, 0], row - own[:, 1]
     dark, part = own[:, -2], own[:, -1]
     light = dark + (1.0 - dark) * _at(own, 1, dx, dy).nan_to_num(0.0).clamp(0.0, 1.0)
-    shown = torch.zeros((len(places), 1 + _PARTS + 3 + 1), dtype=torch.int32, device=keys.device)
+    shown = torch.zeros((len(places), 1 + _PARTS + 3 + 1), dtype=torch.int32, device=own.device)
     shown[:, 0] = 255
     # What has no part has its shade in a column that is cut off.
     column_of_part = 1 + torch.where((part >= 0) & (part < _PARTS), part, _LAYERS - 1).to(torch.int64)

@@ -55,6 +55,12 @@ def make_style(options: AnimeOptions | None, context: PluginContext) -> AnimeSty
     figures = _generator(context.weights[FIGURES], context)
     given = {HEADS: options.heads, HANDS: options.hand_weights}
     generators = {name: _generator(file, context) for name, file in given.items() if file}
+    for name, generator in generators.items():
+        if generator.knows_outside:
+            raise WeightsError(
+                f"{given[name]} holds whole figures, which have heads and hands of their own",
+                "leave --set heads and hand_weights out, or name networks that draw heads or hands alone",
+            )
     parts = [PartArtist(part, generators[part.weights]) for part in PARTS if part.weights in generators]
     return AnimeStyle(figures, parts, options)
 
@@ -129,7 +135,7 @@ class AnimeStyle:
         return {**prepared, **parts}
 
     def flops(self, prepared: Prepared) -> int:
-        """Floating-point operations of the networks for one sprite of what was prepared, with its parts."""
+        """Floating-point operations for one sprite of what was prepared, with its parts."""
         return self._figures.flops(int(prepared["stage"])) + sum(part.flops(prepared) for part in self._parts)
 
     def render(self, requests: Sequence[RenderRequest]) -> list[Sprite]:

@@ -127,7 +127,7 @@ def drawn_points(person: Lifted, xy: Float32Array, *, outside: bool) -> Float32A
     """
     ever = person.known[:, :POINTS]
     drawn = np.where(_TIPS, ever.mean(axis=0) >= _TIPS_SHOWN, ever.any())
-    within = outside | ((xy >= 0) & (xy < 1)).all(axis=2)
+    within = np.isfinite(xy).all(axis=2) & (outside | ((xy >= 0) & (xy < 1)).all(axis=2))
     return np.asarray(within & drawn, np.float32)
 
 

@@ -59,7 +59,7 @@ def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
     painter = Painter(avatar)
     sides = sides_seen(avatar, painter, mesh)
     drawn = divided(painter, mesh, sides[:, 0] | sides[:, 1], count)
-    _check_size(avatar.name, len(drawn.positions))
+    _check_size(avatar.name, len(drawn.positions), int((sides[:, 0] | sides[:, 1]).sum()), count)
     rows = painter.rows(drawn.material, drawn.middles())
     rows[:, MATERIAL_FIELDS.index("double_sided")] *= sides[drawn.origin, 1]
     table, materials = np.unique(rows, axis=0, return_inverse=True)
@@ -84,15 +84,18 @@ def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
     )
 
 
-def _check_size(name: str, vertices: int) -> None:
+def _check_size(name: str, vertices: int, seen: int, count: int) -> None:
+    """``seen`` triangles of a mesh were divided into about ``count``."""
     if not vertices:
         raise InvalidValue(
             f"nothing is seen of avatar '{name}'", "check its materials: all of it is clear or inside out"
         )
     if vertices > MOST_VERTICES:
-        raise InvalidValue(
-            f"avatar '{name}' needs {vertices:,} vertices; {MOST_VERTICES:,} fit", "ask for fewer facets with --count"
+        finer = seen < count
+        hint = (
+            "ask for fewer facets with --count" if finer else f"simplify its mesh, of which {seen:,} triangles are seen"
         )
+        raise InvalidValue(f"avatar '{name}' needs {vertices:,} vertices; {MOST_VERTICES:,} fit", hint)
 
 
 def _directions(normals: Float64Array) -> Float32Array:
