@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from animegen.avatar.config import EXPRESSION
 from animegen.avatar.layers import colour_layers
 from animegen.avatar.mouths import with_mouth
+from animegen.errors import InvalidValue
 from animegen.types import Float32Array, Skeleton, Uint8Array
 
 ENLARGED = 1.25
@@ -30,15 +32,8 @@ _BLURRED = 2
 _LEAST = 1e-3
 
 
-class Generator(Protocol):
-    """What draws avatars: their facets on bones (:mod:`animegen.avatar.rigged_generator`) or a network
-    (:mod:`animegen.avatar.generator`).
-    """
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The skeleton whose points :meth:`draw` takes."""
-        ...
+class Draws(Protocol):
+    """What draws avatars, as far as pictures go."""
 
     @property
     def avatars(self) -> Sequence[Mapping[str, Any]]:
@@ -46,25 +41,8 @@ class Generator(Protocol):
         ...
 
     @property
-    def stages(self) -> tuple[int, ...]:
+    def stages(self) -> Sequence[int]:
         """Sides of the pictures it draws, in pixels, ascending."""
-        ...
-
-    @property
-    def drawn_together(self) -> int | None:
-        """How many pictures a call has to draw, always as many, for each to be the same beside any others; None: any
-        number, the pictures do not depend on each other.
-        """
-        ...
-
-    @property
-    def largest_scale(self) -> int:
-        """How many times larger than its largest stage it can finish a picture."""
-        ...
-
-    @property
-    def knows_outside(self) -> bool:
-        """Whether points that lie outside of the canvas help to draw what is inside; else they have to be unknown."""
         ...
 
     def draw(
@@ -86,6 +64,34 @@ class Generator(Protocol):
         """
         ...
 
+
+class Generator(Draws, Protocol):
+    """What draws avatars: their facets on bones (:mod:`animegen.avatar.rigged_generator`) or a network
+    (:mod:`animegen.avatar.generator`).
+    """
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The skeleton whose points :meth:`draw` takes."""
+        ...
+
+    @property
+    def drawn_together(self) -> int | None:
+        """How many pictures a call has to draw, always as many, for each to be the same beside any others; None: any
+        number, the pictures do not depend on each other.
+        """
+        ...
+
+    @property
+    def largest_scale(self) -> int:
+        """How many times larger than its largest stage it can finish a picture."""
+        ...
+
+    @property
+    def knows_outside(self) -> bool:
+        """Whether points that lie outside of the canvas help to draw what is inside; else they have to be unknown."""
+        ...
+
     def finished(self, layers: Uint8Array, scale: int) -> Uint8Array:
         """Layers uint8 [S, S, 10] as they are shown, ``scale`` times as large."""
         ...
@@ -95,9 +101,26 @@ class Generator(Protocol):
         ...
 
 
+def check_asked(generator: Generator, stage: int, avatar: NDArray[np.integer[Any]], **arrays: NDArray[Any]) -> None:
+    """Raises InvalidValue naming what does not fit :meth:`Draws.draw`: a shape, an avatar's row, the stage."""
+    count, points = len(avatar), len(generator.skeleton)
+    shapes = {
+        "xy": (count, points, 2), "z": (count, points), "score": (count, points),
+        "expression": (count, len(EXPRESSION)),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise InvalidValue(f"{name} must be {shape}, got {arrays[name].shape}")
+    known = len(generator.avatars)
+    if count and not 0 <= int(avatar.min()) <= int(avatar.max()) < known:
+        raise InvalidValue(f"avatar must be from 0 to {known - 1}, got {sorted(set(avatar.tolist()))}")
+    if stage not in generator.stages:
+        raise InvalidValue(f"stage must be one of {generator.stages}, got {stage}")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """A pose on a canvas, as :meth:`Generator.draw` takes it, for one picture.
+    """A pose on a canvas, as :meth:`Draws.draw` takes it, for one picture.
 
     ``palette`` f32 [6, 3] sRGB 0..1. The picture is ``scale`` times as large as its stage.
     """

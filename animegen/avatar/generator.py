@@ -16,9 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from animegen.avatar.checkpoint import load_generator
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.config import EXPRESSION
+from animegen.avatar.drawing import check_asked
 from animegen.avatar.firm import firm_layers
 from animegen.avatar.network import Generator
-from animegen.errors import InvalidValue
 from animegen.ops.precision import has_bfloat16
 from animegen.types import Float32Array, Skeleton, Uint8Array
 
@@ -88,7 +88,7 @@ class AvatarGenerator:
         ``avatar`` [N] rows of :attr:`avatars`; ``stage`` one of :attr:`stages`. Returns uint8 [N, stage, stage, 10].
         Raises InvalidValue naming what does not fit.
         """
-        self._check(stage, avatar, xy=xy, z=z, score=score, expression=expression)
+        check_asked(self, stage, avatar, xy=xy, z=z, score=score, expression=expression)
         if not len(xy):
             return np.zeros((0, stage, stage, 10), np.uint8)
 
@@ -111,20 +111,6 @@ class AvatarGenerator:
             pose = PoseBatch(zeros[..., None].expand(1, count, 2), zeros, zeros)
             network(pose, network.avatars.weight[:1], torch.zeros(1, len(EXPRESSION)), [stage])
         return int(counter.get_total_flops())
-
-    def _check(self, stage: int, avatar: NDArray[np.integer[Any]], **arrays: NDArray[Any]) -> None:
-        count, points = len(avatar), len(self.skeleton)
-        shapes = {
-            "xy": (count, points, 2), "z": (count, points), "score": (count, points),
-            "expression": (count, len(EXPRESSION)),
-        }  # fmt: skip
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise InvalidValue(f"{name} must be {shape}, got {arrays[name].shape}")
-        if count and not 0 <= int(avatar.min()) <= int(avatar.max()) < len(self.avatars):
-            raise InvalidValue(f"avatar must be from 0 to {len(self.avatars) - 1}, got {sorted(set(avatar.tolist()))}")
-        if stage not in self.stages:
-            raise InvalidValue(f"stage must be one of {self.stages}, got {stage}")
 
 
 def load_avatar_generator(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from animegen.avatar.armature import Armature
 from animegen.avatar.config import EXPRESSION
+from animegen.avatar.drawing import check_asked
 from animegen.avatar.layers import LAYERS
 from animegen.avatar.rigged import RiggedAvatar
 from animegen.avatar.rigged_files import load_rigged
@@ -84,7 +85,7 @@ class RiggedGenerator:
         stage: int,
     ) -> Uint8Array:
         """Draw shade layers; takes and returns what :meth:`animegen.avatar.generator.AvatarGenerator.draw` does."""
-        self._check(stage, avatar, xy=xy, z=z, score=score, expression=expression)
+        check_asked(self, stage, avatar, xy=xy, z=z, score=score, expression=expression)
         layers = np.zeros((len(xy), stage, stage, LAYERS), np.uint8)
         for row in np.unique(avatar).tolist():
             figure, mine = self.figures[row], np.flatnonzero(avatar == row)
@@ -95,20 +96,6 @@ class RiggedGenerator:
                     pictures, _ = facets(seen[None], side=stage, scale=samples_at(stage))
                 layers[i] = pictures[0].cpu().numpy()
         return layers
-
-    def _check(self, stage: int, avatar: NDArray[np.integer[Any]], **arrays: NDArray[Any]) -> None:
-        count, points = len(avatar), len(self.skeleton)
-        shapes = {
-            "xy": (count, points, 2), "z": (count, points), "score": (count, points),
-            "expression": (count, len(EXPRESSION)),
-        }  # fmt: skip
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise InvalidValue(f"{name} must be {shape}, got {arrays[name].shape}")
-        if count and not 0 <= int(avatar.min()) <= int(avatar.max()) < len(self.avatars):
-            raise InvalidValue(f"avatar must be from 0 to {len(self.avatars) - 1}, got {sorted(set(avatar.tolist()))}")
-        if stage not in self.stages:
-            raise InvalidValue(f"stage must be one of {self.stages}, got {stage}")
 
 
 @dataclass(eq=False)

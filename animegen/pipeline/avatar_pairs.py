@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animegen.avatar.data import Dataset, Sample
+from animegen.avatar.drawing import Draws
 from animegen.avatar.layers import colour_layers, part_masks
 from animegen.errors import UsageError
 from animegen.measure.pictures import scaled
@@ -20,33 +20,6 @@ BATCH = 16
 
 _UNKNOWN_COLOUR = (0.5, 0.5, 0.5)
 """Of a part that an avatar lacks: nothing is drawn in it."""
-
-
-class Draws(Protocol):
-    """The part of an avatar generator that an evaluation needs."""
-
-    @property
-    def avatars(self) -> Sequence[Mapping[str, Any]]:
-        """What is known of each avatar it draws, the ``name`` among it."""
-        ...
-
-    @property
-    def stages(self) -> Sequence[int]:
-        """Sides of the pictures it draws, rising."""
-        ...
-
-    def draw(
-        self,
-        xy: Float32Array,
-        z: Float32Array,
-        score: Float32Array,
-        *,
-        expression: Float32Array,
-        avatar: NDArray[np.integer[Any]],
-        stage: int,
-    ) -> Uint8Array:
-        """Shade layers uint8 [N, S, S, 10] of N poses in canvas units."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

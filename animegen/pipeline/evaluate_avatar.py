@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from animegen.avatar.data import FRAMINGS, Dataset, Split
+from animegen.avatar.drawing import Draws
 from animegen.events import Listener, ignore
 from animegen.measure.pictures import (
     alpha_iou,
@@ -26,7 +27,7 @@ from animegen.measure.pictures import (
     summary,
 )
 from animegen.pipeline.avatar_keypoints import fidelities
-from animegen.pipeline.avatar_pairs import Draws, Pair, Pairs
+from animegen.pipeline.avatar_pairs import Pair, Pairs
 from animegen.pipeline.avatar_steadiness import film_steadiness, steadiness
 from animegen.pipeline.extractors import Extractor, feature_distances, feature_extractor
 from animegen.pipeline.progress import stage

@@ -57,8 +57,8 @@ class Divided:
 def divided(painter: Painter, mesh: Mesh, shown: NDArray[np.bool_], count: int) -> Divided:
     """The ``shown`` bool [T] triangles of a mesh, divided into at most about ``count``, without what is clear.
 
-    Those that are clear in part are cut in the end, and may become two.
     The triangle whose colours are farthest from the texture's, by its area, is divided first, across its longest edge.
+    Those that are clear in part are cut in the end, and may become two.
     """
     owners = np.zeros(len(mesh.positions), np.int64)
     owners[mesh.triangles.ravel()] = np.repeat(mesh.material, 3)
