@@ -21,6 +21,14 @@ from animegen.types import Track
 
 SAME_POSE = 0.01
 """How far the same build may move points, in heights: limbs seen longer than they can be are held in."""
+SAME_PLACE = 0.005
+"""Heights from the person's wrist to the avatar's, of bent arms that are long enough."""
+SAME_PLACE_OF_A_HEAD = 0.06
+"""The same at the head, in heads: the avatar's arms, at their limit, stretch a little less."""
+OVERLONG = 1.15
+"""How much longer than they are limbs may be where depth was steadied."""
+QUICKER = 2.0
+"""How much faster hands may move while they begin to be placed rather than pointed."""
 CALM = 1.2
 """How much larger accelerations may become."""
 
@@ -31,7 +39,8 @@ ANIME = Proportions(
 
 
 def own_build(lifted):
-    return Proportions(lifted.lengths.parts, HUMAN_HEAD, lifted.lengths.face * HUMAN_FACE)
+    face = lifted.lengths.face
+    return Proportions(lifted.lengths.parts, HUMAN_HEAD * face, face * HUMAN_FACE)
 
 
 def dance(length=60, **where):
@@ -51,8 +60,36 @@ def dance(length=60, **where):
     return Track(1, tuple(range(length)), tuple(poses))
 
 
-def test_the_same_build_gives_the_same_pose():
-    person = lift_track(dance())
+def with_arms(elbow, wrist, length=31, height=300.0):
+    """Somebody whose arms go from hanging to there: ``elbow`` and ``wrist`` from the shoulder on, outward and down, in
+    heights."""
+    poses = []
+    for share in np.linspace(0, 1, length):
+        pose = synthetic_pose(feet=(300.0, 400.0), height=height)
+        xy = pose.xy.copy()
+        for side, out in (("left", 1), ("right", -1)):
+            point = {name: pose.skeleton.index(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist", *_FINGERS)}
+            hand = xy[[point[name] for name in _FINGERS]] - xy[point["wrist"]]
+            for name, hanging, there in (("elbow", (0.02, 0.17), elbow), ("wrist", (0.03, 0.32), wrist)):
+                way = (1 - share) * np.array(hanging) + share * np.array(there)
+                xy[point[name]] = xy[point["shoulder"]] + height * way * [out, 1]
+            xy[[point[name] for name in _FINGERS]] = xy[point["wrist"]] + hand
+        poses.append(replace(pose, xy=xy, z=None))
+    return Track(1, tuple(range(length)), tuple(poses))
+
+
+_FINGERS = ("index", "pinky", "thumb")
+_WRISTS = [AVATAR35.index(f"{side}_wrist") for side in ("left", "right")]
+_EARS = [AVATAR35.index(f"{side}_ear") for side in ("left", "right")]
+_ARMS_SPREAD = ((0.17, 0.02), (0.32, 0.03))
+_HANDS_JOINED = ((0.04, 0.17), (-0.08, 0.15))
+_HAND_AT_EAR = ((0.12, 0.1), (0.0, -0.08))
+
+
+@pytest.mark.parametrize("arms", [_ARMS_SPREAD, _HANDS_JOINED, _HAND_AT_EAR])
+@pytest.mark.parametrize("make", [dance, None])
+def test_the_same_build_gives_the_same_pose(make, arms):
+    person = lift_track(make() if make else with_arms(*arms))
     same = retarget(person, own_build(person))
     body = [i for i in range(len(AVATAR35)) if i not in FACE and person.known[:, i].min() > 0.5]
     off = np.linalg.norm(same.xyz[:, body, :2] - person.joints[:, body, :2], axis=2) / person.lengths.height[:, None]
@@ -61,10 +98,10 @@ def test_the_same_build_gives_the_same_pose():
 
 
 def test_limbs_get_the_avatars_length_and_keep_their_direction():
-    person = lift_track(dance())
+    person = lift_track(with_arms(*_ARMS_SPREAD))
     moved = retarget(person, ANIME)
     for limb in LIMBS:
-        if max(limb.parent, limb.child) < len(AVATAR35) and limb.part in ("upper_arm", "thigh", "shin"):
+        if max(limb.parent, limb.child) < len(AVATAR35) and limb.part in ("upper_arm", "forearm", "thigh", "shin"):
             own = person.joints[:, limb.child, :2] - person.joints[:, limb.parent, :2]
             new = moved.xyz[:, limb.child, :2] - moved.xyz[:, limb.parent, :2]
             cross = own[:, 0] * new[:, 1] - own[:, 1] * new[:, 0]
@@ -72,6 +109,45 @@ def test_limbs_get_the_avatars_length_and_keep_their_direction():
             ratio = np.linalg.norm(new, axis=1) / np.linalg.norm(own, axis=1)
             wanted = ANIME.parts[limb.part] / person.lengths.parts[limb.part]
             assert ratio.max() <= wanted * 1.001
+
+
+def test_bent_arms_put_the_hands_where_the_persons_are():
+    person = lift_track(with_arms(*_HANDS_JOINED))
+    moved = retarget(person, ANIME)
+    off = moved.xyz[-1, _WRISTS, :2] - person.joints[-1, _WRISTS, :2]
+    assert np.abs(off).max() < SAME_PLACE * 300
+    for side in ("left", "right"):
+        wrist, *fingers = (AVATAR35.index(f"{side}_{name}") for name in ("wrist", *_FINGERS))
+        own = person.joints[-1, fingers, :2] - person.joints[-1, wrist, :2]
+        new = moved.xyz[-1, fingers, :2] - moved.xyz[-1, wrist, :2]
+        cosine = (own * new).sum(axis=1) / np.linalg.norm(own, axis=1) / np.linalg.norm(new, axis=1)
+        assert cosine.min() > 0.999
+
+
+def test_a_hand_at_the_face_is_at_the_avatars_face():
+    person = lift_track(with_arms(*_HAND_AT_EAR))
+    moved = retarget(person, ANIME)
+    own, new = (
+        (points[-1, _WRISTS, :2] - points[-1, _EARS, :2].mean(axis=0)) / head
+        for points, head in (
+            (person.joints, HUMAN_HEAD * person.lengths.face * person.lengths.height[-1]),
+            (moved.xyz, ANIME.head_to_height * moved.height[-1]),
+        )
+    )
+    assert np.abs(own - new).max() < SAME_PLACE_OF_A_HEAD
+
+
+@pytest.mark.parametrize("arms", [_HANDS_JOINED, _HAND_AT_EAR, ((0.0, 0.17), (0.0, 0.02))])
+def test_arms_keep_their_lengths_and_go_over_smoothly(arms):
+    person = lift_track(with_arms(*arms))
+    moved = retarget(person, ANIME)
+    for side in ("left", "right"):
+        shoulder, elbow, wrist = (AVATAR35.index(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
+        for part, near, far in (("upper_arm", shoulder, elbow), ("forearm", elbow, wrist)):
+            length = np.linalg.norm(moved.xyz[:, far] - moved.xyz[:, near], axis=1)
+            assert length.max() < OVERLONG * ANIME.parts[part] * moved.height.max()
+        own, new = (np.linalg.norm(np.diff(x[:, wrist, :2], axis=0), axis=1) for x in (person.joints, moved.xyz))
+        assert new.max() < QUICKER * own.max()
 
 
 def test_the_avatar_stands_where_the_person_stands():

@@ -3,7 +3,7 @@
 Every limb keeps the direction in which it points and takes the avatar's length. In the picture that is a plain scaling
 of each limb, by what the avatar's is longer than the person's, so it is as steady as what was measured, and depth that
 is guessed wrong bends nothing. The face follows the head's rotation with the avatar's own features. The avatar is as
-tall as the person and stands on the same feet.
+tall as the person, stands on the same feet, and has its hands where the person's are (:mod:`animegen.pose.reach`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from animegen.pose.convert import to_avatar35
 from animegen.pose.head import FACE, FACE_POINTS, HUMAN_FACE
 from animegen.pose.lengths import HUMAN_HEAD
 from animegen.pose.lift import Lifted, lift_track
-from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, POINTS, USUAL_LENGTHS
+from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, POINTS, USUAL_LENGTHS, middles
+from animegen.pose.reach import place_hands
 from animegen.pose.regression import local_mean
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array, Float64Array, Pose, Track
@@ -112,6 +113,12 @@ class Retargeted:
     time: Float64Array
     whole: bool
 
+    @property
+    def joints(self) -> Float64Array:
+        """f64 [T, 38, 3] as :class:`animegen.pose.lift.Lifted` has a person's."""
+        points = self.xyz.astype(np.float64)
+        return np.concatenate([points, middles(points)], axis=1)
+
 
 def retarget(person: Lifted, avatar: Proportions) -> Retargeted:
     """The pose of an avatar that does what the person does, in every frame."""
@@ -119,19 +126,30 @@ def retarget(person: Lifted, avatar: Proportions) -> Retargeted:
     feet = person.known[:, _FEET]
     whole = bool((feet.max(axis=1) >= 0.5).mean() >= _LEGS_SHOWN)
     height = own.height * (1.0 if whole else _upper_body_ratio(person, avatar))
+    joints = _with_lengths(person, avatar.parts, height)
+    turned = np.einsum("tij,pj->tpi", person.head.rotation, avatar.face)
+    joints[:, FACE] = joints[:, HEAD, None] + turned * height[:, None, None]
+    joints[..., :2] += _shift(person, joints, whole=whole)[:, None]
+    heads = np.stack([HUMAN_HEAD * own.face * own.height, avatar.head_to_height * height], axis=1)
+    arms = avatar.parts["upper_arm"] * height, avatar.parts["forearm"] * height
+    same = person.joints[:, [MID_HIP]] + _with_lengths(person, own.parts, own.height)
+    joints = place_hands(joints, same, arms, heads)
+    return Retargeted(
+        joints[:, :POINTS].astype(np.float32), person.score.astype(np.float32), height, person.time, whole
+    )
+
+
+def _with_lengths(person: Lifted, parts: Mapping[str, float], height: Float64Array) -> Float64Array:
+    """The joints from the middle of the hips on, f64 [T, 38, 3], of a body of other lengths, but for its face."""
+    own = person.lengths
     joints = np.zeros((len(height), JOINTS, 3))
     for limb in LIMBS:
         way = person.joints[:, limb.child] - person.joints[:, limb.parent]
         reach = own.parts[limb.part] * own.height
         seen = np.linalg.norm(way[:, :2], axis=1)
-        scale = avatar.parts[limb.part] * height / np.maximum(reach, seen / _OVERLONG)
+        scale = parts[limb.part] * height / np.maximum(reach, seen / _OVERLONG)
         joints[:, limb.child] = joints[:, limb.parent] + scale[:, None] * way
-    turned = np.einsum("tij,pj->tpi", person.head.rotation, avatar.face)
-    joints[:, FACE] = joints[:, HEAD, None] + turned * height[:, None, None]
-    joints[..., :2] += _shift(person, joints, whole=whole)[:, None]
-    return Retargeted(
-        joints[:, :POINTS].astype(np.float32), person.score.astype(np.float32), height, person.time, whole
-    )
+    return joints
 
 
 def retarget_track(track: Track, avatar: Proportions) -> Track:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,9 @@ class VrmStyle:
         moved = retarget(person, player.proportions)
         lowest = np.array([pose.bbox[3] for pose in track.poses], np.float64)
         canvas = canvases(moved, crown=player.crown, lowest=lowest)
-        hands = {side: measure_hand(track, side) for side in ("left", "right")}
-        turns = drive(person, {side: hand for side, hand in hands.items() if hand is not None})
+        seen = {side: measure_hand(track, side) for side in ("left", "right")}
+        hands = {side: hand for side, hand in seen.items() if hand is not None}
+        turns = drive(replace(person, joints=moved.joints), hands)
         side = min(_LARGEST, int(np.ceil(canvas[:, 2].max() / _STEP)) * _STEP)
         frames: dict[str, NDArray[Any]] = {
             "frame_indices": np.array(track.frame_indices, np.int64),
