@@ -262,6 +262,56 @@ def test_fingers_curl_as_their_tips_lie(person, curl):
         assert abs(bends[0] - bends[1]) < CURLS_WITHIN * np.radians(230)
 
 
+def shapes(count: int, known: float = 1.0) -> np.ndarray:
+    """Both hands with index and middle finger straight and spread, and the others bent."""
+    bends = np.zeros((5, 3))
+    bends[3:] = np.radians((70.0, 90.0, 50.0))
+    fans = np.radians((10.0, -10.0, 0.0, 0.0))
+    return np.tile(np.array([known, *fans, *bends.ravel()], np.float32), (count, 2, 1))
+
+
+def finger_bends(person: Armature, matrices: np.ndarray, side: str) -> list[float]:
+    """How far the last bones of the four fingers are turned against their hand, in radians."""
+    rows = [person.bones.index(f"{side}{finger}Distal") for finger in ("Index", "Middle", "Ring", "Little")]
+    hand = person.bones.index(f"{side}Hand")
+    return [float(angle_between(matrices[0, row, :, :3], matrices[0, hand, :, :3])) for row in rows]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_each_finger_bends_as_it_was_seen(person, scene, side):
+    solver = Solver(person, AVATAR35.points)
+    signed = solver.solve(scene.xy, scene.z, scene.score, shapes(len(scene.xy)))
+    index, middle, ring, little = finger_bends(person, signed.matrices, side)
+    assert index == pytest.approx(np.radians(10), abs=1e-3) and middle == pytest.approx(np.radians(10), abs=1e-3)
+    # 210 degrees one way are 150 the other.
+    assert ring == pytest.approx(np.radians(150), abs=1e-3) and little == pytest.approx(np.radians(150), abs=1e-3)
+    apart = [person.bones.index(f"{side}{finger}Distal") for finger in ("Index", "Middle")]
+    thumb = person.bones.index(f"{side}ThumbDistal")
+    near, far = np.linalg.norm(
+        joints(person, signed.matrices)[0, apart] - joints(person, signed.matrices)[0, thumb], axis=1
+    )
+    assert near < far, "the index finger is on the thumb's side"
+
+
+def test_fingers_that_were_not_seen_follow_their_tips(person, scene):
+    solver = Solver(person, AVATAR35.points)
+    alone = scene.solved(person).matrices
+    unseen = solver.solve(scene.xy, scene.z, scene.score, shapes(len(scene.xy), known=0.0)).matrices
+    np.testing.assert_array_equal(unseen, alone)
+    half = solver.solve(scene.xy, scene.z, scene.score, shapes(len(scene.xy), known=0.5)).matrices
+    signed = solver.solve(scene.xy, scene.z, scene.score, shapes(len(scene.xy))).matrices
+    for side in ("left", "right"):
+        ends = [finger_bends(person, matrices, side)[1] for matrices in (alone, half, signed)]
+        assert ends[0] > ends[1] > ends[2]
+
+
+def test_hands_of_other_shapes_are_refused(person, scene):
+    solver = Solver(person, AVATAR35.points)
+    for hands in (shapes(len(scene.xy))[:, :1], shapes(len(scene.xy)) * np.float32(np.nan)):
+        with pytest.raises(InvalidValue, match="hands"):
+            solver.solve(scene.xy, scene.z, scene.score, hands)
+
+
 def _vector(matrix: np.ndarray) -> np.ndarray:
     """The axis of a small turn times its angle."""
     quaternion = from_matrices(matrix)

@@ -23,7 +23,7 @@ from animegen.pipeline.who import chosen_avatars
 from animegen.pose.head import HUMAN_FACE
 from animegen.pose.limbs import USUAL_LENGTHS
 from animegen.pose.retarget import Proportions
-from animegen.pose.skeletons import AVATAR35, COCO17
+from animegen.pose.skeletons import AVATAR35, BLAZEPOSE75, COCO17
 from animegen.protocols import CastingStyle, PluginContext
 from animegen.testing import check_style, synthetic_identity, synthetic_pose, synthetic_track
 from animegen.types import Expression, RenderRequest, Track, Trait, Traits
@@ -371,3 +371,22 @@ def test_they_fill_the_canvas_down_to_where_half_a_person_is_cut(shipped):
     (sprite, *_) = drawn(shipped, half_a_person())
     assert sprite.rgba[-1, :, 3].any() and not sprite.rgba[0, :, 3].any()
     assert not sprite.rgba[:, [0, -1], 3].any()
+
+
+def test_a_finger_of_which_no_point_drives_the_body_bends_by_itself(shipped):
+    person = replace(synthetic_identity(1), avatar="eliza_rin")
+    straight = synthetic_pose(BLAZEPOSE75, feet=(400.0, 900.0), height=800.0, facing="back")
+    knuckle, *ring = (BLAZEPOSE75.index(f"right_hand_{i}") for i in range(13, 17))
+    folded = straight.xy.copy()
+    folded[ring[1:]] = 2 * folded[ring[0]] - folded[ring[1:]]
+    sprites = []
+    for xy in (straight.xy, folded):
+        track = Track(0, (0,), (replace(straight, xy=xy),))
+        assert (shipped.prepare(person, track, ())["hands"][..., 0] == 1).all()
+        sprites += drawn(shipped, track, person)
+    one, other = sprites
+    rows, columns = np.nonzero(np.abs(one.rgba.astype(int) - other.rgba).max(axis=2) > SAME_PICTURE)
+    assert len(rows) > 20
+    for places, axis in ((columns, 0), (rows, 1)):
+        away = one.affine[axis, axis] * places + one.affine[axis, 2] - straight.xy[knuckle, axis]
+        assert np.abs(away).max() < 0.15 * 800

@@ -54,13 +54,15 @@ class Draws(Protocol):
         expression: Float32Array,
         avatar: NDArray[np.integer[Any]],
         stage: int,
+        hands: Float32Array | None = None,
     ) -> Uint8Array:
         """Shade layers uint8 [N, stage, stage, 10] (:mod:`animegen.avatar.layers`).
 
         ``xy`` f32 [N, K, 2] in canvas sides, 0..1 inside; ``z`` f32 [N, K] in the same unit, 0 at the hips, smaller is
         nearer; ``score`` f32 [N, K], 0 for an unknown point; ``expression`` f32 [N, 10] in the order of ``EXPRESSION``;
-        ``avatar`` [N] rows of :attr:`avatars`; ``stage`` one of :attr:`stages`. Raises InvalidValue naming what does
-        not fit.
+        ``avatar`` [N] rows of :attr:`avatars`; ``stage`` one of :attr:`stages`; ``hands`` f32 [N, 2, 20] the shapes of
+        the left and the right hand (:data:`animegen.avatar.fingers.HAND_SHAPE`), for what can bend each finger by
+        itself. Raises InvalidValue naming what does not fit.
         """
         ...
 
@@ -122,7 +124,7 @@ def check_asked(generator: Generator, stage: int, avatar: NDArray[np.integer[Any
 class Drawing:
     """A pose on a canvas, as :meth:`Draws.draw` takes it, for one picture.
 
-    ``palette`` f32 [6, 3] sRGB 0..1. The picture is ``scale`` times as large as its stage.
+    ``palette`` f32 [6, 3] sRGB 0..1, ``hands`` f32 [2, 20]. The picture is ``scale`` times as large as its stage.
     """
 
     xy: Float32Array
@@ -133,6 +135,7 @@ class Drawing:
     stage: int
     scale: int
     palette: Float32Array
+    hands: Float32Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,6 +203,7 @@ class Drawer:
             expression=np.stack([one.expression for one in full]),
             avatar=np.array([one.avatar for one in full], np.int64),
             stage=stage,
+            hands=np.stack([one.hands for one in full]),
         )
 
 

@@ -1,8 +1,8 @@
-"""Fingers from the places of their tips: how far each is curled, and how far a hand is spread.
+"""Fingers from the shape of a hand, as far as it was seen, or from the places of their tips.
 
 All joints of a finger bend about one axis, by shares of its curl, so that a tip runs on a curve; what is sought is the
 place on the curves of thumb, index and little finger that is nearest to the tips. The two fingers between are curled
-as those beside them.
+as those beside them. A hand whose fingers were seen each for itself has them bent as those.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ _AMONG = 4.0
 """Guesses whose squared misses differ by much less than this count alike."""
 _SIDES = ("left", "right")
 
+HAND_SHAPE = 20
+"""Numbers that tell the shape of a hand: how surely it was seen, 0..1; how far each of the four fingers points to the
+thumb's side; how far the joints of thumb, index, middle, ring and little finger are bent, three each from the palm on.
+Angles are radians (:class:`animegen.pose.hands.HandMotion`)."""
+
 
 class Fingers:
     """The fingers of one armature, of both hands, five each of three bones; those that it lacks have no length."""
@@ -57,7 +62,8 @@ class Fingers:
         axis = np.array([_THUMB_AXIS, *[_FINGER_AXIS] * 4])
         axis /= np.sqrt(np.square(axis).sum(axis=1, keepdims=True))
         self._axis = axis * mirrored[:, None]
-        self._bend = np.cumsum(np.radians([*_BENDS.values()]) * (self._bones >= 0), axis=2)
+        self._angle = np.radians([*_BENDS.values()]) * (self._bones >= 0)
+        self._bend = np.cumsum(self._angle, axis=2)
         self._fan = np.radians([*_FANS.values()]) * np.array([[1.0], [-1.0]])
         self._root = self._joints[:, :, 0]
         ways = np.diff(self._joints, axis=2, append=ends[:, :, None])
@@ -83,12 +89,20 @@ class Fingers:
                     ends[hand, finger] = armature.points[self._tips[at]]
         return joints, ends
 
-    def bend(self, rotation: Float64Array, shift: Float64Array, places: Float64Array, sure: Float64Array) -> None:
+    def bend(
+        self,
+        rotation: Float64Array,
+        shift: Float64Array,
+        places: Float64Array,
+        sure: Float64Array,
+        shapes: Float64Array | None = None,
+    ) -> None:
         """Turn the fingers of N poses in place.
 
         ``rotation`` f64 [N, B, 3, 3] and ``shift`` f64 [N, B, 3]: what takes places at rest to where they are, of all
         bones, fingers unturned. ``places`` f64 [N, K, 3]: where points were seen. ``sure`` f64 [N, K, 3]: one over how
-        far off each may lie along each axis, 0 for unknown ones.
+        far off each may lie along each axis, 0 for unknown ones. ``shapes`` f64 [N, 2, HAND_SHAPE]: the left and the
+        right hand as they were seen, which count more than the tips.
         """
         if (self._bones < 0).all():
             return
@@ -96,12 +110,18 @@ class Fingers:
         weight = sure[:, self._tips] * self._known[:, :, None]
         state = self._solve(hand_turn, hand_shift, places[:, self._tips], weight)
         curl = (_BETWEEN @ state[..., :3, None])[..., 0]
-        fan = self._fan * state[..., 3:] * (1.0 - curl)
+        fan, angle = self._fan * state[..., 3:] * (1.0 - curl), curl[..., None] * self._angle
+        if shapes is not None:
+            known, fans, bends = shapes[..., :1], shapes[..., 1:5], shapes[..., 5:].reshape(*angle.shape)
+            toward_thumb = np.array([[-1.0], [1.0]])
+            fan[..., 1:] += known * (toward_thumb * fans - fan[..., 1:])
+            angle += known[..., None] * (bends * (self._bones >= 0) - angle)
+        bent = np.cumsum(angle, axis=-1)
         vertical = np.broadcast_to((0.0, 1.0, 0.0), (*fan.shape, 3))
         fanned = hand_turn[:, :, None] @ about(vertical, fan)
         joint = (hand_turn[:, :, None] @ self._root[..., None])[..., 0] + hand_shift[:, :, None]
         for i in range(3):
-            turned = fanned @ about(self._axis, curl * self._bend[:, :, i])
+            turned = fanned @ about(self._axis, bent[..., i])
             here = self._bones[:, :, i] >= 0
             rows = self._bones[:, :, i][here]
             rotation[:, rows] = turned[:, here]

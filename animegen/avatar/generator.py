@@ -80,13 +80,14 @@ class AvatarGenerator:
         expression: Float32Array,
         avatar: NDArray[np.integer[Any]],
         stage: int,
+        hands: Float32Array | None = None,  # noqa: ARG002
     ) -> Uint8Array:
         """Draw shade layers (:mod:`animegen.avatar.layers`).
 
         ``xy`` f32 [N, K, 2] in canvas sides, 0..1 inside; ``z`` f32 [N, K] in the same unit, 0 at the hips, smaller is
         nearer; ``score`` f32 [N, K], 0 for an unknown point; ``expression`` f32 [N, 10] in the order of ``EXPRESSION``;
-        ``avatar`` [N] rows of :attr:`avatars`; ``stage`` one of :attr:`stages`. Returns uint8 [N, stage, stage, 10].
-        Raises InvalidValue naming what does not fit.
+        ``avatar`` [N] rows of :attr:`avatars`; ``stage`` one of :attr:`stages`; ``hands`` are told by points alone.
+        Returns uint8 [N, stage, stage, 10]. Raises InvalidValue naming what does not fit.
         """
         check_asked(self, stage, avatar, xy=xy, z=z, score=score, expression=expression)
         if not len(xy):

@@ -83,13 +83,14 @@ class RiggedGenerator:
         expression: Float32Array,
         avatar: NDArray[np.integer[Any]],
         stage: int,
+        hands: Float32Array | None = None,
     ) -> Uint8Array:
         """Draw shade layers; takes and returns what :meth:`animegen.avatar.generator.AvatarGenerator.draw` does."""
         check_asked(self, stage, avatar, xy=xy, z=z, score=score, expression=expression)
         layers = np.zeros((len(xy), stage, stage, LAYERS), np.uint8)
         for row in np.unique(avatar).tolist():
             figure, mine = self.figures[row], np.flatnonzero(avatar == row)
-            posed = figure.solver.solve(xy[mine], z[mine], score[mine])
+            posed = figure.solver.solve(xy[mine], z[mine], score[mine], None if hands is None else hands[mine])
             for i, matrices, focal in zip(mine.tolist(), posed.matrices, posed.focal.tolist(), strict=True):
                 with torch.inference_mode():
                     seen = figure.facets(matrices, focal, expression[i], stage)

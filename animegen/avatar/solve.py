@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from animegen.avatar.armature import Armature, PosedBones
 from animegen.avatar.chain import NEAREST, Chain, Seen, State, World
+from animegen.avatar.fingers import HAND_SHAPE
 from animegen.avatar.habits import DISTANCE, HABITS, SHARED_TWISTS
 from animegen.avatar.posture import Posture
 from animegen.avatar.rotations import cross, to_matrices, turned
@@ -83,20 +84,25 @@ class Solver:
         self._twins = [(slot[twins.one], slot[twins.other], twins.spread) for twins in pairs]
         self._own = np.arange(3 * len(slot)).reshape(-1, 3)  # the unknowns of each slot
 
-    def solve(self, xy: Float32Array, z: Float32Array, score: Float32Array) -> PosedBones:
+    def solve(
+        self, xy: Float32Array, z: Float32Array, score: Float32Array, hands: Float32Array | None = None
+    ) -> PosedBones:
         """The bones of N poses from their points.
 
         ``xy`` f32 [N, K, 2] canvas sides, 0..1 inside of the picture; ``z`` f32 [N, K] in the same unit, 0 at the
         middle of the hips, smaller is nearer; ``score`` f32 [N, K] 0..1, 0 for a point that is unknown and whose place
-        means nothing. Bones without a habit ride on those above, but for fingers. Raises InvalidValue for other shapes
-        and for a known point that is nowhere finite.
+        means nothing. ``hands`` f32 [N, 2, 20]: the shapes of the left and the right one, as far as their fingers were
+        seen (:data:`animegen.avatar.fingers.HAND_SHAPE`). Bones without a habit ride on those above, but for fingers.
+        Raises InvalidValue for other shapes and for a known point or a hand that is not finite.
         """
         seen = self._seen(xy, z, score)
+        if hands is not None and (hands.shape != (len(xy), 2, HAND_SHAPE) or not np.isfinite(hands).all()):
+            raise InvalidValue(f"hands must be finite and {(len(xy), 2, HAND_SHAPE)}, got {hands.shape}")
         state = self._posture.guess(seen)
         damping = np.full(len(xy), _DAMPING)
         for blur in _BLURS:
             state = self._moved(state, self._slope(state, seen, blur), damping)
-        return self._posed(self._settled(state, seen), seen)
+        return self._posed(self._settled(state, seen), seen, hands)
 
     def _settled(self, state: State, seen: Seen) -> State:
         """The states from which no step helps any more; each pose takes as many as it needs."""
@@ -241,7 +247,7 @@ class Solver:
         normal[:, rest, rest] += 1.0  # what no point tells stays where it is
         return np.asarray(np.square(off))
 
-    def _posed(self, state: State, seen: Seen) -> PosedBones:
+    def _posed(self, state: State, seen: Seen, hands: Float32Array | None) -> PosedBones:
         """The matrices of all bones: those that are no slots ride on the slots above, but for fingers."""
         world, carriers = self._chain.world(state.local), self._chain.carriers
         size, focal = state.size[:, None, None], 1.0 / state.nearness
@@ -250,7 +256,8 @@ class Solver:
         hips = state.camera[:, None, :3]
         off = _FINGERTIP * np.array((_PLACE, _PLACE, _DEPTH))
         sure = size * np.sqrt(seen.score)[..., None] / off
-        self._chain.fingers.bend(turns, shifts, (seen.cast(state.nearness) - hips) / size, sure)
+        shapes = None if hands is None else hands.astype(np.float64)
+        self._chain.fingers.bend(turns, shifts, (seen.cast(state.nearness) - hips) / size, sure, shapes)
         matrices = np.empty((*turns.shape[:3], 4))
         matrices[..., :3] = size[..., None] * turns
         matrices[..., 3] = size * shifts + hips

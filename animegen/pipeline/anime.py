@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from animegen.avatar.config import EXPRESSION
 from animegen.avatar.drawing import Drawer, Generator, Patch, with_patches
+from animegen.avatar.fingers import HAND_SHAPE
 from animegen.avatar.loading import load_drawing
 from animegen.avatar.options import AnimeOptions
 from animegen.colour import palette_rgb
 from animegen.errors import InvalidValue, UsageError, WeightsError
 from animegen.pipeline.anime_parts import FIGURES, HANDS, HEADS, PARTS, PartArtist, drawing, drawn_points, on_canvas
 from animegen.pose.canvas import canvases, sprite_affine
+from animegen.pose.hands import measure_hand
 from animegen.pose.lift import lift_track
 from animegen.pose.retarget import Proportions, retarget
 from animegen.pose.skeletons import AVATAR35
@@ -123,6 +125,7 @@ class AnimeStyle:
             "z": z,
             "score": drawn_points(person, xy, outside=self._outside),
             "expression": np.stack([_vector(pose.expression) for pose in track.poses]),
+            "hands": np.stack([_shape(track, side) for side in ("left", "right")], axis=1),
             "avatar": np.array(avatar, np.int64),
             "stage": np.array(stage, np.int64),
             "scale": np.array(self._figures.scale_for(stage, float(canvas[:, 2].max())), np.int64),
@@ -196,6 +199,14 @@ def _distance(person: Traits, avatar: Mapping[str, Any], usual_head: float) -> f
         ratio = (head.value / _USUAL_HEAD) / (float(avatar["head_to_height"]) / usual_head)
         total += head.confidence * abs(np.log(max(ratio, 1e-3)))
     return float(total)
+
+
+def _shape(track: Track, side: str) -> Float32Array:
+    """f32 [T, 20] a hand as :data:`animegen.avatar.fingers.HAND_SHAPE` has it, 0 where its fingers are not seen."""
+    hand = measure_hand(track, side)
+    if hand is None:
+        return np.zeros((len(track.poses), HAND_SHAPE), np.float32)
+    return np.column_stack([hand.known, hand.fans, hand.bends.reshape(len(hand.bends), -1)]).astype(np.float32)
 
 
 def _vector(face: Expression | None) -> Float32Array:

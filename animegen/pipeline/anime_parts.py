@@ -158,6 +158,7 @@ def drawing(frame: Prepared, palette: Float32Array, part: str = "") -> Drawing:
         int(frame[f"{part}stage"]),
         int(frame[f"{part}scale"]),
         palette,
+        frame["hands"],
     )
 
 
