@@ -2,7 +2,8 @@
 
 A straight arm points; a bent one puts its hand somewhere: before the chest, to the other hand, on what it holds, to the
 face. So the more an arm is bent, the more its hand goes where the person's is in the picture, or, near the head, where
-it is on the avatar's own. Elbows follow by the law of cosines, to the side to which they were bent.
+it is on the avatar's own. One that hangs goes half the way, so that it clears hips that are broader than the shoulders
+above. Elbows follow by the law of cosines, to the side to which they were bent.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from animegen.types import Float64Array
 _STRAIGHT, _BENT = 0.97, 0.87
 """From shoulder to wrist over the arm's length: from the first on an arm points, up to the second its hand is put
 somewhere. Elbows are at some 150 and 120 degrees there."""
+_HANGS, _AT_HIP, _OFF_HIP = 0.5, 0.4, 0.8
+"""How much a straight arm puts its hand beside the hip, where its wrist is nearer to that than the second and the third,
+in lengths of the arm."""
 _AT_HEAD, _OFF_HEAD = 0.8, 1.8
 """Up to the first distance from the ears' middle a wrist belongs to the head, from the second on it does not; in heads'
 heights."""
@@ -41,9 +45,11 @@ def place_hands(
     """
     placed = joints.copy()
     for side in ("left", "right"):
-        shoulder, elbow, *hand = (AVATAR35.index(f"{side}_{name}") for name in ("shoulder", "elbow", *_HAND))
+        hip, shoulder, elbow, *hand = (
+            AVATAR35.index(f"{side}_{name}") for name in ("hip", "shoulder", "elbow", *_HAND)
+        )
         wrist, arm = hand[0], [shoulder, elbow, hand[0]]
-        put = _put(person[:, arm])
+        put = _put(person[:, arm], person[:, hip])
         aim = joints[:, wrist] + put * (_goal(joints, person, heads, wrist) - joints[:, wrist])
         outward = _unit(joints[:, shoulder] - joints[:, MID_SHOULDER])
         hanging = put * _HANGING * (_unit(joints[:, MID_HIP] - joints[:, MID_SHOULDER]) + outward)
@@ -52,10 +58,12 @@ def place_hands(
     return placed
 
 
-def _put(arm: Float64Array) -> Float64Array:
+def _put(arm: Float64Array, hip: Float64Array) -> Float64Array:
     """f64 [T, 1] 0..1: how much an arm f64 [T, 3, 3] puts its hand somewhere rather than points."""
     upper, fore, across = (_length(arm[:, b] - arm[:, a]) for a, b in ((0, 1), (1, 2), (0, 2)))
-    return _between(across / np.maximum(upper + fore, _LEAST), _STRAIGHT, _BENT)
+    whole = np.maximum(upper + fore, _LEAST)
+    hangs = _HANGS * _between(_length(arm[:, 2] - hip) / whole, _OFF_HIP, _AT_HIP)
+    return hangs + (1 - hangs) * _between(across / whole, _STRAIGHT, _BENT)
 
 
 def _goal(joints: Float64Array, person: Float64Array, heads: Float64Array, wrist: int) -> Float64Array:
