@@ -164,6 +164,20 @@ def test_what_is_inside_is_left_out(person: Avatar) -> None:
     assert not inside.any()
 
 
+@pytest.mark.parametrize("dressed", [True, False])
+def test_skin_right_under_clothes_is_left_out(person: Avatar, dressed: bool) -> None:
+    cloth = next(p for p in person.primitives if person.materials[p.material].part == "lower")
+    skin = next(i for i, material in enumerate(person.materials) if material.part == "skin")
+    _, middle, half, _ = BLOCKS["trousers"]
+    inward = (1 - 0.003 / np.array(half)).astype(np.float32)
+    leg = replace(cloth, positions=(cloth.positions - middle) * inward + middle, material=skin)
+    worn = [p for p in person.primitives if dressed or p is not cloth]
+    made = rigged_of(replace(person, primitives=(*worn, leg)), COUNT)
+    of_skin = made.table[made.materials, 0] == PARTS.index("skin")
+    there = (np.abs(made.positions[made.corners].mean(axis=1) - middle) < half).all(axis=1)
+    assert (of_skin & there).any() != dressed
+
+
 @pytest.mark.usefixtures("quick")
 def test_an_avatar_without_textures_keeps_its_triangles() -> None:
     plain = stick_avatar()

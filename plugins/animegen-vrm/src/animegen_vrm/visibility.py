@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from animegen.types import Float32Array, Float64Array
 from animegen_vrm.model import Avatar
 from animegen_vrm.paint import Painter
-from animegen_vrm.tpose import HEAD, Mesh, crossed, unit
+from animegen_vrm.tpose import BODY, HEAD, Mesh, crossed, unit
 
 _POINTS = 350_000  # spread by area, so that no cell of a depth map stays open
 _SPOTS = np.array([(1, 1, 1), (8, 1, 1), (1, 8, 1), (1, 1, 8)], np.float64) / ((3,), (10,), (10,), (10,))
@@ -21,6 +22,10 @@ _SLOPE = 0.2  # a point is looked at from directions that its normal leans less 
 _DIRECTIONS = 62
 _OPEN = ("blink", "aa", "oh")  # expressions that bring to light what is hidden in a calm face
 _STILL = 1e-4  # metres: what an expression moves by less it does not move
+_CLOTHES = ("upper", "lower", "shoes")
+_BEFORE, _BESIDE = (-0.002, 0.03), 0.006  # metres: cloth so far before a point of skin, and so far beside, covers it
+_AMONG = 8  # points of cloth that are looked at
+_NOWHERE = 1e4  # metres
 _SEED = 0
 
 
@@ -28,7 +33,8 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
     """Whether the front and the back of each triangle are seen from anywhere, bool [T, 2].
 
     The avatar stands in its T-pose, with a calm face or with an expression that opens it; what such an expression moves
-    counts as seen. Backs are seen only of double-sided materials.
+    counts as seen. Backs are seen only of double-sided materials. Skin right under clothes, which would come through
+    them where limbs bend, counts as never seen.
     """
     triangle, mix = _points(mesh)
     uvs = np.einsum("sk,skx->sx", mix, mesh.uvs[mesh.triangles[triangle]])
@@ -48,8 +54,7 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
             continue
         moved = mesh.positions + mesh.offsets[name] if name else mesh.positions
         cell = max(_CELL, float(np.abs(moved).max()) / _FARTHEST)
-        front = unit(crossed(moved[mesh.triangles]))[triangle].astype(np.float32)
-        spots = np.einsum("sk,skx->sx", mix, moved[mesh.triangles[triangle]]).astype(np.float32)
+        spots, front = _placed(moved[mesh.triangles], triangle, mix)
         points = spots[mine], front[mine], double_sided[mine], hides[mine]
         for direction in _directions():
             if not name or direction[2] > 0.3:
@@ -57,6 +62,8 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
     sides = np.zeros((len(mesh.triangles), 2), bool)
     np.logical_or.at(sides, triangle, seen)
     sides[:, 0] |= _moved(mesh)
+    parts = np.array([material.part or "" for material in avatar.materials])[mesh.material]
+    sides[_covered(mesh, parts, triangle, *_placed(mesh.positions[mesh.triangles], triangle, mix))] = False
     return sides
 
 
@@ -73,6 +80,12 @@ def _points(mesh: Mesh) -> tuple[NDArray[np.int64], Float64Array]:
     return np.concatenate([each, chosen.clip(max=len(area) - 1)]), np.concatenate([spots, dense])
 
 
+def _placed(corners: Float64Array, triangle: NDArray[np.int64], mix: Float64Array) -> tuple[Float32Array, Float32Array]:
+    """Where points of triangles f64 [T, 3, 3] lie and the way these face, f32 [S, 3] each."""
+    front = unit(crossed(corners))[triangle].astype(np.float32)
+    return np.einsum("sk,skx->sx", mix, corners[triangle]).astype(np.float32), front
+
+
 def _moved(mesh: Mesh) -> NDArray[np.bool_]:
     """Which triangles of the head an expression moves, bool [T]: a mouth is too narrow to look into."""
     moved = np.zeros(len(mesh.positions), bool)
@@ -80,6 +93,29 @@ def _moved(mesh: Mesh) -> NDArray[np.bool_]:
         moved |= np.linalg.norm(offsets, axis=1) > _STILL
     of_head: NDArray[np.bool_] = moved[mesh.triangles].any(axis=1) & (mesh.place == HEAD)
     return of_head
+
+
+def _covered(
+    mesh: Mesh, parts: NDArray[np.str_], triangle: NDArray[np.int64], spots: Float32Array, front: Float32Array
+) -> NDArray[np.bool_]:
+    """Which triangles of the skin lie under clothes with all their points, bool [T].
+
+    ``parts`` [T] of the triangles; points f32 [S, 3] with their ``triangle`` and the way it faces, f32 [S, 3].
+    """
+    under: NDArray[np.bool_] = (parts == "skin") & (mesh.place == BODY)
+    cloth = np.isin(parts, _CLOTHES)[triangle]
+    skin = np.flatnonzero(under[triangle])
+    if not cloth.any() or not len(skin):
+        return np.zeros(len(parts), bool)
+    _, nearest = cKDTree(spots[cloth]).query(spots[skin], k=_AMONG, distance_upper_bound=np.hypot(_BEFORE[1], _BESIDE))
+    nowhere = np.full((1, 3), _NOWHERE, np.float32)  # its number is that of what is found nowhere
+    ways = np.concatenate([spots[cloth], nowhere])[nearest] - spots[skin, None]
+    before = (ways * front[skin, None]).sum(axis=-1)
+    beside = np.linalg.norm(ways - before[..., None] * front[skin, None], axis=-1)
+    hidden = ((before > _BEFORE[0]) & (before < _BEFORE[1]) & (beside < _BESIDE)).any(axis=1)
+    bare = np.zeros(len(parts), bool)
+    bare[triangle[skin[~hidden]]] = True
+    return under & ~bare
 
 
 def _directions() -> Iterator[Float32Array]:
