@@ -67,6 +67,29 @@ def test_an_avatar_stands_where_the_person_stands(style: Style, avatar_paths: di
     assert abs((bottom - top) / height - 1) < 2 * ON_THE_PERSON
 
 
+def test_hands_are_where_the_persons_are(style: Style, avatar_paths: dict[str, Path]) -> None:
+    """Hands up beside the shoulders, which are far apart on people and close together on avatars."""
+    person = synthetic_pose(height=300.0, feet=(200.0, 350.0))
+    xy, wrists = person.xy.copy(), []
+    for side, out in (("left", 1), ("right", -1)):
+        at = {name: person.skeleton.index(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist", *_HAND)}
+        hand = xy[[at[name] for name in _HAND]] - xy[at["wrist"]]
+        xy[at["elbow"]] = xy[at["shoulder"]] + 300 * np.array((0.1 * out, 0.13))
+        xy[at["wrist"]] = xy[at["shoulder"]] + 300 * np.array((0.12 * out, -0.02))
+        xy[[at[name] for name in _HAND]] = xy[at["wrist"]] - hand
+        wrists.append(xy[at["wrist"]])
+    identity = replace(synthetic_identity(0), avatar=str(avatar_paths["eliza_momo"]))
+    track = Track(0, (0,), (replace(person, xy=xy, z=None),))
+    request = RenderRequest(identity, style.prepare(identity, track, ()), track.poses[0], 0, Fraction(0), 300.0)
+    (sprite,) = style.render([request])
+    for wrist in wrists:
+        x, y = np.rint((wrist - sprite.affine[:, 2]) / sprite.affine[[0, 1], [0, 1]]).astype(int)
+        assert sprite.rgba[y, x, 3] == 255
+
+
+_HAND = ("index", "pinky", "thumb")
+
+
 def test_who_faces_away_shows_no_face(style: Style, avatar_paths: dict[str, Path]) -> None:
     """Skin is what a face shows most: from behind, hair hides it."""
     front, back = (
