@@ -33,7 +33,7 @@ def animegen_pose_backends() -> Iterable[PoseBackendSpec]:
         options=BlazePoseOptions,
         weights=(
             *("blazepose-detector", "blazepose-landmark-full", "selfie-segmentation"),
-            *("face-landmark", "iris-landmark", "hand-landmark-full"),
+            *("face-detector", "face-landmark", "iris-landmark", "hand-landmark-full"),
         ),
     )
 

@@ -32,7 +32,7 @@ def blazepose_weights() -> dict[str, Path]:
 
     names = (
         *("blazepose-detector", "blazepose-landmark-full", "selfie-segmentation"),
-        *("face-landmark", "iris-landmark", "hand-landmark-full"),
+        *("face-detector", "face-landmark", "iris-landmark", "hand-landmark-full"),
     )
     try:
         return {name: fetch(name) for name in names}

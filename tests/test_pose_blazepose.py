@@ -198,6 +198,12 @@ def test_a_segment_depends_on_nothing_before_it(
     assert same(first, list(fresh.estimate(frames)))
 
 
+def test_people_close_together_with_their_arms_up_are_told_by_their_faces(backend: PoseBackend, shared: Path) -> None:
+    poses = look(backend, still(shared / "images" / "pexels-fauxels-3184419.jpg"))
+    noses = sorted(pose.xy[BLAZEPOSE33.index("nose")].tolist() for pose in poses)
+    assert np.allclose(noses, [(170, 395), (398, 450), (660, 340), (953, 482), (1262, 450)], atol=40)
+
+
 def test_no_more_people_than_asked_for(blazepose_weights: dict[str, Path], shared: Path) -> None:
     few = make_blazepose(BlazePoseOptions(max_people=2), PluginContext(weights=blazepose_weights))
     assert len(look(few, still(shared / "pose" / "000000197388.jpg"))) == 2

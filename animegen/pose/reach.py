@@ -18,8 +18,8 @@ _STRAIGHT, _BENT = 0.97, 0.87
 """From shoulder to wrist over the arm's length: from the first on an arm points, up to the second its hand is put
 somewhere. Elbows are at some 150 and 120 degrees there."""
 _HANGS, _AT_HIP, _OFF_HIP = 0.5, 0.4, 0.8
-"""How much a straight arm puts its hand beside the hip, where its wrist is nearer to that than the second and the third,
-in lengths of the arm."""
+"""How much a straight arm puts its hand beside the hip; wholly so with its wrist nearer to that than the second, and
+not at all farther off than the third, in lengths of the arm."""
 _AT_HEAD, _OFF_HEAD = 0.8, 1.8
 """Up to the first distance from the ears' middle a wrist belongs to the head, from the second on it does not; in heads'
 heights."""

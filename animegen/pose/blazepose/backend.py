@@ -14,6 +14,7 @@ from animegen.pose.blazepose.crops import Silhouette
 from animegen.pose.blazepose.details import Details
 from animegen.pose.blazepose.detector import Detector
 from animegen.pose.blazepose.face import FaceModel
+from animegen.pose.blazepose.faces import FaceDetector
 from animegen.pose.blazepose.hand import HandModel
 from animegen.pose.blazepose.landmarks import LandmarkModel, Landmarks
 from animegen.pose.blazepose.options import BlazePoseOptions
@@ -70,6 +71,10 @@ _HEADLONG, _CERTAIN, _UPRIGHT_TOO = math.pi / 2, 0.9, 0.6
 over that quality, any other must be seen upright to be upright: few people stand on their heads, and half a person seen
 from behind looks like one who does."""
 
+_NOSE = BLAZEPOSE33.index("nose")
+_AT_FACE = 0.3
+"""Sides of a face's region within which the nose of whose face it is lies around its middle."""
+
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
 
@@ -123,11 +128,12 @@ def load_backend(options: BlazePoseOptions, context: PluginContext) -> BlazePose
             raise WeightsError(f"the weights '{name}' were not given", "fetch them: `animegen weights pull`") from None
 
     detector = Detector(path("blazepose-detector"), context.threads)
+    faces = FaceDetector(path("face-detector"), context.threads)
     landmarks = LandmarkModel(path("blazepose-landmark-full"), context.threads)
     segmenter = Segmenter(path("selfie-segmentation"), context.threads)
     face = FaceModel(path("face-landmark"), path("iris-landmark"), context.threads) if options.face else None
     hand = HandModel(path("hand-landmark-full"), context.threads) if options.hands else None
-    return BlazePose(detector, landmarks, segmenter, options, face=face, hand=hand)
+    return BlazePose(detector, faces, landmarks, segmenter, options, face=face, hand=hand)
 
 
 class BlazePose:
@@ -144,6 +150,7 @@ class BlazePose:
     def __init__(
         self,
         detector: Detector,
+        faces: FaceDetector,
         landmarks: LandmarkModel,
         segmenter: Segmenter,
         options: BlazePoseOptions,
@@ -152,7 +159,7 @@ class BlazePose:
         hand: HandModel | None = None,
     ) -> None:
         self.skeleton = BLAZEPOSE33 if hand is None else BLAZEPOSE75
-        self._detector = detector
+        self._detector, self._faces = detector, faces
         self._landmarks = landmarks
         self._segmenter = segmenter
         self._options = options
@@ -250,13 +257,18 @@ class BlazePose:
     def _find(self, image: Uint8Array, squares: Sequence[Region], known: Sequence[Landmarks]) -> list[Landmarks]:
         """People seen in the squares who are not among the known ones, best seen first.
 
-        Each is looked at twice: the landmark model refines the detector's region, and only what it sees alike both
+        The detector misses many who stand close together or raise their arms; a face tells of a person as well. Each
+        is looked at twice: the landmark model refines the detector's region, and only what it sees alike both
         times is a person.
         """
-        regions = self._detector.detect(image, squares, self._options.min_detection, [one.silhouette for one in known])
-        seen = [self._look_twice(image, region, known) for region in regions]
+        hidden = [one.silhouette for one in known]
+        faces = self._faces.detect_in(image, squares, hidden)
+        regions = self._detector.detect(image, squares, self._options.min_detection, hidden)
+        seen = [self._look_below(image, face, known) for face in faces]
+        seen += [self._look_twice(image, region, known) for region in regions]
+        there = [look for look in seen if look is not None]
         found: list[Landmarks] = []
-        for look in sorted((look for look in seen if look is not None), key=_evidence, reverse=True):
+        for look in sorted(there, key=lambda look: (_has(look, faces), _evidence(look)), reverse=True):
             again = self._look_twice(image, look.next, [*known, *found]) if self._same(look, found) else look
             if again is not None:
                 found.append(self._upright(image, again, [*known, *found]))
@@ -270,6 +282,11 @@ class BlazePose:
         if other is None or abs(other.next.angle) >= _HEADLONG or other.quality < _UPRIGHT_TOO * look.quality:
             return look
         return other
+
+    def _look_below(self, image: Uint8Array, face: Region, known: Sequence[Landmarks]) -> Landmarks | None:
+        """The newcomer with a face, whose body is where that tells: roughly, so one more look leads there."""
+        first = self._look(image, face.body, known)
+        return first and self._look_twice(image, first.next, known)
 
     def _look_twice(self, image: Uint8Array, region: Region, better: Sequence[Landmarks]) -> Landmarks | None:
         """The second of two looks for a person who is none of those seen better, or None where they disagree."""
@@ -294,6 +311,12 @@ class BlazePose:
 def _evidence(look: Landmarks) -> float:
     """How much of the picture a look explains, and how well: a whole person comes before a limb taken for one."""
     return look.quality**2 * look.silhouette.area
+
+
+def _has(look: Landmarks, faces: Sequence[Region]) -> bool:
+    """Whether a look has one of the faces: two people taken for one mostly have none."""
+    x, y = look.xy[_NOSE].tolist()
+    return any(math.hypot(face.x - x, face.y - y) < _AT_FACE * face.side for face in faces)
 
 
 def _front(lost: _Lost, people: Sequence[Landmarks]) -> int | None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from animegen.errors import WeightsError
-from animegen.pose.blazepose.crops import cut
+from animegen.pose.blazepose.crops import Silhouette, cut
 from animegen.pose.blazepose.detector import anchor_centres
 from animegen.pose.blazepose.face import FaceModel
 from animegen.pose.blazepose.model import PictureModel, sigmoid
@@ -51,11 +51,17 @@ class FaceDetector:
         self._model = PictureModel(path, _SIZE, outputs, threads)
         self._centres = anchor_centres(_SIZE, _GRIDS)
 
-    def detect(self, image: Uint8Array) -> list[Region]:
-        """The regions of faces that take a tenth of a uint8 [H, W, 3] image or more, surest first."""
+    def detect(
+        self, image: Uint8Array, square: Region | None = None, hidden: Sequence[Silhouette] = ()
+    ) -> list[Region]:
+        """The regions of faces that take a tenth of a square of a uint8 [H, W, 3] image or more, surest first.
+
+        The square is not turned; without one, it is the whole image. People whose silhouettes are ``hidden`` are not
+        seen.
+        """
         height, width = image.shape[:2]
-        whole = Region((width - 1) / 2, (height - 1) / 2, max(width, height))
-        picture = np.multiply(cut(image, whole, _SIZE, ()), np.float32(2 / 255), dtype=np.float32)
+        whole = square or Region((width - 1) / 2, (height - 1) / 2, max(width, height))
+        picture = np.multiply(cut(image, whole, _SIZE, hidden), np.float32(2 / 255), dtype=np.float32)
         picture -= 1
         boxes, logits = self._model(picture)
         score = sigmoid(logits[0, :, 0])
@@ -64,6 +70,16 @@ class FaceDetector:
         points = offsets + self._centres[seen, None] - np.float32(0.5)
         to_frame = whole.to_frame(_SIZE)
         return _merged(score[seen], (points * to_frame[0, 0] + to_frame[:, 2]).astype(np.float32))
+
+    def detect_in(
+        self, image: Uint8Array, squares: Sequence[Region], hidden: Sequence[Silhouette] = ()
+    ) -> list[Region]:
+        """The regions of faces seen in any of the squares, each once."""
+        found: list[Region] = []
+        for square in squares:
+            looked = self.detect(image, square, hidden)
+            found += [face for face in looked if not any(face.near(other) for other in found)]
+        return found
 
 
 class FaceMesh:

@@ -12,6 +12,10 @@ from animegen.types import Float32Array, Float64Array
 ENLARGE = 1.25
 """Side of a person's region over the diameter of the circle around the whole body."""
 
+_BELOW_FACE, _OF_FACES = 1.75, 5.5
+"""How far the hips lie below the middle of an upright person's face, and the side of the person's region, in sides of
+the face's region."""
+
 _AROUND = 1.6
 """Side of the square around a person in which others are looked for, over the side of the person's region."""
 
@@ -35,6 +39,13 @@ class Region:
         dx, dy = float(top[0] - hips[0]), float(top[1] - hips[1])
         side = max(2 * ENLARGE * math.hypot(dx, dy), 1.0)
         return cls(float(hips[0]), float(hips[1]), side, math.atan2(dx, -dy))
+
+    @property
+    def body(self) -> Region:
+        """The region of the person with a face of this region, who is upright to it."""
+        x, y = math.sin(self.angle), -math.cos(self.angle)
+        below = _BELOW_FACE * self.side
+        return Region(self.x - below * x, self.y - below * y, _OF_FACES * self.side, self.angle)
 
     def to_frame(self, size: int) -> Float64Array:
         """f64 [2, 3] from the pixels of a ``size`` x ``size`` crop to frame pixels (pixel centres are integers)."""
