@@ -15,7 +15,7 @@ from animegen.cli import cli
 from animegen.errors import InputError, UsageError
 from animegen.measure.ops_bench import Case, Line, measured
 from animegen.measure.ops_blocks import BLOCKS, block_cases
-from animegen.measure.ops_facets import facets_cases
+from animegen.measure.ops_facets import facets_cases, skin_cases
 from animegen.measure.ops_pictures import picture_cases
 from animegen.measure.ops_report import OpsBench
 from animegen.measure.ops_tensors import tensor_cases
@@ -149,6 +149,12 @@ def test_the_blocks_are_those_of_the_avatar_generator(native_ops):
 def test_facets_are_drawn_to_the_byte(native_ops):
     native, reference = measured(facets_cases("cpu"), 1)
     assert (native.op, native.variant, native.error) == ("facets 256", "native", 0)
+    assert (reference.variant, reference.error) == ("reference", 0)
+
+
+def test_vertices_are_posed_to_the_byte(native_ops):
+    native, reference = measured(skin_cases("cpu"), 1)
+    assert (native.op, native.variant, native.error) == ("skin 32768", "native", 0)
     assert (reference.variant, reference.error) == ("reference", 0)
 
 

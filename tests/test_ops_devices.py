@@ -10,7 +10,7 @@ import torch
 from ops_tensors import LAYOUTS, close, in_double, random
 
 from animegen.measure.ops_bench import measured
-from animegen.measure.ops_facets import facets_cases
+from animegen.measure.ops_facets import facets_cases, skin_cases
 from animegen.measure.ops_tensors import tensor_cases
 from animegen.ops import build, library
 from animegen.ops.bias_act import bias_act
@@ -57,6 +57,10 @@ def test_every_case_of_the_bench_at_odd_sizes(device, monkeypatch):
 
 def test_facets_are_drawn_to_the_byte(device):
     assert [line.error for line in measured(facets_cases(device), 1)] == [0, 0]
+
+
+def test_vertices_are_posed_to_the_byte(device):
+    assert [line.error for line in measured(skin_cases(device), 1)] == [0, 0]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

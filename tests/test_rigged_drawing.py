@@ -255,10 +255,19 @@ def test_what_does_not_fit_is_named(generator):
         with pytest.raises(InvalidValue, match="avatar must be from 0 to 1"):
             generator.draw(**given | {"avatar": np.array(avatar)}, stage=32)
     with pytest.raises(InvalidValue, match="stage must be one of"):
-        generator.draw(**given, stage=48)
+        generator.draw(**given, stage=50)
     for name in ("xy", "z"):
         with pytest.raises(InvalidValue, match="finite"):
             generator.draw(**given | {name: np.full_like(given[name], np.nan)}, stage=32)
+
+
+def alone(figure: RiggedFigure, camera: np.ndarray, stage: int) -> tuple[np.ndarray, np.ndarray]:
+    """The picture [S, S, 10] of a figure that moves as one with a matrix [3, 4], and what each sample of it shows."""
+    matrices = np.tile(camera, (1, len(person().bones), 1, 1))
+    seen = figure.vertices(matrices, np.full(1, 2.0, np.float32), np.zeros((1, 10), np.float32), stage)
+    scene = figure.scene
+    picture, keys = facets(seen, scene.corners, scene.kinds, side=stage, scale=samples_at(stage))
+    return picture[0].numpy(), keys[0].numpy()
 
 
 def coin(turn: float = 0.0, depth: float = 0.0) -> float:
@@ -272,8 +281,7 @@ def coin(turn: float = 0.0, depth: float = 0.0) -> float:
     )  # fmt: skip
     camera = np.array([[1, 0, 0, 0], [0, -1, 0, 1], [0, 0, -1, 2]], np.float32)
     figure = RiggedFigure(square, AVATAR35, torch.device("cpu"))
-    seen = figure.facets(np.tile(camera, (len(person().bones), 1, 1)), 2.0, np.zeros(10, np.float32), 256)
-    return float(area(facets(seen[None], side=256, scale=samples_at(256))[0][0].numpy()))
+    return float(area(alone(figure, camera, 256)[0]))
 
 
 def test_facets_are_as_large_as_they_are_seen():
@@ -318,8 +326,7 @@ def test_closed_bodies_have_no_holes(stage, seed):
     camera = np.concatenate([flip, np.array([[0.0], [0.0], [2.0]]) - flip @ [[0], [1], [0]]], axis=1).astype(np.float32)
     body, scale = cube(16), samples_at(stage)
     figure = RiggedFigure(body, AVATAR35, torch.device("cpu"))
-    seen = figure.facets(np.tile(camera, (len(person().bones), 1, 1)), 2.0, np.zeros(10, np.float32), stage)
-    covered = facets(seen[None], side=stage, scale=scale)[1][0].numpy() != NOTHING
+    covered = alone(figure, camera, stage)[1] != NOTHING
     x, y, z = camera.astype(np.float64) @ np.pad(body.positions, ((0, 0), (0, 1)), constant_values=1.0).T
     corners = np.stack([0.5 + 2 * x / z, 0.5 + 2 * y / z], axis=1) * stage * scale - 0.5
     row, column = np.mgrid[: stage * scale, : stage * scale]

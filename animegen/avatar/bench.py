@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.drawing import Generator
@@ -17,7 +18,6 @@ from animegen.avatar.generator import AvatarGenerator, Precision, load_avatar_ge
 from animegen.avatar.layers import colour_layers
 from animegen.avatar.loading import load_drawing
 from animegen.avatar.rigged_generator import RiggedGenerator, samples_at
-from animegen.ops.facets import facets
 from animegen.ops.precision import has_bfloat16
 from animegen.types import Float32Array, Uint8Array
 
@@ -66,12 +66,18 @@ def parts(generator: Generator, poses: Poses, stage: int) -> Mapping[str, Callab
 def _of_rigged(generator: RiggedGenerator, poses: Poses, stage: int) -> Mapping[str, Callable[[], object]]:
     figure = generator.figures[poses.avatar]
     posed = figure.solver.solve(poses.xy, poses.z, poses.score)
-    seen = list(zip(posed.matrices, posed.focal.tolist(), poses.expression, strict=True))
-    placed = [figure.facets(*one, stage)[None] for one in seen]
+    scale = samples_at(stage)
+
+    def place(at: int) -> Tensor:
+        some = slice(at, at + 1)
+        return figure.vertices(posed.matrices[some], posed.focal[some], poses.expression[some], stage)
+
+    pictures = range(len(poses.xy))
+    placed = [place(i) for i in pictures]
     work: Mapping[str, Callable[[], object]] = {
         "solve": lambda: figure.solver.solve(poses.xy, poses.z, poses.score),
-        "placing": lambda: [figure.facets(*one, stage) for one in seen],
-        "filling": lambda: [facets(one, side=stage, scale=samples_at(stage)) for one in placed],
+        "placing": lambda: [place(i) for i in pictures],
+        "filling": lambda: [figure.scene.draw(vertices, stage, scale) for vertices in placed],
     }
     return {name: _waited_for(function, generator.device) for name, function in work.items()}
 

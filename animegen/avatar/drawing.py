@@ -19,9 +19,6 @@ from animegen.avatar.mouths import with_mouth
 from animegen.errors import InvalidValue
 from animegen.types import Float32Array, Skeleton, Uint8Array
 
-ENLARGED = 1.25
-"""How much larger than it is drawn a picture may be shown before the next stage, or the next scale, is taken."""
-
 _LEAST_STAGE = 32
 _AT_ONCE = 8
 """Pictures drawn in one call where any number may be: their layers are ten bytes a pixel."""
@@ -87,6 +84,11 @@ class Generator(Draws, Protocol):
     @property
     def largest_scale(self) -> int:
         """How many times larger than its largest stage it can finish a picture."""
+        ...
+
+    @property
+    def most_enlarged(self) -> float:
+        """How much larger than drawn a picture may be shown before the next stage, or the next scale, is taken."""
         ...
 
     @property
@@ -161,12 +163,12 @@ class Drawer:
     def stage_for(self, side: float) -> int:
         """The stage for pictures that are shown with up to ``side`` pixels."""
         stages = [stage for stage in self._generator.stages if stage >= _LEAST_STAGE] or self._generator.stages[-1:]
-        return next((stage for stage in stages if stage * ENLARGED >= side), stages[-1])
+        return next((stage for stage in stages if stage * self._generator.most_enlarged >= side), stages[-1])
 
     def scale_for(self, stage: int, side: float) -> int:
         """How many times to enlarge pictures of a stage that are shown with up to ``side`` pixels."""
-        largest = self._generator.largest_scale
-        return next((scale for scale in range(1, largest) if stage * scale * ENLARGED >= side), largest)
+        largest, drawn = self._generator.largest_scale, stage * self._generator.most_enlarged
+        return next((scale for scale in range(1, largest) if drawn * scale >= side), largest)
 
     def flops(self, stage: int) -> int:
         """Floating-point operations for one picture."""

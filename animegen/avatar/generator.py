@@ -63,6 +63,11 @@ class AvatarGenerator:
         return _LARGEST_SCALE
 
     @property
+    def most_enlarged(self) -> float:
+        """The next stage takes twice to four times as long: it had better be well used."""
+        return 1.25
+
+    @property
     def knows_outside(self) -> bool:
         """Points outside of the canvas were unknown when the network was trained."""
         return False

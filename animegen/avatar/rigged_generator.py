@@ -23,10 +23,9 @@ from animegen.avatar.rigged_files import load_rigged
 from animegen.avatar.rigged_scene import Scene
 from animegen.avatar.solve import Solver
 from animegen.errors import InvalidValue, WeightsError
-from animegen.ops.facets import facets
 from animegen.types import Float32Array, Float64Array, Skeleton, Uint8Array
 
-STAGES = (32, 64, 128, 256, 512, 1024)
+STAGES = (*range(32, 256, 32), *range(256, 1025, 64))
 """Sides of the pictures that rigged avatars are drawn at."""
 
 _FINE = 256
@@ -62,6 +61,11 @@ class RiggedGenerator:
         return 1
 
     @property
+    def most_enlarged(self) -> float:
+        """They never are enlarged as long as there is a stage."""
+        return 1.0
+
+    @property
     def knows_outside(self) -> bool:
         """Bones hang together: a foot outside tells how the knee inside is bent."""
         return True
@@ -91,11 +95,14 @@ class RiggedGenerator:
         for row in np.unique(avatar).tolist():
             figure, mine = self.figures[row], np.flatnonzero(avatar == row)
             posed = figure.solver.solve(xy[mine], z[mine], score[mine], None if hands is None else hands[mine])
-            for i, matrices, focal in zip(mine.tolist(), posed.matrices, posed.focal.tolist(), strict=True):
+            together = torch.get_num_threads()  # a picture a thread
+            for start in range(0, len(mine), together):
+                some, rows = slice(start, start + together), mine[start : start + together]
                 with torch.inference_mode():
-                    seen = figure.facets(matrices, focal, expression[i], stage)
-                    pictures, _ = facets(seen[None], side=stage, scale=samples_at(stage))
-                layers[i] = pictures[0].cpu().numpy()
+                    vertices = figure.vertices(posed.matrices[some], posed.focal[some], expression[rows], stage)
+                    pictures, _, window = figure.scene.draw(vertices, stage, samples_at(stage))
+                left, top, width, height = window
+                layers[rows, top : top + height, left : left + width] = pictures.cpu().numpy()
         return layers
 
 
@@ -117,15 +124,19 @@ class RiggedFigure:
         """Its facets on the device."""
         return Scene.of(self.avatar, self.device)
 
-    def facets(self, matrices: Float32Array, focal: float, expression: Float32Array, stage: int) -> Tensor:
-        """What a camera sees of it with bones as in :class:`animegen.avatar.armature.PosedBones`.
+    def vertices(self, matrices: Float32Array, focal: Float32Array, expression: Float32Array, stage: int) -> Tensor:
+        """Where cameras see its vertices: f32 [N, V, 8] for the scene to draw.
 
-        ``expression`` f32 [10] in the order of ``EXPRESSION``; ``stage`` is the side of the picture.
+        ``matrices`` f32 [N, B, 3, 4] and ``focal`` f32 [N] as in :class:`animegen.avatar.armature.PosedBones`;
+        ``expression`` f32 [N, 10] in the order of ``EXPRESSION``; ``stage`` is the side of the pictures.
         """
-        face = dict(zip(EXPRESSION, expression.tolist(), strict=True))
-        turned = torch.from_numpy(self._with_gaze(matrices, face["gaze_x"], face["gaze_y"])).to(self.device)
+        faces = [dict(zip(EXPRESSION, values, strict=True)) for values in expression.tolist()]
+        turned = np.stack(
+            [self._with_gaze(one, face["gaze_x"], face["gaze_y"]) for one, face in zip(matrices, faces, strict=True)]
+        )
         scale = samples_at(stage)
-        return self.scene.facets(turned, focal, _morphs(face), stage * scale, scale)
+        bones, seen = (torch.from_numpy(array).to(self.device) for array in (turned, focal))
+        return self.scene.vertices(bones, seen, [_morphs(face) for face in faces], stage * scale, scale)
 
     def _with_gaze(self, matrices: Float32Array, x: float, y: float) -> Float32Array:
         """Matrices [B, 3, 4] with the eyes turned to the avatar's left by ``x`` and up by ``y``, -1..1."""

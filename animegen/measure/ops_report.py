@@ -15,7 +15,7 @@ from animegen.measure.gemm import device_name, flops, has_cuda, matrix_product
 from animegen.measure.gpu import stopwatch
 from animegen.measure.ops_bench import Line, measured
 from animegen.measure.ops_blocks import block_cases
-from animegen.measure.ops_facets import facets_cases
+from animegen.measure.ops_facets import facets_cases, skin_cases
 from animegen.measure.ops_pictures import picture_cases
 from animegen.measure.ops_tensors import Operations, tensor_cases
 from animegen.measure.timing import core_seconds, timed_in_turns
@@ -66,7 +66,9 @@ def bench_ops(
             lines += measured((case for case in picture_cases() if only in case.op), rounds)
         tell("tensors")
         blocks = block_cases(compiled=compiled) if device == "cpu" else ()
-        tensors = chain(tensor_cases(device, compiled=compiled, peers=peers), facets_cases(device), blocks)
+        tensors = chain(
+            tensor_cases(device, compiled=compiled, peers=peers), skin_cases(device), facets_cases(device), blocks
+        )
         lines += measured((case for case in tensors if only in case.op), rounds, stopwatch(device, core_seconds))
     finally:
         torch.set_num_threads(before[0])

@@ -28,7 +28,7 @@ from animegen.weights.locations import shipped
 
 Mode = Literal["auto", "native", "reference"]
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 """The version of ``animegen_ops.h`` that this package speaks."""
 
 MODE_VARIABLE = "ANIMEGEN_OPS"

@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-#define AG_ABI_VERSION 2
+#define AG_ABI_VERSION 3
 #define AG_MAX_DIMS 6
 
 enum ag_dtype { AG_NONE = 0, AG_UINT8 = 1, AG_FLOAT32 = 2, AG_FLOAT16 = 3, AG_BFLOAT16 = 4, AG_FLOAT64 = 5, AG_INT64 = 6 };
@@ -188,20 +188,44 @@ typedef struct ag_limb_maps_options {
 } ag_limb_maps_options;
 AG_EXPORT int32_t ag_limb_maps(const ag_tensor *, int64_t, const ag_limb_maps_options *, const ag_place *);
 
+/* skin: the vertices of a rigged surface as a camera sees them, for facets, and those of the hull around it.
+ *
+ * tensors: out float32 [N, 2, V, 8], written; positions float32 [N, V, 3]; normals float32 [V, 3]; bones int64 [V, 3]
+ * (rows of matrices; on a GPU nobody looks whether they are) and weights float32 [V, 3]; colours float32 [2, V, 4];
+ * widths float32 [V]; matrices float32 [N, B, 3, 4]; focal float32 [N]. All are dense. A vertex is moved by the sum of its
+ * bones' matrices times weights, and its normal turned by it and made as long as 1 (no longer where it is below 1e-12).
+ * Of a place (x, y, z), z away from the camera, `out` has (0.5 + focal x / z) samples - 0.5, y likewise and z, with
+ * `nearest` for a lesser z and then a depth of minus infinity; the cosine of the normal and `light`; and the colours. The
+ * hull lies farther along the normal by the vertex's width times the length of the first column of the first matrix, but by
+ * at least `least` samples as seen from z: z least / (focal samples). Its cosine is 0.
+ */
+typedef struct ag_skin_options {
+    float light[3], samples, nearest, least;
+} ag_skin_options;
+AG_EXPORT int32_t ag_skin(const ag_tensor *, int64_t, const ag_skin_options *, const ag_place *);
+
 /* facets: triangles in two tones as shade layers, the nearest one at each sample, averaged over the samples of a pixel.
  *
- * tensors: out uint8 [N, H, W, 10], written; keys int64 [N, H scale, W scale], written; facets float32 [N, F, 28]. All
- * are dense. A facet is x, y; three lines (l, m), whose sum is 0; depth, light, shade, red, green and blue at (x, y);
- * their change by a sample to the right; their change by one down; dark; part. With dx and dy the distances of a sample
- * (at whole numbers) from x and y, it covers those where l dx + m dy <= 1 + (|l| + |m|) / 1024 for all three lines. A key
- * is the bits of the least depth above 0 at a sample, times 2^32, plus the number of its facet (the lower one of equals),
- * and 2^63 - 1 where there is none. A sample shows, rounded, alpha 255, in the layer of the part (0 to 5; none for
- * others) the shade and in the last three red, green and blue, times dark + (1 - dark) light, light held in 0 .. 1 and
- * all in 0 .. 255; NaN counts as 0. A pixel is the rounded mean of its scale * scale samples; those without a facet count
- * as 0. scale is at most 64, and a picture has at most 2^24 samples a side.
+ * tensors: out uint8 [N, H, W, 10], written; keys int64 [N, H scale, W scale], written; vertices float32 [N, V, 8]; corners
+ * int64 [F, 3], rows of vertices (on a GPU nobody looks whether they are); kinds float32 [F, 5]. All are dense. Vertices are
+ * x and y in samples (which lie at whole numbers), depth, light, shade, red, green and blue. Kinds are part, dark, gain and
+ * offset of the light, and sides: with it above 0 a facet is seen where its corners turn anticlockwise on the picture, below
+ * 0 where they turn clockwise, at 0 from both sides. out and keys are a window of the picture, whose first pixel is (left,
+ * top) of it.
+ *
+ * A facet with corners a, b and c and twice the area A = (bx - ax) (cy - by) - (by - ay) (cx - bx) is seen where |A| is above
+ * 1e-6 and all depths are above 0. With (x, y) the mean of its corners, dx and dy the distances of a sample from there, and
+ * for the edges ab, bc and ca l = (by - ay) 3 / A, m = -(bx - ax) 3 / A and so on, it covers the samples where
+ * l dx + m dy <= 1 + (|l| + |m|) / 1024 for all three, within 0.001 of its corners' box. Numbers of vertices are linear over
+ * it; light is times gain (-gain for one that turns clockwise), plus offset. A key is the bits of the least depth above 0 at a
+ * sample, times 2^32, plus the number of its facet (the lower one of equals), and 2^63 - 1 where there is none. A sample
+ * shows, rounded, alpha 255, in the layer of the part (0 to 5; none for others) the shade and in the last three red, green
+ * and blue, times dark + (1 - dark) light, light held in 0 .. 1 and all in 0 .. 255; NaN counts as 0. A pixel is the rounded
+ * mean of its scale * scale samples; those without a facet count as 0. scale is at most 64, and a picture has at most 2^24
+ * samples a side.
  */
 typedef struct ag_facets_options {
-    int32_t scale;
+    int32_t scale, left, top;
 } ag_facets_options;
 AG_EXPORT int32_t ag_facets(const ag_tensor *, int64_t, const ag_facets_options *, const ag_place *);
 

@@ -111,6 +111,16 @@ static inline int64_t elements(const ag_tensor &t) {
     return count;
 }
 
+// Whether elements lie side by side, the last dimension first.
+static inline bool is_dense(const ag_tensor &t) {
+    int64_t apart = 1;
+    for (int d = t.ndim - 1; d >= 0 && elements(t) > 0; d--) {
+        if (t.size[d] > 1 && t.stride[d] != apart) return false;
+        apart *= t.size[d];
+    }
+    return true;
+}
+
 // Whether every element lies less than 2^31 elements from the first, so that 32-bit offsets do.
 static inline bool fits_32_bits(const ag_tensor &t) {
     int64_t last = 0;
