@@ -8,15 +8,17 @@ from animegen.pipeline.anime import AnimeStyle
 from animegen.testing import synthetic_identity, synthetic_pose
 from animegen.types import RenderRequest, Track
 
+_SHOWN = 0.9
+"""Of a sprite's side: sprites may be drawn a little larger than they are shown."""
 _FEET, _TALL = (400.0, 700.0), 400.0
 _RATE = 25
 
 
 def sprite_requests(style: AnimeStyle, size: int, count: int) -> list[RenderRequest]:
-    """Frames of a person whose square has ``size`` pixels, a little different each."""
+    """Frames of a person whose sprite has ``size`` pixels, a little different each."""
     identity = synthetic_identity()
     side = style.prepare(identity, _track(_TALL, count), ())["canvas"][:, 2].max()
-    track = _track(_TALL * size / side, count)
+    track = _track(_TALL * _SHOWN * size / side, count)
     prepared = style.prepare(identity, track, ())
     return [
         RenderRequest(identity, prepared, pose, frame, Fraction(frame, _RATE), float(size), float(frame))
