@@ -12,6 +12,7 @@ import torch
 from rigged_avatars import box_man, person, seen
 from scipy.spatial import ConvexHull
 
+from animegen.avatar.drawing import Drawer
 from animegen.avatar.layers import ALPHA, FIXED, SHADES, colour_layers, part_masks
 from animegen.avatar.loading import load_drawing
 from animegen.avatar.rigged import MATERIAL_FIELDS, RiggedAvatar
@@ -83,6 +84,12 @@ def test_it_draws_layers_of_every_stage(generator):
         assert layers.dtype == np.uint8
         assert not layers[..., SHADES].any(where=layers[..., :1] == 0)
         assert generator.finished(layers, 1) is layers
+
+
+@pytest.mark.parametrize("side", [5.0, 60.0, 150.0, 256.0, 380.5, 700.0, 846.0])
+def test_figures_are_drawn_a_little_larger_than_they_are_shown(generator, side):
+    drawn = Drawer(generator).stage_for(side)
+    assert drawn == STAGES[0] or 1.05 * side < drawn < 1.1 * side + 64
 
 
 def test_nothing_asked_is_nothing_drawn(generator):
