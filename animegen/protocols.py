@@ -186,7 +186,8 @@ class PluginContext:
 
     ``device`` is where networks run, and ``threads`` how many threads each may use. ``weights`` has the paths of the
     files that the spec names in its ``weights``, fetched and with their SHA-256 checked. ``seed`` is the user's
-    ``--seed``, for everything that is drawn at random. ``faces()`` makes the run's face backend; it is None unless the
+    ``--seed``, for everything that is drawn at random. ``rate``: frames a second of the clip, on average; known to
+    ``prepare`` of a style, elsewhere as it stands here. ``faces()`` makes the run's face backend; it is None unless the
     spec is a style's with ``needs_faces``.
 
     Methods that take long, such as a ``prepare`` that optimises, should call ``check()`` about every second, which
@@ -200,6 +201,7 @@ class PluginContext:
     faces: Callable[[], FaceBackend] | None = None
     check: Callable[[], None] = _never_cancelled
     on_event: Listener = ignore
+    rate: float = 30.0
 
 
 _WHEEL_SOURCE = re.compile(r"wheel:([A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!_-]+)")

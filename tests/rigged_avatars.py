@@ -10,9 +10,12 @@ from test_avatar_solve import Scene, armature, film, pose
 
 from animegen.avatar.armature import Armature
 from animegen.avatar.rigged import MATERIAL_FIELDS, Morph, RiggedAvatar
+from animegen.avatar.springs import Springs
 from animegen.types import PARTS
 
 PARTLESS = 6
+LINKS, TOP, LINK = 4, (0.0, 1.62, -0.12), (0.0, -0.1, 0.0)
+"""A ponytail: how many bones, where it begins and how far each goes on."""
 
 _EYES = {"leftEye": (0.035, 1.57, 0.085), "rightEye": (-0.035, 1.57, 0.085)}
 _RINGS, _SEGMENTS = 11, 16
@@ -64,11 +67,37 @@ def person() -> Armature:
     return replace(bare, bones=bones, parents=parents, pivots=pivots)
 
 
-def box_man(name: str = "ann", colour: int = 204) -> RiggedAvatar:
+def ponytailed(bare: Armature, springs: Springs | None = None) -> tuple[Armature, Springs]:
+    """An armature with LINKS bones more in a row behind its head, and how they swing."""
+    count = len(bare.bones)
+    ends = np.array(TOP) + np.arange(LINKS + 1)[:, None] * np.array(LINK)
+    bones = replace(
+        bare,
+        bones=(*bare.bones, *(f"swings {i}" for i in range(LINKS))),
+        parents=np.concatenate([bare.parents, [bare.bones.index("head")], count + np.arange(LINKS - 1)]),
+        pivots=np.concatenate([bare.pivots, ends[:-1]]).astype(np.float32),
+    )
+    own = springs or replace(
+        Springs.none(),
+        stiffness=np.full(LINKS, 0.5, np.float32),
+        gravity=np.zeros((LINKS, 3), np.float32),
+        drag=np.full(LINKS, 0.4, np.float32),
+        reach=np.zeros((LINKS, 0), np.float32),
+    )
+    return bones, replace(own, bones=count + np.arange(LINKS), tails=ends[1:].astype(np.float32))
+
+
+def box_man(name: str = "ann", colour: int = 204, *, ponytail: bool = False) -> RiggedAvatar:
     """A man 1.7 m high; ``colour``: the shade that all of his parts have. His mouth, his belt and the white
-    of his eyes have a colour of their own.
+    of his eyes have a colour of their own. His ``ponytail`` swings.
     """
-    bones, pieces = person(), _pieces()
+    bones, pieces, springs = person(), _pieces(), Springs.none()
+    if ponytail:
+        bones, springs = ponytailed(bones)
+        pieces += [
+            Piece(bone, (x, y - 0.05, z), (0.03, 0.06, 0.03), 0)
+            for bone, (x, y, z) in zip(bones.bones[-LINKS:], bones.pivots[-LINKS:].tolist(), strict=True)
+        ]
     shape, corners = _sphere()
     positions, normals = (np.concatenate(a) for a in zip(*(_ellipsoid(p, shape) for p in pieces), strict=True))
     owner = np.repeat(np.arange(len(pieces)), len(shape))
@@ -93,6 +122,7 @@ def box_man(name: str = "ann", colour: int = 204) -> RiggedAvatar:
         table=np.array([_material(p) for p in pieces], np.float32),
         morphs={m: _morph(np.flatnonzero(moved), way) for m, (moved, way) in moves.items()},
         gaze=(25.0, 20.0),
+        springs=springs,
     )
 
 

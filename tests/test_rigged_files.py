@@ -23,6 +23,7 @@ from animegen.avatar.loading import load_drawing
 from animegen.avatar.rigged import RiggedAvatar
 from animegen.avatar.rigged_files import load_rigged, save_rigged
 from animegen.avatar.rigged_generator import RiggedGenerator
+from animegen.avatar.springs import Springs
 from animegen.errors import InvalidValue, WeightsError
 from animegen.pose.skeletons import AVATAR35
 
@@ -36,9 +37,13 @@ Told = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def man() -> RiggedAvatar:
-    """The box man with a palette and a trait."""
-    about = {**box_man().about, "credit": "Ann Ä. 花", "palette": [*PALETTE[:5], None], "traits": {"skirt": 0.5}}
-    return replace(box_man(), about=about)
+    """The box man with a palette, a trait, and a ponytail that swings and hits his head."""
+    bare = box_man(ponytail=True)
+    head = np.array([bare.armature.bones.index("head")])
+    ends, reach = np.zeros((1, 2, 3), np.float32), np.full((len(bare.springs), 1), 0.1, np.float32)
+    bare = replace(bare, springs=replace(bare.springs, carriers=head, ends=ends, reach=reach))
+    about = {**bare.about, "credit": "Ann Ä. 花", "palette": [*PALETTE[:5], None], "traits": {"skirt": 0.5}}
+    return replace(bare, about=about)
 
 
 def degrees_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -47,7 +52,7 @@ def degrees_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def test_what_is_read_is_what_was_written_nearly(man, tmp_path):
-    other = replace(man, about={**man.about, "name": "bob"}, morphs={}, gaze=(0.0, 12.5))
+    other = replace(man, about={**man.about, "name": "bob"}, morphs={}, gaze=(0.0, 12.5), springs=Springs.none())
     save_rigged(tmp_path / "two.safetensors", [man, other], AVATAR35, {"made_by": "a test"})
     (found, second), skeleton = load_rigged(tmp_path / "two.safetensors")
     assert skeleton == AVATAR35
@@ -62,6 +67,11 @@ def test_what_is_read_is_what_was_written_nearly(man, tmp_path):
         kept = getattr(found, name)
         assert kept.dtype == getattr(man, name).dtype
         np.testing.assert_array_equal(kept, getattr(man, name))
+    for name in ("bones", "tails", "stiffness", "gravity", "drag", "carriers", "ends", "reach"):
+        kept = getattr(found.springs, name)
+        assert kept.dtype == getattr(man.springs, name).dtype
+        np.testing.assert_array_equal(kept, getattr(man.springs, name))
+    assert (len(found.springs), len(second.springs)) == (len(man.springs), 0)
     box = np.ptp(man.positions, axis=0)
     assert (np.abs(found.positions - man.positions) <= OF_THE_BOX * box).all()
     assert degrees_between(found.normals, man.normals).max() < DEGREES
@@ -179,6 +189,38 @@ DAMAGES: dict[str, Callable[..., None]] = {
     "flat offsets": first("morph.aa.offsets", lambda t: t[:, :2]),
     "no offsets": lambda tensors, _: tensors.pop("0.morph.aa.offsets"),
     "steps of nan": first("morph.aa.step", lambda t: t * float("nan")),
+    "a number of springs": first("springs.bones", lambda t: t[0]),
+    "a spring less": first("springs.bones", lambda t: t[1:]),
+    "springs that are not there": first("springs.bones", lambda t: t + 100),
+    "springs before their parents": first("springs.bones", lambda t: t.flip(0)),
+    "a spring twice": first("springs.bones", lambda t: t * 0 + t[0]),
+    "hips that swing": first("springs.bones", lambda t: t - t[0]),
+    "bones of the body that swing": first("springs.bones", lambda t: t - 12),
+    "a body that hangs on hair": lambda tensors, _: tensors.update(
+        {
+            f"0.springs.{name}": tensors[f"0.springs.{name}"][:-1].contiguous()
+            for name in ("bones", "tails", "stiffness", "gravity", "drag", "reach")
+        }
+    ),
+    "tails without length": lambda tensors, _: tensors.update(
+        {"0.springs.tails": tensors["0.pivots"][tensors["0.springs.bones"]]}
+    ),
+    "tails far off": first("springs.tails", lambda t: t * 1e6),
+    "tails of nan": first("springs.tails", lambda t: t * float("nan")),
+    "no tails": lambda tensors, _: tensors.pop("0.springs.tails"),
+    "stiffness below 0": first("springs.stiffness", lambda t: -t),
+    "endless stiffness": first("springs.stiffness", lambda t: t * float("inf")),
+    "drag above 1": first("springs.drag", lambda t: t + 1),
+    "gravity as one number": first("springs.gravity", lambda t: t[:, 1]),
+    "strong gravity": first("springs.gravity", lambda t: t + 1e4),
+    "colliders on nothing": first("springs.carriers", lambda t: t - 1000),
+    "colliders on springs": lambda tensors, _: tensors.update(
+        {"0.springs.carriers": tensors["0.springs.bones"][:1].clone()}
+    ),
+    "spheres for capsules": first("springs.ends", lambda t: t[:, 0]),
+    "capsules far off": first("springs.ends", lambda t: t - 1e6),
+    "reach below 0": first("springs.reach", lambda t: t - 1),
+    "reach of a collider more": first("springs.reach", lambda t: torch.cat([t, t], 1)),
 }
 
 

@@ -9,11 +9,13 @@ from hashlib import sha256
 import numpy as np
 import pytest
 import torch
+from rigged_avatars import box_man
 
 from animegen.avatar.checkpoint import save_generator
 from animegen.avatar.config import AvatarConfig
 from animegen.avatar.network import Generator
 from animegen.avatar.options import AnimeOptions
+from animegen.avatar.rigged_files import save_rigged
 from animegen.builtin import animegen_styles
 from animegen.config import ConvertConfig
 from animegen.errors import UsageError, WeightsError
@@ -332,6 +334,67 @@ def test_the_palette_colours_the_picture(style):
     one, two = drawn(style, track, identity)[0].rgba, drawn(style, track, other)[0].rgba
     assert np.array_equal(one[..., 3], two[..., 3])
     assert np.abs(one[..., :3].astype(int) - two[..., :3]).mean() > 1
+
+
+@pytest.fixture(scope="module")
+def ponytailed(tmp_path_factory):
+    """The style with a man whose ponytail swings."""
+    man = box_man(ponytail=True)
+    path = tmp_path_factory.mktemp("weights") / "rigged.safetensors"
+    save_rigged(path, [replace(man, about={**man.about, "proportions": BUILD, "traits": {}})], AVATAR35)
+    return make_style(None, PluginContext(weights={"avatar-anime": path}, rate=25.0))
+
+
+def test_the_contract_holds_for_who_has_springs(ponytailed):
+    check_style(ponytailed)
+
+
+def walking(length=20, step=0.0):
+    """A person of 200 pixels who is shifted to the right by ``step`` pixels a frame, forth and back."""
+    pose = synthetic_pose(AVATAR35, height=200.0, feet=(300.0, 300.0))
+    shifts = [step * (10 - abs(10 - i)) for i in range(length)]
+    poses = [
+        replace(pose, xy=pose.xy + np.float32((shift, 0)), bbox=pose.bbox + np.float32((shift, 0, shift, 0)))
+        for shift in shifts
+    ]
+    return Track(0, tuple(range(length)), tuple(poses))
+
+
+def test_hair_swings_while_somebody_walks_and_hangs_still_while_they_stand(ponytailed):
+    identity = synthetic_identity(1)
+    stands, walks = (ponytailed.prepare(identity, walking(step=step), ())["swing"] for step in (0.0, 8.0))
+    assert stands.dtype == np.float16
+    assert np.abs(stands.astype(float)).max() < 0.01
+    assert np.abs(walks.astype(float)).max() > 0.1
+
+
+def test_a_frame_outside_of_the_track_hangs_at_rest_and_one_inside_is_the_same_twice(ponytailed):
+    track, identity = walking(step=8.0), synthetic_identity(1)
+    prepared = ponytailed.prepare(identity, track, ())
+    inside, outside = (
+        RenderRequest(identity, prepared, track.poses[9], frame, Fraction(9, 25), 200.0) for frame in (9, 1000)
+    )
+    one, other, again = ponytailed.render([inside, outside, inside])
+    (alone,) = ponytailed.render([inside])
+    assert one.rgba.tobytes() == again.rgba.tobytes() == alone.rgba.tobytes()
+    assert one.rgba.tobytes() != other.rgba.tobytes()
+    assert not prepared["swing"][0].any()
+
+
+def test_networks_have_nothing_that_swings(style):
+    assert style.prepare(synthetic_identity(1), walking(length=3), ())["swing"].shape == (3, 0, 3)
+
+
+def test_the_clip_tells_its_rate(ponytailed, tmp_path):
+    track, identity = walking(step=1.0), synthetic_identity(1)
+    weights = tmp_path / "rigged.safetensors"
+    man = box_man(ponytail=True)
+    save_rigged(weights, [replace(man, about={**man.about, "proportions": BUILD})], AVATAR35)
+    stages = resolve(ConvertConfig(settings={"style.weights": str(weights)}), print, kinds=("style",))
+    fast, slow = (stages.style(rate=rate).prepare(identity, track, ())["swing"] for rate in (60.0, 15.0))
+    usual = stages.style().prepare(identity, track, ())["swing"]
+    assert usual.tobytes() == stages.style(rate=30.0).prepare(identity, track, ())["swing"].tobytes()
+    assert np.abs(fast.astype(float)).mean() > 1.5 * np.abs(slow.astype(float)).mean()
 
 
 @pytest.fixture(scope="module")

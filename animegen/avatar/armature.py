@@ -15,9 +15,9 @@ from animegen.types import Float32Array
 class Armature:
     """An avatar's bones in its T-pose: metres, y up, facing +z, its left at +x; no bone is turned.
 
-    ``bones`` are named as VRM 1.0's humanoid bones, parents first; ``parents`` int64 [B], -1 for the hips, which come
-    first. ``pivots`` f32 [B, 3]: where each turns. ``point_bones`` int64 [K] and ``points`` f32 [K, 3]: the bone that
-    each point of the driving skeleton moves with, and where it lies.
+    ``bones``, parents first, have the names of VRM 1.0's humanoid bones, those that are none any others. ``parents``
+    int64 [B], -1 for the hips, which come first. ``pivots`` f32 [B, 3]: where each turns. ``point_bones`` int64 [K] and
+    ``points`` f32 [K, 3]: the bone that each point of the driving skeleton moves with, and where it lies.
     """
 
     bones: tuple[str, ...]

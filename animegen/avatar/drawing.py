@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,8 +16,9 @@ from torch.nn import functional
 from animegen.avatar.config import EXPRESSION
 from animegen.avatar.layers import colour_layers
 from animegen.avatar.mouths import with_mouth
+from animegen.avatar.springs import Turns
 from animegen.errors import InvalidValue
-from animegen.types import Float32Array, Skeleton, Uint8Array
+from animegen.types import Float32Array, Float64Array, Skeleton, Uint8Array
 
 _LEAST_STAGE = 32
 _AT_ONCE = 8
@@ -52,6 +53,7 @@ class Draws(Protocol):
         avatar: NDArray[np.integer[Any]],
         stage: int,
         hands: Float32Array | None = None,
+        swung: Sequence[Turns | None] | None = None,
     ) -> Uint8Array:
         """Shade layers uint8 [N, stage, stage, 10] (:mod:`animegen.avatar.layers`).
 
@@ -59,7 +61,8 @@ class Draws(Protocol):
         nearer; ``score`` f32 [N, K], 0 for an unknown point; ``expression`` f32 [N, 10] in the order of ``EXPRESSION``;
         ``avatar`` [N] rows of :attr:`avatars`; ``stage`` one of :attr:`stages`; ``hands`` f32 [N, 2, 20] the shapes of
         the left and the right hand (:data:`animegen.avatar.fingers.HAND_SHAPE`), for what can bend each finger by
-        itself. Raises InvalidValue naming what does not fit.
+        itself; ``swung``: how hair and cloth hang in each pose, where an avatar has any that swing; None: as they come
+        to rest. Raises InvalidValue naming what does not fit.
         """
         ...
 
@@ -96,6 +99,25 @@ class Generator(Draws, Protocol):
         """Whether points that lie outside of the canvas help to draw what is inside; else they have to be unknown."""
         ...
 
+    def swings(
+        self,
+        xy: Float32Array,
+        z: Float32Array,
+        score: Float32Array,
+        *,
+        avatar: int,
+        canvas: Float64Array,
+        seconds: Float64Array,
+        check: Callable[[], None],
+    ) -> Turns:
+        """How hair and cloth of an avatar swing while it takes T poses one after the other, f16 [T, J, 3].
+
+        Poses are as :meth:`draw` takes them; ``canvas`` f64 [T, 3]: left, top and side of each pose's canvas in pixels
+        of one picture; ``seconds`` f64 [T] rise. J is 0 where nothing swings. ``check`` is called now and then, and may
+        raise.
+        """
+        ...
+
     def finished(self, layers: Uint8Array, scale: int) -> Uint8Array:
         """Layers uint8 [S, S, 10] as they are shown, ``scale`` times as large."""
         ...
@@ -127,6 +149,7 @@ class Drawing:
     """A pose on a canvas, as :meth:`Draws.draw` takes it, for one picture.
 
     ``palette`` f32 [6, 3] sRGB 0..1, ``hands`` f32 [2, 20]. The picture is ``scale`` times as large as its stage.
+    ``swing`` f16 [J, 3]: how hair and cloth hang (:meth:`Generator.swings`); None: as they come to rest.
     """
 
     xy: Float32Array
@@ -138,6 +161,7 @@ class Drawing:
     scale: int
     palette: Float32Array
     hands: Float32Array
+    swing: Turns | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,6 +230,7 @@ class Drawer:
             avatar=np.array([one.avatar for one in full], np.int64),
             stage=stage,
             hands=np.stack([one.hands for one in full]),
+            swung=[one.swing for one in full],
         )
 
 

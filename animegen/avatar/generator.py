@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +19,9 @@ from animegen.avatar.config import EXPRESSION
 from animegen.avatar.drawing import check_asked
 from animegen.avatar.firm import firm_layers
 from animegen.avatar.network import Generator
+from animegen.avatar.springs import Turns
 from animegen.ops.precision import has_bfloat16
-from animegen.types import Float32Array, Skeleton, Uint8Array
+from animegen.types import Float32Array, Float64Array, Skeleton, Uint8Array
 
 Precision = Literal["auto", "bf16", "fp32"]
 
@@ -72,6 +73,20 @@ class AvatarGenerator:
         """Points outside of the canvas were unknown when the network was trained."""
         return False
 
+    def swings(
+        self,
+        xy: Float32Array,
+        z: Float32Array,  # noqa: ARG002
+        score: Float32Array,  # noqa: ARG002
+        *,
+        avatar: int,  # noqa: ARG002
+        canvas: Float64Array,  # noqa: ARG002
+        seconds: Float64Array,  # noqa: ARG002
+        check: Callable[[], None],  # noqa: ARG002
+    ) -> Turns:
+        """Nothing: a network draws hair as it saw it at rest. f16 [T, 0, 3]."""
+        return np.zeros((len(xy), 0, 3), np.float16)
+
     def finished(self, layers: Uint8Array, scale: int) -> Uint8Array:
         """Layers uint8 [S, S, 10] with firm edges, ``scale`` times as large."""
         return firm_layers(layers, scale, sharp=self.network.config.sharp)
@@ -86,6 +101,7 @@ class AvatarGenerator:
         avatar: NDArray[np.integer[Any]],
         stage: int,
         hands: Float32Array | None = None,  # noqa: ARG002
+        swung: Sequence[Turns | None] | None = None,  # noqa: ARG002
     ) -> Uint8Array:
         """Draw shade layers (:mod:`animegen.avatar.layers`).
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animegen.avatar.armature import Armature
+from animegen.avatar.springs import Springs
 from animegen.types import Float32Array, Uint8Array
 
 MATERIAL_FIELDS = (
@@ -56,7 +57,7 @@ class RiggedAvatar:
     Of F facets: ``corners`` int32 [F, 3], counterclockwise seen from the front, and ``materials`` uint8 [F], rows of
     ``table`` f32 [X, 10] (MATERIAL_FIELDS). Facets of one vertex have one material but for the outline's
     width and double_sided. ``gaze``: how far a gaze of 1 turns the eye bones to the side and up, in degrees.
-    ``about``: name, licence, credit, palette, proportions, traits.
+    ``about``: name, licence, credit, palette, proportions, traits. ``springs``: which of the bones swing.
     """
 
     about: Mapping[str, Any]
@@ -72,3 +73,4 @@ class RiggedAvatar:
     table: Float32Array
     morphs: Mapping[str, Morph]
     gaze: tuple[float, float]
+    springs: Springs = field(default_factory=Springs.none)

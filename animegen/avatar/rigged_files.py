@@ -17,6 +17,7 @@ from animegen.avatar.armature import Armature
 from animegen.avatar.checkpoint import load_tensors, save_tensors
 from animegen.avatar.directions import decode_normals, encode_normals
 from animegen.avatar.rigged import MATERIAL_FIELDS, MOST_VERTICES, Morph, RiggedAvatar
+from animegen.avatar.springs import Springs, Swing
 from animegen.errors import InvalidValue, WeightsError
 from animegen.types import Float32Array, Skeleton
 
@@ -39,6 +40,18 @@ _LAYOUT: _Layout = MappingProxyType(
     }
 )  # fmt: skip
 """Of each of an avatar's tensors: its dtype, and its shape in numbers and in what there are so many of."""
+
+_SPRINGS: _Layout = MappingProxyType(
+    {
+        "bones": ("int64", ("springs",)), "tails": ("float32", ("springs", 3)), "stiffness": ("float32", ("springs",)),
+        "gravity": ("float32", ("springs", 3)), "drag": ("float32", ("springs",)),
+        "carriers": ("int64", ("colliders",)), "ends": ("float32", ("colliders", 2, 3)),
+        "reach": ("float32", ("springs", "colliders")),
+    }
+)  # fmt: skip
+"""The same of an avatar's springs, which it may lack."""
+_STRONGEST = 100.0
+"""Metres a second: no hair is pulled harder."""
 
 
 def save_rigged(
@@ -113,6 +126,8 @@ def _arrays(avatar: RiggedAvatar) -> dict[str, NDArray[Any]]:
         arrays[f"morph.{name}.vertices"] = morph.vertices.astype(np.uint16)
         arrays[f"morph.{name}.offsets"] = np.rint(morph.offsets * (127 / farthest)).astype(np.int8)
         arrays[f"morph.{name}.step"] = np.array([farthest / 127], np.float32)
+    if len(avatar.springs):
+        arrays |= {f"springs.{name}": getattr(avatar.springs, name) for name in _SPRINGS}
     return arrays | {name: getattr(avatar, name) for name in _PLAIN}
 
 
@@ -137,15 +152,17 @@ def _avatar(entry: Mapping[str, Any], own: Mapping[str, NDArray[Any]], points: i
     positions: Float32Array = (own["positions"].astype(np.float32) * step + low).astype(np.float32)
     prefix, suffix = "morph.", ".vertices"
     names = [n[len(prefix) : -len(suffix)] for n in own if n.startswith(prefix) and n.endswith(suffix)]
+    armature = Armature(bones, own["parents"], own["pivots"], own["point_bones"], own["points"])
     return RiggedAvatar(
         about=about,
-        armature=Armature(bones, own["parents"], own["pivots"], own["point_bones"], own["points"]),
+        armature=armature,
         positions=positions,
         normals=decode_normals(own["normals"]),
         corners=own["corners"].astype(np.int32),
         table=own["table"],
         morphs={name: _morph(own, f"{prefix}{name}.", vertices) for name in names},
         gaze=(horizontal, vertical),
+        springs=_springs(own, armature),
         **{name: own[name] for name in _PLAIN},
     )
 
@@ -157,6 +174,23 @@ def _morph(own: Mapping[str, NDArray[Any]], prefix: str, vertices: int) -> Morph
     if moved.max(initial=0) >= vertices:
         raise ValueError(f"the expression '{prefix}' moves vertices that are not there")
     return Morph(moved, own[f"{prefix}offsets"].astype(np.float32) * own[f"{prefix}step"])
+
+
+def _springs(own: Mapping[str, NDArray[Any]], armature: Armature) -> Springs:
+    prefix = "springs."
+    mine = {name.removeprefix(prefix): values for name, values in own.items() if name.startswith(prefix)}
+    if not mine:
+        return Springs.none()
+    _fit(mine, _SPRINGS, {"springs": len(mine["bones"]), "colliders": len(mine["carriers"])})
+    for name, least, most in (
+        ("tails", -_FARTHEST, _FARTHEST), ("ends", -_FARTHEST, _FARTHEST), ("reach", 0.0, _FARTHEST),
+        ("gravity", -_STRONGEST, _STRONGEST), ("stiffness", 0.0, _STRONGEST), ("drag", 0.0, 1.0),
+    ):  # fmt: skip
+        if not ((mine[name] >= least) & (mine[name] <= most)).all():
+            raise ValueError(f"the {name} of its springs must be {least:g} to {most:g}")
+    springs = Springs(**{name: mine[name] for name in _SPRINGS})
+    Swing(armature, springs)  # raises InvalidValue where they hang on what they cannot
+    return springs
 
 
 def _skeleton(entry: Mapping[str, Any]) -> Skeleton:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import radians
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from animegen.avatar.armature import Armature
+from animegen.avatar.armature import Armature, PosedBones
 from animegen.avatar.config import EXPRESSION
 from animegen.avatar.drawing import check_asked
 from animegen.avatar.layers import LAYERS
@@ -22,6 +22,7 @@ from animegen.avatar.rigged import RiggedAvatar
 from animegen.avatar.rigged_files import load_rigged
 from animegen.avatar.rigged_scene import Scene
 from animegen.avatar.solve import Solver
+from animegen.avatar.springs import Swing, Turns
 from animegen.errors import InvalidValue, WeightsError
 from animegen.types import Float32Array, Float64Array, Skeleton, Uint8Array
 
@@ -32,6 +33,8 @@ _FINE = 384
 """Up to this stage a pixel is the mean of 3 x 3 samples, above it of 2 x 2."""
 _FLOPS = 350
 """Of each facet and the vertex that comes with it: matrices added, vectors moved by their sum, lines, changes."""
+_AT_ONCE = 64
+"""Poses solved in one call."""
 _BLINKS = ("blink_l", "blink_r")
 
 
@@ -70,6 +73,27 @@ class RiggedGenerator:
         """Bones hang together: a foot outside tells how the knee inside is bent."""
         return True
 
+    def swings(
+        self,
+        xy: Float32Array,
+        z: Float32Array,
+        score: Float32Array,
+        *,
+        avatar: int,
+        canvas: Float64Array,
+        seconds: Float64Array,
+        check: Callable[[], None],
+    ) -> Turns:
+        """How hair and cloth swing; takes and returns what :meth:`animegen.avatar.drawing.Generator.swings` does."""
+        figure, posed = self.figures[avatar], []
+        if not figure.swing.count:
+            return np.zeros((len(xy), 0, 3), np.float16)
+        for start in range(0, len(xy), _AT_ONCE):
+            check()
+            posed.append(figure.solver.solve(*(array[start : start + _AT_ONCE] for array in (xy, z, score))))
+        whole = PosedBones(*(np.concatenate([getattr(one, name) for one in posed]) for name in ("matrices", "focal")))
+        return figure.swing.through(figure.swing.motion(whole, canvas), seconds, check)
+
     def finished(self, layers: Uint8Array, scale: int) -> Uint8Array:  # noqa: ARG002
         """The layers themselves: facets have firm edges and two tones."""
         return layers
@@ -88,6 +112,7 @@ class RiggedGenerator:
         avatar: NDArray[np.integer[Any]],
         stage: int,
         hands: Float32Array | None = None,
+        swung: Sequence[Turns | None] | None = None,
     ) -> Uint8Array:
         """Draw shade layers; takes and returns what :meth:`animegen.avatar.generator.AvatarGenerator.draw` does."""
         check_asked(self, stage, avatar, xy=xy, z=z, score=score, expression=expression)
@@ -95,11 +120,13 @@ class RiggedGenerator:
         for row in np.unique(avatar).tolist():
             figure, mine = self.figures[row], np.flatnonzero(avatar == row)
             posed = figure.solver.solve(xy[mine], z[mine], score[mine], None if hands is None else hands[mine])
+            swings = [swung[i] if swung else None for i in mine.tolist()]
+            bones = np.stack([figure.swung(*one) for one in zip(posed.matrices, swings, strict=True)])
             together = torch.get_num_threads()  # a picture a thread
             for start in range(0, len(mine), together):
                 some, rows = slice(start, start + together), mine[start : start + together]
                 with torch.inference_mode():
-                    vertices = figure.vertices(posed.matrices[some], posed.focal[some], expression[rows], stage)
+                    vertices = figure.vertices(bones[some], posed.focal[some], expression[rows], stage)
                     pictures, _, window = figure.scene.draw(vertices, stage, samples_at(stage))
                 left, top, width, height = window
                 layers[rows, top : top + height, left : left + width] = pictures.cpu().numpy()
@@ -123,6 +150,22 @@ class RiggedFigure:
     def scene(self) -> Scene:
         """Its facets on the device."""
         return Scene.of(self.avatar, self.device)
+
+    @cached_property
+    def swing(self) -> Swing:
+        """What moves its hair and cloth."""
+        return Swing(self.avatar.armature, self.avatar.springs)
+
+    def swung(self, matrices: Float32Array, turns: Turns | None) -> Float32Array:
+        """Matrices [B, 3, 4] of a pose with the bones that swing turned; None: as they come to rest.
+
+        Raises InvalidValue for turns of another number of bones.
+        """
+        if turns is None:
+            turns = self.swing.hanging(matrices)
+        if turns.shape != (self.swing.count, 3):
+            raise InvalidValue(f"what swings must be {(self.swing.count, 3)}, got {turns.shape}")
+        return self.swing.applied(matrices, turns)
 
     def vertices(self, matrices: Float32Array, focal: Float32Array, expression: Float32Array, stage: int) -> Tensor:
         """Where cameras see its vertices: f32 [N, V, 8] for the scene to draw.

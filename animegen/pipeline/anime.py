@@ -64,7 +64,7 @@ def make_style(options: AnimeOptions | None, context: PluginContext) -> AnimeSty
                 "leave --set heads and hand_weights out, or name networks that draw heads or hands alone",
             )
     parts = [PartArtist(part, generators[part.weights]) for part in PARTS if part.weights in generators]
-    return AnimeStyle(figures, parts, options)
+    return AnimeStyle(figures, parts, options, context)
 
 
 def _generator(path: Path, context: PluginContext) -> Generator:
@@ -89,8 +89,11 @@ class AnimeStyle:
     ``parts`` are drawn once more and laid over the figure, the first one first.
     """
 
-    def __init__(self, figures: Generator, parts: Sequence[PartArtist], options: AnimeOptions) -> None:
+    def __init__(
+        self, figures: Generator, parts: Sequence[PartArtist], options: AnimeOptions, context: PluginContext
+    ) -> None:
         self._figures, self._parts, self._options = Drawer(figures), parts, options
+        self._swings, self._context = figures.swings, context
         self._outside = figures.knows_outside
         self._names = [str(avatar["name"]) for avatar in figures.avatars]
         self._builds = [Proportions.from_dict(avatar["proportions"]) for avatar in figures.avatars]
@@ -108,7 +111,7 @@ class AnimeStyle:
         return given
 
     def prepare(self, identity: Identity, track: Track, crops: Sequence[Crop]) -> Prepared:  # noqa: ARG002
-        """For every frame of the track the avatar's points on its canvas, and what stays the same through the clip."""
+        """For every frame of the track the avatar's points on its canvas and how its hair swings, and what stays."""
         avatar = self._names.index(self._known(identity.avatar) or self.cast([identity])[0])
         build = self._builds[avatar]
         person = lift_track(track)
@@ -117,13 +120,17 @@ class AnimeStyle:
         crown = float(self._traits[avatar].get("crown", build.crown))
         canvas = canvases(moved, crown=crown, lowest=lowest)
         xy, z = on_canvas(moved, canvas)
+        score = drawn_points(person, xy, outside=self._outside)
+        frames, clip = np.array(track.frame_indices, np.int64), self._context
+        swing = self._swings(xy, z, score, avatar=avatar, canvas=canvas, seconds=frames / clip.rate, check=clip.check)
         stage = self._figures.stage_for(float(canvas[:, 2].max()))
         prepared: dict[str, NDArray[Any]] = {
-            "frame_indices": np.array(track.frame_indices, np.int64),
+            "frame_indices": frames,
             "canvas": canvas,
             "xy": xy,
             "z": z,
-            "score": drawn_points(person, xy, outside=self._outside),
+            "score": score,
+            "swing": swing,
             "expression": np.stack([_vector(pose.expression) for pose in track.poses]),
             "hands": np.stack([_shape(track, side) for side in ("left", "right")], axis=1),
             "avatar": np.array(avatar, np.int64),

@@ -159,6 +159,7 @@ def drawing(frame: Prepared, palette: Float32Array, part: str = "") -> Drawing:
         int(frame[f"{part}scale"]),
         palette,
         frame["hands"],
+        frame.get(f"{part}swing"),
     )
 
 

@@ -204,7 +204,8 @@ def _prepare(run: Run, people: Sequence[Known], tracks: Sequence[Track]) -> list
         if not run.stands(path):
             side = stages.specs["style"].clip_side
             crops = ClipCrops(run.video, track, side) if side else person.crops
-            arrays = stages.style(run.check, run.on_event).prepare(person.identity, track, crops)
+            style = stages.style(run.check, run.on_event, float(run.video.info.rate))
+            arrays = style.prepare(person.identity, track, crops)
             with run.job.artefact(path) as part:
                 save_arrays(part, arrays, deflated=arrays.keys())
         prepared.append(_load_arrays(path))

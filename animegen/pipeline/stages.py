@@ -100,9 +100,12 @@ class Stages:
         preserver: IdentityPreserver = self._create("identity")
         return preserver
 
-    def style(self, check: Callable[[], None] | None = None, on_event: Listener = ignore) -> Style:
-        """The style that draws everybody; ``check`` and ``on_event`` as in its context."""
-        context = replace(self.context, check=check or self.context.check, on_event=on_event)
+    def style(
+        self, check: Callable[[], None] | None = None, on_event: Listener = ignore, rate: float | None = None
+    ) -> Style:
+        """The style that draws everybody; ``check``, ``on_event`` and ``rate`` as in its context."""
+        own = self.context
+        context = replace(own, check=check or own.check, on_event=on_event, rate=rate or own.rate)
         style: Style = replace(self, context=context)._create("style")
         return style
 

@@ -234,8 +234,7 @@ def card(image: Uint8Array | None = None, **material: Any) -> Avatar:
 
 def cut(avatar: Avatar, count: int, shown: np.ndarray | None = None) -> Divided:
     """All of an avatar's triangles, divided."""
-    rig = Rig(avatar)
-    mesh = mesh_of(avatar, rig, rig.apply(BodyPose()))
+    mesh = mesh_of(avatar, Rig(avatar).apply(BodyPose()))
     return divided(Painter(avatar), mesh, np.ones(len(mesh.triangles), bool) if shown is None else shown, count)
 
 
@@ -318,7 +317,7 @@ def test_of_what_is_blended_the_more_solid_half_is_there() -> None:
 def test_backs_are_seen_of_double_sided_materials(double_sided: bool) -> None:
     shown = card(double_sided=double_sided)
     rig = Rig(shown)
-    mesh = mesh_of(shown, rig, rig.apply(BodyPose()))
+    mesh = mesh_of(shown, rig.apply(BodyPose()))
     sides = sides_seen(shown, Painter(shown), mesh)
     np.testing.assert_array_equal(sides, [(True, double_sided)] * 2)
 

@@ -229,3 +229,17 @@ def test_hair_comes_to_rest_while_a_person_is_out_of_sight(style: Style, avatar_
     alone = style.prepare(identity, Track(0, (90,), (after,)), ())
     np.testing.assert_array_equal(returned["rotations"][1], alone["rotations"][0])
     np.testing.assert_array_equal(returned["tails"][1], alone["tails"][0])
+
+
+def test_hair_swings_by_the_frame_rate_of_the_clip(avatar_paths: dict[str, Path]) -> None:
+    avatar = avatar_paths["eliza_momo"]
+    identity = replace(synthetic_identity(0), avatar=str(avatar))
+    poses = tuple(synthetic_pose(height=300.0, seed=i) for i in range(3))
+    track = Track(0, (0, 1, 2), poses)
+    slow, fast, again = (
+        make_style(VrmOptions(avatar=(avatar,)), PluginContext(rate=rate)).prepare(identity, track, ())["tails"]
+        for rate in (0.5, 60.0, 60.0)
+    )
+    assert np.isfinite(slow).all()
+    np.testing.assert_array_equal(fast, again)
+    assert np.abs(fast[2] - slow[2]).max() > 1e-3

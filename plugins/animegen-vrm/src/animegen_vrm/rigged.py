@@ -14,10 +14,11 @@ from animegen.types import Float32Array, Float64Array, Uint8Array
 from animegen_vrm.dataset import entry_of
 from animegen_vrm.divide import Divided, divided
 from animegen_vrm.keypoints import Keypoints
+from animegen_vrm.loose import bones_of, head_of, springs_of
 from animegen_vrm.model import Avatar
 from animegen_vrm.paint import Painter
-from animegen_vrm.rig import BodyPose, Rig, ancestors
-from animegen_vrm.tpose import bones_of, mesh_of, unit
+from animegen_vrm.rig import BONES, BodyPose, Rig, ancestors
+from animegen_vrm.tpose import mesh_of, unit
 from animegen_vrm.visibility import sides_seen
 
 _MOVED = 5e-5
@@ -28,16 +29,25 @@ _BONES = 3
 
 
 def armature_of(avatar: Avatar) -> Armature:
-    """An avatar's bones in its T-pose with the 35 points of AVATAR35. Raises InvalidValue where it has no hips."""
+    """An avatar's bones in its T-pose, those that swing last, with the 35 points of AVATAR35.
+
+    Raises InvalidValue where it has no hips.
+    """
     rig = Rig(avatar)
     posed = rig.apply(BodyPose())
-    bones = bones_of(avatar)
-    number = {bone: i for i, bone in enumerate(bones)}
+    skeletal = bones_of(avatar, posed)
+    number = {bone: i for i, bone in enumerate(skeletal.bones)}
     keypoints = Keypoints(avatar)
+    parents = [
+        next((number[b] for b in ancestors(bone) if b in number), -1)
+        if bone in BONES
+        else skeletal.drivers[avatar.nodes.parents[node]]
+        for bone, node in zip(skeletal.bones, skeletal.nodes, strict=True)
+    ]
     return Armature(
-        bones=bones,
-        parents=np.array([next((number[b] for b in ancestors(bone) if b in number), -1) for bone in bones], np.int64),
-        pivots=posed.globals[[avatar.humanoid[bone] for bone in bones], :3, 3].astype(np.float32),
+        bones=skeletal.bones,
+        parents=np.array(parents, np.int64),
+        pivots=posed.globals[list(skeletal.nodes), :3, 3].astype(np.float32),
         point_bones=np.array([number.get(rig.drivers[node], 0) for node in keypoints.nodes], np.int64),
         points=keypoints.points(posed).astype(np.float32),
     )
@@ -49,8 +59,8 @@ def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
     Facets are divided where a texture changes most, on faces soonest. Raises InvalidValue for an avatar without hips,
     one of which nothing is seen, and one that is too large or needs too many vertices or materials.
     """
-    rig = Rig(avatar)
-    mesh = mesh_of(avatar, rig, rig.apply(BodyPose()))
+    posed = Rig(avatar).apply(BodyPose())
+    mesh = mesh_of(avatar, posed)
     if not (np.abs(mesh.positions) <= _FARTHEST).all() or not np.isfinite(mesh.uvs).all():
         raise InvalidValue(
             f"avatar '{avatar.name}' has vertices farther than {_FARTHEST:g} m from the origin, or NaNs",
@@ -67,9 +77,11 @@ def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
         raise InvalidValue(f"avatar '{avatar.name}' has {len(table)} kinds of materials; 256 fit")
     bones, weights = _bound(drawn.weights)
     bends = avatar.look_at.by == "bone"
+    armature = armature_of(avatar)
+    head = head_of(armature, mesh.positions, mesh.weights)
     return RiggedAvatar(
         about=asdict(entry_of(avatar)),
-        armature=armature_of(avatar),
+        armature=armature,
         positions=drawn.positions.astype(np.float32),
         normals=_directions(drawn.normals),
         bones=bones,
@@ -81,6 +93,7 @@ def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
         table=table,
         morphs={name: morph for name in mesh.offsets if len((morph := _morph(drawn, name)).vertices)},
         gaze=(avatar.look_at.horizontal, avatar.look_at.vertical) if bends else (0.0, 0.0),
+        springs=springs_of(avatar, posed, bones_of(avatar, posed), head),
     )
 
 

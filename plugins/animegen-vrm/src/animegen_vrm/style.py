@@ -55,13 +55,13 @@ _AWAY = np.array((0.0, 0.0, 10.0))
 _HELD = [AVATAR35.index(f"{side}_{point}") for side in ("left", "right") for point in ("hip", "ankle")]
 _HELD_OF_HALF = [AVATAR35.index(f"{side}_{point}") for side in ("left", "right") for point in ("shoulder", "hip")]
 """What is laid on the retargeted points, of people who are seen whole and of others."""
-_FRAME_SECONDS = 1.0 / 30.0
-"""Hair swings as at this rate: a track tells frames, not seconds."""
+_LONGEST_STEP = 1.0
+"""Seconds of a frame that hair swings for at most."""
 
 
-def make_style(options: VrmOptions, context: PluginContext) -> Style:  # noqa: ARG001
+def make_style(options: VrmOptions, context: PluginContext) -> Style:
     """The style for some avatars. Raises InputError where one cannot be read."""
-    return VrmStyle(options)
+    return VrmStyle(options, context.rate)
 
 
 class _Player:
@@ -76,9 +76,10 @@ class _Player:
 
 
 class VrmStyle:
-    """Draws VRM avatars; implements :class:`animegen.protocols.CastingStyle`."""
+    """Draws VRM avatars; implements :class:`animegen.protocols.CastingStyle`. ``rate``: frames a second of clips."""
 
-    def __init__(self, options: VrmOptions) -> None:
+    def __init__(self, options: VrmOptions, rate: float) -> None:
+        self._frame_seconds = min(1.0 / rate, _LONGEST_STEP)
         self._own_colours = options.colours == "own"
         self._players = {str(path): _Player(path) for path in options.avatar}
         self._renderer: Renderer | None = None
@@ -110,7 +111,7 @@ class VrmStyle:
             "size": np.array(side, np.int64),
             "face": np.array([astuple((pose.expression or Expression()).calmed()) for pose in track.poses], np.float32),
         }
-        frames["place"], frames["tails"] = _through_the_clip(player, moved, frames)
+        frames["place"], frames["tails"] = _through_the_clip(player, moved, frames, self._frame_seconds)
         return frames
 
     def render(self, requests: Sequence[RenderRequest]) -> list[Sprite]:
@@ -154,7 +155,7 @@ class VrmStyle:
 
 
 def _through_the_clip(
-    player: _Player, moved: Retargeted, frames: Mapping[str, NDArray[Any]]
+    player: _Player, moved: Retargeted, frames: Mapping[str, NDArray[Any]], frame_seconds: float
 ) -> tuple[Float64Array, Float32Array]:
     """What depends on the frames before: where the avatar stands, f64 [T, 3], and its springs' tails, f32 [T, S, 3].
 
@@ -167,7 +168,7 @@ def _through_the_clip(
         posed = _posed(player, frames, frame)
         if frame and moved.time[frame] - moved.time[frame - 1] > 1:
             springs.reset()  # the person was out of sight: nothing tells how they moved
-        springs.step(posed, _FRAME_SECONDS)
+        springs.step(posed, frame_seconds)
         tails.append(springs.tails)
         scale = height / player.height
         own = player.keypoints.points(posed)[held] * (scale, -scale, scale)

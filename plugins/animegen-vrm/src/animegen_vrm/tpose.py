@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from animegen.avatar.rigged import MORPHS
 from animegen.types import Expression, Float32Array, Float64Array
+from animegen_vrm.loose import bones_of
 from animegen_vrm.model import Avatar, Posed
 from animegen_vrm.regions import triangles_on
-from animegen_vrm.rig import BONES, Rig, vrm_expressions
+from animegen_vrm.rig import vrm_expressions
 
 HEAD, HAND, BODY = range(3)
 """Where a triangle hangs: from the neck up, on a hand, or elsewhere."""
@@ -41,15 +42,10 @@ class Mesh:
     place: NDArray[np.int64]
 
 
-def bones_of(avatar: Avatar) -> tuple[str, ...]:
-    """The humanoid bones that an avatar has, parents first."""
-    return tuple(bone for bone in BONES if bone in avatar.humanoid)
-
-
-def mesh_of(avatar: Avatar, rig: Rig, posed: Posed) -> Mesh:
-    """The mesh of an avatar that ``rig`` has posed; what hangs on no bone goes with the hips."""
-    bones = {bone: number for number, bone in enumerate(bones_of(avatar))}
-    drivers = np.array([bones.get(bone, 0) for bone in rig.drivers])[avatar.joint_nodes]
+def mesh_of(avatar: Avatar, posed: Posed) -> Mesh:
+    """The mesh of an avatar in its T-pose ``posed``; what hangs on no bone goes with the hips."""
+    skeletal = bones_of(avatar, posed)
+    drivers = skeletal.drivers[avatar.joint_nodes]
     joints = (posed.globals[avatar.joint_nodes] @ avatar.inverse_binds).astype(np.float64)
     expressions = _expressions(avatar)
     positions, normals, weights = [], [], []
@@ -59,7 +55,7 @@ def mesh_of(avatar: Avatar, rig: Rig, posed: Posed) -> Mesh:
         turns = matrices[:, :, :3]
         positions.append(np.einsum("vij,vj->vi", turns, one.positions) + matrices[:, :, 3])
         normals.append(unit(np.einsum("vij,vj->vi", turns, one.normals)))
-        bound = np.zeros((len(one.positions), len(bones)), np.float32)
+        bound = np.zeros((len(one.positions), len(skeletal.bones)), np.float32)
         np.add.at(bound, (np.arange(len(bound))[:, None], drivers[one.joints]), one.weights)
         weights.append(bound)
         for name, mix in expressions.items():
