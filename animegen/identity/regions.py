@@ -5,7 +5,7 @@ Between ``body``, which knows where the parts are, and ``palette`` and ``traits`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,8 @@ _LEAST_HEAD = 10.0
 """Height of a head in pixels under which hair and face cannot be told apart."""
 _LEAST_HEAD_FOR_EYES = 60.0
 _PIXELS_PER_CROP = 400
-GAP = (0.6, 0.7, 0.8)
-"""Where, between hips (0) and knees (1), it is looked whether the gap between the legs is open."""
+_THIGHS, _SHINS = (0.5, 0.6, 0.7, 0.8), (0.3, 0.5, 0.7)
+"""Where it is looked whether the gap between the legs is open: between hips (0) and knees (1), knees and ankles."""
 _HAIRLINE = 0.22
 """How far hair above the forehead reaches down from the crown, in heights of the head."""
 _LEAST_TOP, _HIGHEST_HAIR = 0.48, 0.8
@@ -35,7 +35,8 @@ class View:
 
     They are colours f32 [n, 3] in CIELAB. Beside the six parts of a palette there are ``upper_arm``, ``forearm`` and
     ``shin``, by which bare skin and sleeves are told apart; ``beside`` (the neck) and ``back`` (below the shoulders),
-    by which the length of hair is measured; and ``gap``, the pixels between the thighs that belong to the silhouette.
+    by which the length of hair is measured; and ``thighs`` and ``shins``, by which skirts are told: from the top down
+    three pixels each, on the left leg, between the legs and on the right one, NaN where they are not the person's.
     """
 
     body: Body
@@ -57,8 +58,10 @@ def view_of(crop: Crop) -> View:
     parts |= arms | _torso(body, arms, before) | _legs(body, before)
     lab = rgb_to_lab(crop.image)
     colours = {name: _thinned(lab[part & silhouette]) for name, part in parts.items()}
-    rows, columns = np.array([(y, x) for x, y in _gap(body) if silhouette[y, x]], np.intp).reshape(-1, 2).T
-    return View(body, colours | {"gap": lab[rows, columns]})
+    own = np.where(silhouette[..., None], lab, np.float32(np.nan))
+    for name, ends, heights in (("thighs", ("hip", "knee"), _THIGHS), ("shins", ("knee", "ankle"), _SHINS)):
+        colours[name] = _across(body, own, ends, heights)
+    return View(body, colours)
 
 
 def _thinned(pixels: Float32Array) -> Float32Array:
@@ -156,13 +159,16 @@ def _legs(body: Body, before: Region) -> dict[str, Region]:
     return parts
 
 
-def _gap(body: Body) -> Iterator[tuple[int, int]]:
-    """The pixels (x, y) halfway between the thighs at the heights of :data:`GAP`, where they are in the crop."""
-    hips, knees = body.middle("hip"), body.middle("knee")
-    if hips is None or knees is None:
-        return
-    height, width = body.shape
-    for share in GAP:
-        x, y = (round(float(value)) for value in hips + share * (knees - hips))
-        if 0 <= y < height and 0 <= x < width:
-            yield x, y
+def _across(body: Body, own: Float32Array, ends: tuple[str, str], heights: Sequence[float]) -> Float32Array:
+    """The colours f32 [3 n, 3] on the left leg, between the legs and on the right one, at n heights between two joints.
+
+    ``own`` f32 [h, w, 3] is NaN where the person is not. Empty where a joint is not seen.
+    """
+    upper, lower = body.pair(ends[0]), body.pair(ends[1])
+    if upper is None or lower is None:
+        return np.empty((0, 3), np.float32)
+    sides = [start + np.outer(heights, end - start) for start, end in zip(upper, lower, strict=True)]
+    places = np.stack([sides[0], (sides[0] + sides[1]) / 2, sides[1]], axis=1).reshape(-1, 2)
+    columns, rows = np.rint(places).astype(np.intp).T
+    colours: Float32Array = own[rows, columns]
+    return colours

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from animegen.identity.colours import Lab, apart, near
-from animegen.identity.regions import GAP, View
+from animegen.identity.regions import View
 from animegen.types import Palette, Trait, Traits
 
 _SAME = 18.0
@@ -18,6 +18,9 @@ _LEAST_PIXELS = 8
 _SURE = 0.2
 """Confidence from which on a part's colour is used to recognise the part in other pixels."""
 _ENOUGH_VIEWS = 5.0
+_LEAST_HEIGHTS = 2  # where both thighs show cloth: shorts may close the gap at one
+_APART = 0.45
+"""How far apart knees stand, in thighs, where it can be told whether there is a gap between the legs."""
 
 
 def measure_traits(views: Sequence[View], palette: Palette) -> Traits:
@@ -78,14 +81,26 @@ def _sleeves(view: View, palette: Palette) -> float | None:
 
 
 def _skirt(view: View, palette: Palette) -> float | None:
-    """1 where cloth of the thighs' colour closes the gap between legs that stand apart, 0 where the gap is open."""
+    """How far cloth closes the gap between legs that stand apart: 1 for a skirt, 0 for trousers and shorts.
+
+    It is looked for as far down as both thighs show it, and between the shins, too, where they show it: trousers leave
+    a gap somewhere, if not between thighs that touch.
+    """
     hips, knees = view.body.pair("hip"), view.body.pair("knee")
     if hips is None or knees is None or palette.lower.confidence < _SURE:
         return None
     thigh = 0.5 * float(np.linalg.norm(hips[0] - knees[0]) + np.linalg.norm(hips[1] - knees[1]))
-    if float(np.linalg.norm(knees[0] - knees[1])) < 0.45 * thigh:
+    covered, bare = (_share(view, "shin", colour.lab) for colour in (palette.lower, palette.skin))
+    if covered is None or bare is None or float(np.linalg.norm(knees[0] - knees[1])) < _APART * thigh:
         return None
-    return float(near(view.pixels("gap"), palette.lower.lab, _SAME).sum() / len(GAP))
+    if max(covered, bare) < 0.5 and not _tell_apart(palette, "lower", "upper"):
+        return None  # a coat's colour, maybe, and trousers under it
+    thighs, shins = (near(view.pixels(name), palette.lower.lab, _SAME).reshape(-1, 3) for name in ("thighs", "shins"))
+    worn = thighs[:, 0] & thighs[:, 2]
+    if worn.sum() < _LEAST_HEIGHTS or (covered >= 0.5 and not len(shins)):
+        return None
+    closed = float(thighs[worn, 1].mean())
+    return closed if covered < 0.5 else min(closed, float(shins[:, 1].mean()))
 
 
 def _head_to_height(view: View) -> float | None:

@@ -35,7 +35,7 @@ from animegen.jobs.digests import size_of, sum_of
 from animegen.jobs.lines import append_line, mend_lines, read_lines
 from animegen.jobs.lock import Holder, holder, locked
 
-JOB_FORMAT = 5
+JOB_FORMAT = 6
 """Raised whenever what a job's artefacts hold, or how they are drawn, changes: those from before would not go on."""
 
 _OWN = frozenset(

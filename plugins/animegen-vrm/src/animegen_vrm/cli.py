@@ -211,25 +211,35 @@ def heads(avatars: Path, output: Path, *, count: int, quiet: bool, **options: An
 @click.option(
     "--count", type=click.IntRange(100, 75_000), default=50_000, show_default=True, help="About so many an avatar."
 )
+@click.option(
+    "--skirt", default="", metavar="NAME,...", callback=_names, help="Write these in a skirt as well, as NAME-skirt."
+)
 @_OVERWRITE
 @_QUIET
-def rigged(avatars: Path, output: Path, *, count: int, overwrite: bool, quiet: bool) -> None:
+def rigged(avatars: Path, output: Path, *, count: int, skirt: tuple[str, ...], overwrite: bool, quiet: bool) -> None:
     """Turn every avatar of a folder into small facets on bones, as the style anime draws them."""
     from animegen.avatar.rigged_files import save_rigged
     from animegen.cli.progress import listener
-    from animegen.errors import OutputError
+    from animegen.errors import OutputError, UsageError
     from animegen.pipeline.progress import stage
     from animegen.pose.skeletons import AVATAR35
     from animegen_vrm.dataset import files
+    from animegen_vrm.garments import with_skirt
     from animegen_vrm.read import read_avatar
     from animegen_vrm.rigged import rigged_of
 
     if output.exists() and not overwrite:
         raise OutputError(f"{output} stands already", "choose another name with -o; --overwrite replaces it")
     paths, made = files(avatars, (".vrm",)), []
+    names = [path.stem for path in paths]
+    if unknown := sorted(set(skirt) - set(names)):
+        raise UsageError(f"no avatar is named {', '.join(unknown)}", f"--skirt takes some of {', '.join(names)}")
     with listener(quiet=quiet) as tell, stage("facets", len(paths), tell) as advance:
         for path in paths:
-            made.append(rigged_of(read_avatar(path), count))
+            avatar = read_avatar(path)
+            made.append(rigged_of(avatar, count))
+            if path.stem in skirt:
+                made.append(rigged_of(with_skirt(avatar), count))
             advance(1)
     save_rigged(output, made, AVATAR35)
     click.echo(f"{output}: {sum(len(each.corners) for each in made):,} facets of {len(made)} avatars")
