@@ -141,7 +141,7 @@ def test_no_facet_lies_within_the_legs_at_rest(skirted: Avatar) -> None:
 
 def test_cloth_hangs_on_what_lies_under_it(skirted: Avatar) -> None:
     rig = Rig(skirted)
-    mesh = mesh_of(skirted, rig, rig.apply(BodyPose()))
+    mesh = mesh_of(skirted, rig.apply(BodyPose()))
     skirt, rest = of_skirt(skirted)
     weights = mesh.weights[-2 * len(rest) : -len(rest)]
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
@@ -168,7 +168,7 @@ def test_a_raised_knee_lifts_the_cloth_before_it(skirted: Avatar) -> None:
     rig = Rig(skirted)
     half = np.radians(80) / 2
     raised = rig.apply(BodyPose({"leftUpperLeg": np.array((-np.sin(half), 0, 0, np.cos(half)), np.float32)}))
-    before, after = (mesh_of(skirted, rig, posed).positions for posed in (rig.apply(BodyPose()), raised))
+    before, after = (mesh_of(skirted, posed).positions for posed in (rig.apply(BodyPose()), raised))
     count = len(of_skirt(skirted)[1])
     before, after = (each[-2 * count : -count] for each in (before, after))
     hem = (before[:, 1] < before[:, 1].min() + FLAT) & (before[:, 2] > 0.1)
