@@ -416,7 +416,7 @@ def test_they_are_what_the_style_asks_for():
 
 
 def test_they_are_drawn_as_large_as_they_are_shown_with_nothing_laid_over(shipped):
-    for height, stage in ((30.0, 64), (300.0, 512), (1800.0, 1024)):
+    for height, stage in ((30.0, 64), (300.0, 448), (1800.0, 1024)):
         prepared = shipped.prepare(synthetic_identity(1), synthetic_track(length=2, height=height), ())
         assert (int(prepared["stage"]), int(prepared["scale"])) == (stage, 1)
         assert not any(name.startswith(("head", "left_hand", "right_hand")) for name in prepared)

@@ -257,15 +257,16 @@ class BlazePose:
     def _find(self, image: Uint8Array, squares: Sequence[Region], known: Sequence[Landmarks]) -> list[Landmarks]:
         """People seen in the squares who are not among the known ones, best seen first.
 
-        The detector misses many who stand close together or raise their arms; a face tells of a person as well. Each
-        is looked at twice: the landmark model refines the detector's region, and only what it sees alike both
-        times is a person.
+        The detector misses many who stand close together or raise their arms; a face that is nobody's tells of them.
+        Each is looked at twice: the landmark model refines the region, and only what it sees alike both times is a
+        person.
         """
         hidden = [one.silhouette for one in known]
         faces = self._faces.detect_in(image, squares, hidden)
         regions = self._detector.detect(image, squares, self._options.min_detection, hidden)
-        seen = [self._look_below(image, face, known) for face in faces]
-        seen += [self._look_twice(image, region, known) for region in regions]
+        seen = [self._look_twice(image, region, known) for region in regions]
+        whose = [*known, *(look for look in seen if look is not None)]
+        seen += [self._look_below(image, face, known) for face in faces if not any(_has(one, [face]) for one in whose)]
         there = [look for look in seen if look is not None]
         found: list[Landmarks] = []
         for look in sorted(there, key=lambda look: (_has(look, faces), _evidence(look)), reverse=True):
@@ -284,9 +285,13 @@ class BlazePose:
         return other
 
     def _look_below(self, image: Uint8Array, face: Region, known: Sequence[Landmarks]) -> Landmarks | None:
-        """The newcomer with a face, whose body is where that tells: roughly, so one more look leads there."""
+        """The newcomer with a face, whose body is where that tells: roughly, so one more look leads there.
+
+        A face may be left over of somebody known: a look that has it not is no newcomer.
+        """
         first = self._look(image, face.body, known)
-        return first and self._look_twice(image, first.next, known)
+        look = first and self._look_twice(image, first.next, known)
+        return look if look and _has(look, [face]) else None
 
     def _look_twice(self, image: Uint8Array, region: Region, better: Sequence[Landmarks]) -> Landmarks | None:
         """The second of two looks for a person who is none of those seen better, or None where they disagree."""
