@@ -299,6 +299,11 @@ def test_the_avatar_is_the_one_that_is_most_like_the_person(style, wanted):
         assert style.cast([replace(synthetic_identity(seed), traits=seen)]) == [wanted]
 
 
+def test_nobody_wears_a_skirt_who_is_not_seen_in_one(style):
+    for seed in range(5):
+        assert style.cast([replace(synthetic_identity(seed), traits=Traits())]) == ["Kei"]
+
+
 def test_a_huge_head_among_the_avatars_makes_no_other_small(tmp_path):
     """A grown-up seen from above, whose head looks a fifth larger, of whom nothing else is known."""
     heads = {"Slim": 0.16, "Usual": 0.18, "Round": 0.2, "Huge": 0.3}
