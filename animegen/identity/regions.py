@@ -75,14 +75,14 @@ def _head_parts(body: Body, head: Head, silhouette: Region) -> dict[str, Region]
     up = (dx * head.up[0] + dy * head.up[1]) / head.height
     side = np.abs(dx * head.across[0] + dy * head.across[1]) / head.height
     top = _top(up[(side < 0.12) & silhouette])
-    crown = (up > max(0.24, top - _HAIRLINE)) & (up < top) & (side < 0.3)
-    temples = (up > -0.35) & (up <= 0.3) & (side > 0.33) & (side < 0.5)
-    parts = {"hair": crown | temples, "beside": (up < -0.55) & (up > -0.95) & (side > 0.22) & (side < 0.55)}
+    crown = (up > max(0.32, top - _HAIRLINE)) & (up < top) & (side < 0.3)
+    temples = (up > -0.3) & (up <= 0.33) & (side > 0.33) & (side < 0.5)
+    parts = {"hair": crown | temples, "beside": (up < -0.52) & (up > -0.92) & (side > 0.22) & (side < 0.55)}
     if head.facing < -0.25:
         parts["hair"] = (up > -0.25) & (up < 0.5) & (side < 0.3)
         return parts
-    cheeks = (up < -0.08) & (up > -0.32) & (side < 0.22)
-    forehead = (up > 0.08) & (up < 0.18) & (side < 0.15)
+    cheeks = (up < -0.06) & (up > -0.25) & (side < 0.22)
+    forehead = (up > 0.13) & (up < 0.23) & (side < 0.15)
     parts["skin"] = cheeks | forehead
     eyes = body.pair("eye")
     if eyes is not None and head.facing > 0.3 and head.height >= _LEAST_HEAD_FOR_EYES:

@@ -14,7 +14,7 @@ from animegen.pose.blazepose.following import PRESENT, Follower
 from animegen.pose.blazepose.hand import HandLook, HandModel
 from animegen.pose.expression import LEAST_SIDE, measure_expression
 from animegen.pose.skeletons import BLAZEPOSE33, BLAZEPOSE75
-from animegen.types import Expression, Float32Array, Pose, Uint8Array
+from animegen.types import Float32Array, Pose, Uint8Array
 
 MIN_HAND = 40.0
 """Side in pixels of the region of a hand, twice a palm's length, below which it is not looked at: at 40 a palm is 20
@@ -27,6 +27,9 @@ _DOUBT = (0.3, 0.6)
 _CUT = (0.6, 0.95)
 """Share of a hand's points within the picture up to which it is not believed, and from which it is: what is cut off is
 guessed, and so are the turns of what is left."""
+_BESIDE = (0.5, 1.0)
+"""Distance of the mesh's points from the body's, in lengths of the face, up to which both show one face, and from which
+they do not."""
 _ONE_HAND = 0.25
 """Two looks at one person whose points are this close, in lengths of the hand, show the same hand."""
 _SIDES = ("left", "right")
@@ -44,7 +47,7 @@ class Details:
         """The poses of the next frame, of BLAZEPOSE33, with expressions, and as BLAZEPOSE75 where hands are wanted."""
         if self._faces is not None:
             self._faces.next_frame()
-            poses = [replace(pose, expression=self._expression(image, pose, self._faces)) for pose in poses]
+            poses = [self._with_face(image, pose, self._faces) for pose in poses]
         if self._hands:
             for hands in self._hands.values():
                 hands.next_frame()
@@ -52,16 +55,17 @@ class Details:
             poses = [_with_hands(pose, self._seen_hands(image, pose), (width, height)) for pose in poses]
         return list(poses)
 
-    def _expression(self, image: Uint8Array, pose: Pose, faces: Follower[face.FaceLook]) -> Expression | None:
-        """The expression of a face that is turned to the camera."""
+    def _with_face(self, image: Uint8Array, pose: Pose, faces: Follower[face.FaceLook]) -> Pose:
+        """The pose with the expression of a face that is turned to the camera, and with its points where that is."""
         region = face.told_by_body(pose)
         if self._model is None or region.side < LEAST_SIDE or not _faces_camera(pose):
-            return None
+            return pose
         look = faces.look(image, region)
         if look.presence < PRESENT:
-            return None
+            return pose
         eyes = self._model.eyes(image, look.mesh)
-        return measure_expression(look.mesh, eyes, presence=look.presence, side=look.next.side)
+        seen = measure_expression(look.mesh, eyes, presence=look.presence, side=look.next.side)
+        return replace(_with_points(pose, face.points_of(look.mesh), seen.confidence), expression=seen)
 
     def _seen_hands(self, image: Uint8Array, pose: Pose) -> dict[str, HandLook]:
         """The hands by side, those that the body's points show; none stands for both sides.
@@ -79,6 +83,22 @@ class Details:
             doubt = seen.pop(other).presence
             seen[own] = replace(seen[own], presence=seen[own].presence * (1 - doubt))
         return seen
+
+
+def _with_points(pose: Pose, seen: Float32Array, sure: float) -> Pose:
+    """The pose with the points of its face where a mesh has them, f32 [11, 3], the more the surer that is (0..1).
+
+    A mesh that lies beside the face is another person's.
+    """
+    own = slice(len(face.MESH_POINTS))
+    away = float(np.linalg.norm(seen[:, :2] - pose.xy[own], axis=1).mean())
+    share = np.float32(sure * (1 - _rise(away / max(float(np.ptp(seen[:, :2], axis=0).max()), 1.0), _BESIDE)))
+    xy, z = pose.xy.copy(), pose.z
+    xy[own] += share * (seen[:, :2] - xy[own])
+    if z is not None:
+        z = z.copy()
+        z[own] += share * (seen[:, 2] - seen[:, 2].mean() - (z[own] - z[own].mean()))
+    return replace(pose, xy=xy, z=z)
 
 
 def _faces_camera(pose: Pose) -> bool:

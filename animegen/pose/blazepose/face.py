@@ -2,6 +2,7 @@
 (Ablavatski et al. 2020, arXiv 2006.11341).
 
 The mesh finds the mouth well, but its lids hardly close: those are left to the model of eyes, which sees the iris too.
+It sees how a head is turned and tilted far better than the body's model, which draws most faces upright.
 """
 
 from __future__ import annotations
@@ -31,6 +32,21 @@ _FROM_MESH = 1.5
 """Side of the region that the mesh tells, over its longer side (as in MediaPipe's graphs)."""
 _FROM_CORNERS = 2.3
 """Side of an eye's region over its width (as in MediaPipe's graphs)."""
+
+
+_TIP, _TEMPLES = 1, (454, 234)
+_BEHIND_TEMPLES = 0.2
+"""How far the ears lie behind the mesh's temples, where it ends, in distances from there to the tip of the nose: the
+mesh's mean face (of MediaPipe's face geometry) is level with :data:`animegen.pose.head.HUMAN_FACE` then."""
+MESH_POINTS = (
+    (_TIP,),
+    *((362,), (362, 263), (263,)),
+    *((133,), (133, 33), (33,)),
+    *((_TEMPLES[0],), (_TEMPLES[1],)),
+    *((291,), (61,)),
+)  # fmt: skip
+"""For each of the first points of BLAZEPOSE33, those of a face, the points of the mesh of which it is the middle."""
+_EARS = [BLAZEPOSE33.index(f"{side}_ear") for side in ("left", "right")]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +110,13 @@ def told_by_body(pose: Pose) -> Region:
     across = float(np.hypot(*(point("left_ear") - point("right_ear"))))
     x, y = point("nose").tolist()
     return Region(x, y, max(_FROM_EARS * across, _FROM_EYES * math.hypot(dx, dy), 1.0), math.atan2(dx, -dy))
+
+
+def points_of(mesh: Float32Array) -> Float32Array:
+    """The face's points of BLAZEPOSE33 f32 [11, 3], from nose to mouth, of a mesh f32 [468, 3]."""
+    points = np.array([mesh[list(own)].mean(axis=0) for own in MESH_POINTS], np.float32)
+    points[_EARS] += np.float32(_BEHIND_TEMPLES) * (points[_EARS].mean(axis=0) - mesh[_TIP])
+    return points
 
 
 def _tilt(mesh: Float32Array) -> float:

@@ -15,7 +15,7 @@ class BlazePoseOptions:
     each at one tile of the picture in turn (the first frame of a segment is looked at in all tiles).
     ``min_detection``: score 0..1 of the detector below which a place is not looked at closer. ``min_presence``:
     score 0..1 of the landmark model below which a region holds nobody. ``face``: measure the expressions of faces that
-    are large enough. ``hands``: find the finger points of hands that are large enough.
+    are large enough, and how heads are turned. ``hands``: find the finger points of hands that are large enough.
     """
 
     max_people: int = 12
