@@ -140,13 +140,13 @@ def test_no_facet_lies_within_the_legs_at_rest(skirted: Avatar) -> None:
 
 
 def test_cloth_hangs_on_what_lies_under_it(skirted: Avatar) -> None:
-    rig = Rig(skirted)
-    mesh = mesh_of(skirted, rig.apply(BodyPose()))
+    posed = Rig(skirted).apply(BodyPose())
+    mesh = mesh_of(skirted, posed)
     skirt, rest = of_skirt(skirted)
     weights = mesh.weights[-2 * len(rest) : -len(rest)]
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
     assert (weights >= 0).all()
-    number = {bone: i for i, bone in enumerate(bones_of(skirted))}
+    number = {bone: i for i, bone in enumerate(bones_of(skirted, posed).bones)}
     left, right = weights[:, number["leftUpperLeg"]], weights[:, number["rightUpperLeg"]]
     hem, waist = rest[:, 1] < rest[:, 1].min() + FLAT, rest[:, 1] > rest[:, 1].max() - FLAT
     assert (weights[waist, number["hips"]] + weights[waist, number["spine"]] > 0.99).all()
