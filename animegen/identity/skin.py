@@ -24,8 +24,9 @@ _HUE = (45.0, 72.0)
 _LIGHTNESS = (0.0, 20.0, 35.0, 50.0, 65.0, 80.0, 100.0)
 _MOST_CHROMA = (6.0, 16.0, 25.0, 29.0, 27.0, 21.0, 8.0)
 _MOST_RED = 16.0
-_MOST_STEP = 6.0
-"""Most that saturation may change the lightness of skin: as much as the light on it differs from place to place."""
+_MOST_STEP = (-6.0, 10.0)
+"""Most that saturation may change the lightness of skin: as much as the light on it differs from place to place, and
+more upwards, since lamps above leave faces in the shade more often than anything makes them paler."""
 _HAIR_HUE = (25.0, 52.0)
 """Hues in degrees of hair that skin or reddish light has mixed with, up to the reddest of hair itself."""
 _MOST_HAIR_CHROMA = 28.0
@@ -59,7 +60,7 @@ def in_even_light(colour: Lab, pictured: Float32Array) -> Lab:
     saturation = float(np.median(chroma / np.maximum(pictured[:, 0], 1.0)))
     lightness, most = np.array(_LIGHTNESS[:0:-1]), np.array(_MOST_CHROMA[:0:-1])
     told = float(np.interp(saturation, most / lightness, lightness))
-    step = float(np.clip(0.5 * (told - colour[0]), -_MOST_STEP, _MOST_STEP))
+    step = float(np.clip(0.5 * (told - colour[0]), *_MOST_STEP))
     moved = skin_gamut(np.array([colour[0] + step, colour[1], colour[2]], np.float32))
     return float(moved[0]), float(moved[1]), float(moved[2])
 
