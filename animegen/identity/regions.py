@@ -76,7 +76,7 @@ def _head_parts(body: Body, head: Head, silhouette: Region) -> dict[str, Region]
     side = np.abs(dx * head.across[0] + dy * head.across[1]) / head.height
     top = _top(up[(side < 0.12) & silhouette])
     crown = (up > max(0.32, top - _HAIRLINE)) & (up < top) & (side < 0.3)
-    temples = (up > -0.3) & (up <= 0.33) & (side > 0.33) & (side < 0.5)
+    temples = (up > -0.3) & (up <= 0.33) & (side > 0.4) & (side < 0.5)
     parts = {"hair": crown | temples, "beside": (up < -0.52) & (up > -0.92) & (side > 0.22) & (side < 0.55)}
     if head.facing < -0.25:
         parts["hair"] = (up > -0.25) & (up < 0.5) & (side < 0.3)
