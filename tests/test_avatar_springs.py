@@ -174,6 +174,20 @@ def test_after_a_cut_hair_is_at_rest(hair, cut):
     assert np.isfinite(turns).all()
 
 
+def test_a_quick_hand_is_no_cut_for_hair_that_may_hit_it(hair):
+    armature, _ = hair
+    hands = {
+        "carriers": np.array([armature.bones.index("leftHand")]), "ends": np.zeros((1, 2, 3), np.float32),
+        "reach": np.full((LINKS, 1), 0.01, np.float32),
+    }  # fmt: skip
+    time = seconds(2.0, 30.0)
+    head = moved(to_the_side(time))
+    hand = moved(still(len(time)) + 3.0, 2.0 * (np.arange(len(time)) == 33))
+    turns, places = (np.concatenate([getattr(one, name) for one in (head, hand)], 1) for name in ("turns", "places"))
+    found = of(hair, **hands).through(Motion(turns, places), time)
+    np.testing.assert_allclose(found, of(hair).through(head, time), atol=EXACT)
+
+
 def test_bones_that_cannot_swing_are_refused(hair):
     armature, springs = hair
     for wrong, why in (

@@ -83,6 +83,15 @@ def seen(clothes: Clothes, apart: float) -> Crop:
     return Crop(0, image, pose)
 
 
+def test_legs_at_the_edge_of_the_picture_are_looked_at() -> None:
+    crop = seen(Clothes(), 60.0)
+    edge = np.array(crop.image.shape[1::-1]) - 0.3
+    for name, up in (("hip", 140), ("knee", 70), ("ankle", 0)):
+        crop.pose.xy[BLAZEPOSE33.index(f"left_{name}")] = edge - (0, up)
+    track = Track(0, (0,), (crop.pose,))
+    assert make_preserver(PaletteOptions(), PluginContext()).enroll(track, [crop]).traits.skirt.value < 0.5
+
+
 def skirt_of(clothes: Clothes, apart: float = 60.0) -> Trait:
     crops = [seen(clothes, apart + shift) for shift in range(VIEWS)]
     track = Track(0, tuple(range(VIEWS)), tuple(crop.pose for crop in crops))

@@ -17,14 +17,12 @@ from animegen.avatar.armature import Armature
 from animegen.avatar.checkpoint import load_tensors, save_tensors
 from animegen.avatar.directions import decode_normals, encode_normals
 from animegen.avatar.rigged import MATERIAL_FIELDS, MOST_VERTICES, Morph, RiggedAvatar
-from animegen.avatar.springs import Springs, Swing
+from animegen.avatar.springs import FARTHEST, Springs, Swing
 from animegen.errors import InvalidValue, WeightsError
 from animegen.types import Float32Array, Skeleton
 
 FORMAT = "animegen-rigged-1"
 
-_FARTHEST = 100.0
-"""Metres from the origin beyond which nothing of an avatar lies."""
 _PLAIN = ("bones", "weights", "shades", "fixed", "materials")
 """Fields that are bytes already."""
 
@@ -50,8 +48,6 @@ _SPRINGS: _Layout = MappingProxyType(
     }
 )  # fmt: skip
 """The same of an avatar's springs, which it may lack."""
-_STRONGEST = 100.0
-"""Metres a second: no hair is pulled harder."""
 
 
 def save_rigged(
@@ -182,12 +178,6 @@ def _springs(own: Mapping[str, NDArray[Any]], armature: Armature) -> Springs:
     if not mine:
         return Springs.none()
     _fit(mine, _SPRINGS, {"springs": len(mine["bones"]), "colliders": len(mine["carriers"])})
-    for name, least, most in (
-        ("tails", -_FARTHEST, _FARTHEST), ("ends", -_FARTHEST, _FARTHEST), ("reach", 0.0, _FARTHEST),
-        ("gravity", -_STRONGEST, _STRONGEST), ("stiffness", 0.0, _STRONGEST), ("drag", 0.0, 1.0),
-    ):  # fmt: skip
-        if not ((mine[name] >= least) & (mine[name] <= most)).all():
-            raise ValueError(f"the {name} of its springs must be {least:g} to {most:g}")
     springs = Springs(**{name: mine[name] for name in _SPRINGS})
     Swing(armature, springs)  # raises InvalidValue where they hang on what they cannot
     return springs
@@ -214,8 +204,8 @@ def _check(own: Mapping[str, NDArray[Any]], counts: Mapping[str, int]) -> None:
         ("pivots", own["pivots"]),
         ("points", own["points"]),
     ):
-        if not (np.abs(places) <= _FARTHEST).all():
-            raise ValueError(f"its {name} lie farther than {_FARTHEST:g} m away")
+        if not (np.abs(places) <= FARTHEST).all():
+            raise ValueError(f"its {name} lie farther than {FARTHEST:g} m away")
     if not np.ptp(own["points"], axis=0).all():
         raise ValueError("its points lie in a plane")
     for name, count in (

@@ -86,8 +86,8 @@ class RiggedGenerator:
     ) -> Turns:
         """How hair and cloth swing; takes and returns what :meth:`animegen.avatar.drawing.Generator.swings` does."""
         figure, posed = self.figures[avatar], []
-        if not figure.swing.count:
-            return np.zeros((len(xy), 0, 3), np.float16)
+        if not figure.swing.count or not len(xy):
+            return np.zeros((len(xy), figure.swing.count, 3), np.float16)
         for start in range(0, len(xy), _AT_ONCE):
             check()
             posed.append(figure.solver.solve(*(array[start : start + _AT_ONCE] for array in (xy, z, score))))
@@ -114,7 +114,7 @@ class RiggedGenerator:
         hands: Float32Array | None = None,
         swung: Sequence[Turns | None] | None = None,
     ) -> Uint8Array:
-        """Draw shade layers; takes and returns what :meth:`animegen.avatar.generator.AvatarGenerator.draw` does."""
+        """Draw shade layers; takes and returns what :meth:`animegen.avatar.drawing.Draws.draw` does."""
         check_asked(self, stage, avatar, xy=xy, z=z, score=score, expression=expression)
         layers = np.zeros((len(xy), stage, stage, LAYERS), np.uint8)
         for row in np.unique(avatar).tolist():

@@ -46,6 +46,8 @@ _TO_WORLD = np.array((1.0, -1.0, -1.0))
 """From the camera's axes (x right, y down, z away) to y up and z to the camera."""
 _SHORTEST = 1e-4
 """Metres that a bone must be long to swing."""
+FARTHEST, STRONGEST = 100.0, 100.0
+"""Metres from the origin that tails and colliders lie at most, and the most stiffness and gravity."""
 _TINY = 1e-9
 
 
@@ -58,6 +60,7 @@ class Springs:
     where things fall; ``drag`` f32 [J] 0..1: the share of its speed that a tail loses in ``STEP`` seconds. Of C
     colliders, spheres and capsules: ``carriers`` int64 [C], the bones that they move with; ``ends`` f32 [C, 2, 3],
     metres; ``reach`` f32 [J, C], metres: how near a tail may come to the line between the ends, 0 where it never hits.
+    Raises InvalidValue for numbers that no avatar has.
     """
 
     bones: NDArray[np.int64]
@@ -68,6 +71,15 @@ class Springs:
     carriers: NDArray[np.int64]
     ends: Float32Array
     reach: Float32Array
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("tails", -FARTHEST, FARTHEST), ("ends", -FARTHEST, FARTHEST), ("reach", 0.0, FARTHEST),
+            ("gravity", -STRONGEST, STRONGEST), ("stiffness", 0.0, STRONGEST), ("drag", 0.0, 1.0),
+        ):  # fmt: skip
+            values = getattr(self, name)
+            if not ((values >= least) & (values <= most)).all():
+                raise InvalidValue(f"the {name} of springs must be {least:g} to {most:g}")
 
     @classmethod
     def none(cls) -> Springs:
@@ -127,6 +139,7 @@ class Swing:
         self._carriers: NDArray[np.int64] = np.unique(fixed)
         place = {bone: i for i, bone in enumerate([*self._carriers.tolist(), *springs.bones.tolist()])}
         self._above = np.array([place[parent] for parent in parents.tolist()], np.intp)
+        self._roots = np.unique(self._above[self._above < len(self._carriers)])
         self._pivots = armature.pivots.astype(np.float64)
         self._springs = springs
         self._levels = self._by_depth(parents)
@@ -201,7 +214,8 @@ class Swing:
         turns = np.zeros((len(seconds), self.count, 3), np.float16)
         if not self.count:
             return turns
-        cuts = 1 + np.flatnonzero(~_goes_on(motion, seconds))
+        hung = Motion(motion.turns[:, self._roots], motion.places[:, self._roots])
+        cuts = 1 + np.flatnonzero(~_goes_on(hung, seconds))
         for start, stop in pairwise([0, *cuts.tolist(), len(seconds)]):
             part = Motion(motion.turns[start:stop], motion.places[start:stop])
             turns[start:stop] = self._in_one_go(_calmed(part, seconds[start:stop]), seconds[start:stop], check)

@@ -169,6 +169,6 @@ def _across(body: Body, own: Float32Array, ends: tuple[str, str], heights: Seque
         return np.empty((0, 3), np.float32)
     sides = [start + np.outer(heights, end - start) for start, end in zip(upper, lower, strict=True)]
     places = np.stack([sides[0], (sides[0] + sides[1]) / 2, sides[1]], axis=1).reshape(-1, 2)
-    columns, rows = np.rint(places).astype(np.intp).T
+    columns, rows = np.minimum(np.rint(places).astype(np.intp), (body.shape[1] - 1, body.shape[0] - 1)).T
     colours: Float32Array = own[rows, columns]
     return colours

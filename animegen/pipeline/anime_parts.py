@@ -79,7 +79,8 @@ class PartArtist:
         part = self._part
         seen = mirrored(moved) if part.mirrored else moved
         canvas = part.canvases(seen, crown)
-        if name not in self._rows or canvas[:, 2].max() < part.least:
+        row = self._rows.get(name, self._rows.get(name.rpartition("-")[0]))  # NAME-skirt has the head of NAME
+        if row is None or canvas[:, 2].max() < part.least:
             return {}
         xy, z = on_canvas(seen, canvas)
         if part.mirrored:
@@ -91,7 +92,7 @@ class PartArtist:
             "xy": xy,
             "z": z,
             "score": np.ones_like(z) if part.alone else drawn_points(person, xy, outside=self._outside),
-            "avatar": np.array(self._rows[name], np.int64),
+            "avatar": np.array(row, np.int64),
             "stage": np.array(stage, np.int64),
             "scale": np.array(self._drawer.scale_for(stage, largest), np.int64),
             "opacity": _opacity(person, part.seen),

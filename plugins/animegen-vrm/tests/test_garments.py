@@ -264,6 +264,16 @@ def test_an_unknown_name_is_refused_with_those_there_are(tmp_path: Path) -> None
     assert not output.exists()
 
 
+def test_no_two_avatars_get_one_name(tmp_path: Path) -> None:
+    for name in ("ann", "ann-skirt"):
+        save(tmp_path, block_vrm(), f"{name}.vrm")
+    output = tmp_path / "out.safetensors"
+    result = CliRunner().invoke(vrm, ["rigged", str(tmp_path), "-o", str(output), "--skirt", "ann"])
+    assert isinstance(result.exception, SystemExit | AnimegenError)
+    assert "ann-skirt" in result.output + str(result.exception)
+    assert not output.exists()
+
+
 @pytest.mark.usefixtures("quick")
 def test_who_wears_a_skirt_is_played_in_one(skirted: Avatar, tmp_path: Path) -> None:
     path = tmp_path / "both.safetensors"

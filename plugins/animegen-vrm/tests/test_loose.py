@@ -117,6 +117,18 @@ def test_facets_hang_on_what_swings_and_stay_out_of_the_head(tmp_path: Path, mon
     assert len(read.springs) == LINKS
 
 
+def test_what_no_avatar_has_is_left_out_of_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The specification puts spheres far off for readers that know no planes."""
+    monkeypatch.setattr(visibility, "_POINTS", 1000)
+    head = stick_avatar().humanoid["head"]
+    plane, inside = Collider(head, (0.0, -1000.0, 0.0), 1000.0), Collider(head, (0.0, -10000.0, 0.0), 0.0)
+    hollow, near = Collider(head, (0.0, 0.0, 0.0), -0.5), Collider(head, (0.0, 0.1, 0.0), 0.1)
+    made = rigged_of(haired(colliders=(plane, inside, hollow, near), gravity=1e4), 100)
+    save_rigged(tmp_path / "haired.safetensors", [made], AVATAR35)
+    (read,), _ = load_rigged(tmp_path / "haired.safetensors")
+    assert np.unique(read.springs.reach).tolist() == pytest.approx([0.0, 0.11])
+
+
 def test_hair_comes_no_nearer_to_the_head_than_it_is_at_rest_where_a_file_has_no_colliders() -> None:
     avatar = haired()
     posed = Rig(avatar).apply(BodyPose())

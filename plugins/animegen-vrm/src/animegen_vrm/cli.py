@@ -224,7 +224,7 @@ def rigged(avatars: Path, output: Path, *, count: int, skirt: tuple[str, ...], o
     from animegen.pipeline.progress import stage
     from animegen.pose.skeletons import AVATAR35
     from animegen_vrm.dataset import files
-    from animegen_vrm.garments import with_skirt
+    from animegen_vrm.garments import SUFFIX, with_skirt
     from animegen_vrm.read import read_avatar
     from animegen_vrm.rigged import rigged_of
 
@@ -234,6 +234,8 @@ def rigged(avatars: Path, output: Path, *, count: int, skirt: tuple[str, ...], o
     names = [path.stem for path in paths]
     if unknown := sorted(set(skirt) - set(names)):
         raise UsageError(f"no avatar is named {', '.join(unknown)}", f"--skirt takes some of {', '.join(names)}")
+    if twice := sorted({name + SUFFIX for name in skirt} & set(names)):
+        raise UsageError(f"{', '.join(twice)} would be there twice", "rename that file, or leave it out of --skirt")
     with listener(quiet=quiet) as tell, stage("facets", len(paths), tell) as advance:
         for path in paths:
             avatar = read_avatar(path)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animegen.avatar.armature import Armature
-from animegen.avatar.springs import Springs
+from animegen.avatar.springs import FARTHEST, STRONGEST, Springs
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array, Float64Array
 from animegen_vrm.model import Avatar, Collider, Posed, Spring
@@ -77,6 +77,11 @@ class Capsule:
     ends: Float32Array
     radius: float
 
+    @property
+    def sound(self) -> bool:
+        """Whether it lies where avatars are: far off, files put what readers without planes shall take for planes."""
+        return bool((np.abs(self.ends) <= FARTHEST).all() and self.radius <= FARTHEST)
+
 
 def head_of(armature: Armature, positions: Float64Array, weights: Float32Array) -> Capsule | None:
     """A ball about the head of a body, by its vertices f64 [V, 3] and their weights f32 [V, B]; None without a head."""
@@ -107,12 +112,16 @@ def springs_of(avatar: Avatar, posed: Posed, skeletal: Skeletal, head: Capsule |
         return Springs.none()
     chosen = [settings[bone] for bone in bones]
     tails = posed.globals[[spring.nodes[place + 1] for spring, place in chosen], :3, 3].astype(np.float32)
-    colliders = tuple(dict.fromkeys(collider for spring, _ in chosen for collider in spring.colliders))
-    capsules = [_capsule(avatar, collider, posed, skeletal) for collider in colliders]
+    hit = dict.fromkeys(collider for spring, _ in chosen for collider in spring.colliders)
+    shapes = {collider: _capsule(avatar, collider, posed, skeletal) for collider in hit}
+    shapes = {collider: capsule for collider, capsule in shapes.items() if capsule.sound}
+    colliders, capsules = list(shapes), list(shapes.values())
     reach = np.zeros((len(bones), len(capsules)), np.float32)
     for row, (spring, place) in enumerate(chosen):
-        for hit in map(colliders.index, spring.colliders):
-            reach[row, hit] = capsules[hit].radius + spring.radius[place]
+        for collider in shapes.keys() & set(spring.colliders):
+            reach[row, colliders.index(collider)] = np.clip(
+                shapes[collider].radius + spring.radius[place], 0.0, FARTHEST
+            )
     if head and not colliders:
         capsules = [head]
         reach = np.minimum(_apart(tails, head.ends[0]), head.radius).astype(np.float32)[:, None]
@@ -123,9 +132,11 @@ def springs_of(avatar: Avatar, posed: Posed, skeletal: Skeletal, head: Capsule |
     return Springs(
         bones=np.array(bones, np.int64),
         tails=tails,
-        stiffness=np.maximum(column([spring.stiffness[place] for spring, place in chosen]), 0.0),
-        gravity=np.array(
-            [np.multiply(s.gravity[place], s.gravity_direction[place]) for s, place in chosen], np.float32
+        stiffness=np.clip(column([spring.stiffness[place] for spring, place in chosen]), 0.0, STRONGEST),
+        gravity=np.clip(
+            np.array([np.multiply(s.gravity[place], s.gravity_direction[place]) for s, place in chosen], np.float32),
+            -STRONGEST,
+            STRONGEST,
         ),
         drag=np.clip(column([spring.drag[place] for spring, place in chosen]), 0.0, 1.0),
         carriers=np.array([capsule.bone for capsule in capsules], np.int64),
