@@ -31,6 +31,9 @@ _PLAUSIBLE = (0.75, 1.35)
 """A limb's measured length against its usual one: what lies beyond was not seen unforeshortened, or is mistaken."""
 _FULL_LENGTH = 95
 """Percentile of a limb's seen lengths over a clip that is taken for its true length."""
+_USUAL_LENGTH = 60
+"""The same for the neck, which hardly ever reaches into depth: shoulders that are shrugged, and heads that nod, shorten
+it in the picture."""
 _SHOWN = 0.1
 """Share of the frames that must show a limb for its length to be measured."""
 _LONGEST_LIMBS = 0.75
@@ -99,8 +102,8 @@ def part_length(part: str, seen: Float64Array, sure: Float64Array, height: Float
 
     ``seen`` f64 [T, L] the limbs' lengths in the picture, ``sure`` f64 [T, L] how well they are known.
     """
-    limbs = _PART_LIMBS[part]
-    return _full_length(seen[:, limbs] / height[:, None], sure[:, limbs], USUAL_LENGTHS[part])
+    limbs, percentile = _PART_LIMBS[part], _USUAL_LENGTH if part == "neck" else _FULL_LENGTH
+    return _full_length(seen[:, limbs] / height[:, None], sure[:, limbs], USUAL_LENGTHS[part], percentile)
 
 
 def _envelope(heights: Float64Array, weight: Float64Array, time: Float64Array) -> Float64Array:
@@ -123,12 +126,12 @@ def _envelope(heights: Float64Array, weight: Float64Array, time: Float64Array) -
     return np.maximum(height, _LEAST)
 
 
-def _full_length(lengths: Float64Array, sure: Float64Array, usual: float) -> float:
+def _full_length(lengths: Float64Array, sure: Float64Array, usual: float, percentile: float = _FULL_LENGTH) -> float:
     """What is seen of a part at its full length, within what is plausible; the usual length where it is not seen."""
     seen = lengths[sure >= 0.5]
     if not len(seen) or len(seen) < _SHOWN * len(lengths):
         return usual
-    return float(np.clip(np.percentile(seen, _FULL_LENGTH), *np.multiply(_PLAUSIBLE, usual)))
+    return float(np.clip(np.percentile(seen, percentile), *np.multiply(_PLAUSIBLE, usual)))
 
 
 def _face_extent(face: Float64Array, known: Float64Array) -> tuple[Float64Array, Float64Array]:
