@@ -257,6 +257,12 @@ def test_nothing_swings_on_who_has_no_springs(generator):
     assert found.shape == (len(time), 0, 3)
 
 
+def test_nothing_swings_in_no_time(generator):
+    time = np.zeros(0)
+    found = generator.swings(**asked(0), avatar=0, canvas=canvas(time), seconds=time, check=tuple)
+    assert found.shape == (0, LINKS, 3)
+
+
 def test_hair_trembles_no_more_than_the_head_of_who_stands_still(generator):
     time = seconds(4.0, 25.0)
     pose = asked(len(time), np.random.default_rng(0))

@@ -269,6 +269,12 @@ def test_an_avatar_without_a_head_of_its_own_is_drawn_whole(weights, heads):
     assert np.array_equal(one.rgba, other.rgba)
 
 
+def test_an_avatar_in_a_skirt_has_the_head_of_the_one_without(tmp_path, heads):
+    named = [("Kei-skirt", AVATARS[1][1])]
+    style = made(untrained(tmp_path / "avatars.safetensors", seed=6, avatars=named), heads=heads)
+    assert "head_xy" in style.prepare(synthetic_identity(1), synthetic_track(length=1, height=300.0), ())
+
+
 def test_heads_and_hands_are_drawn_once_more_only_where_they_are_asked_for(weights, heads):
     files = {"avatar-anime": weights, "avatar-anime-head": heads, "avatar-anime-hand": heads}
     track, identity = synthetic_track(length=1, height=300.0), replace(synthetic_identity(1), avatar="Kei")

@@ -32,19 +32,11 @@ _FROM_MESH = 1.5
 """Side of the region that the mesh tells, over its longer side (as in MediaPipe's graphs)."""
 _FROM_CORNERS = 2.3
 """Side of an eye's region over its width (as in MediaPipe's graphs)."""
-
-
-_TIP, _TEMPLES = 1, (454, 234)
+_TIP = 1
 _BEHIND_TEMPLES = 0.2
 """How far the ears lie behind the mesh's temples, where it ends, in distances from there to the tip of the nose: the
 mesh's mean face (of MediaPipe's face geometry) is level with :data:`animegen.pose.head.HUMAN_FACE` then."""
-MESH_POINTS = (
-    (_TIP,),
-    *((362,), (362, 263), (263,)),
-    *((133,), (133, 33), (33,)),
-    *((_TEMPLES[0],), (_TEMPLES[1],)),
-    *((291,), (61,)),
-)  # fmt: skip
+MESH_POINTS = ((_TIP,), (362,), (362, 263), (263,), (133,), (133, 33), (33,), (454,), (234,), (291,), (61,))
 """For each of the first points of BLAZEPOSE33, those of a face, the points of the mesh of which it is the middle."""
 _EARS = [BLAZEPOSE33.index(f"{side}_ear") for side in ("left", "right")]
 
