@@ -11,7 +11,7 @@ from animegen.errors import InvalidValue
 from animegen.pose.convert import to_avatar35
 from animegen.pose.head import FACE, HUMAN_FACE, fit_heads
 from animegen.pose.lift import lift_points, lift_track
-from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, USUAL_LENGTHS
+from animegen.pose.limbs import HEAD, HUMAN_LEAN, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, USUAL_LENGTHS
 from animegen.pose.skeletons import AVATAR35, BLAZEPOSE33, BODY25, COCO17, COCO_WHOLEBODY133
 from animegen.testing import synthetic_pose
 from animegen.types import Track
@@ -23,6 +23,9 @@ DEPTH_ERROR = 0.05
 """Mean error of depth in heights: a limb at full length tells its own only roughly."""
 LENGTH_ERROR = 0.12
 ANGLE_ERROR = np.radians(6)
+SHRUG = 0.02
+"""Heights by which shoulders are raised: of a neck of 0.12, which a lean of 34 degrees would shorten as much."""
+ANGLE_OF_A_SHRUG = 7.0
 CROUCH_ERROR = 0.15
 """Of the size of somebody of whom, for two thirds of a second, two limbs at most are seen at their full length."""
 
@@ -105,6 +108,20 @@ def test_who_crouches_and_stands_up_stays_as_large():
     crouched[:, FACE] += crouched[:, HEAD, None] - upright[:, HEAD, None]
     truth = np.concatenate([upright[:60], crouched[60:80], upright[80:]])
     assert np.allclose(lifted(truth, depth=False).lengths.height, HEIGHT, rtol=CROUCH_ERROR)
+
+
+def test_who_shrugs_does_not_stick_out_their_neck():
+    calm = figure(90, turns=0)
+    shrugging = calm.copy()
+    arms = [i for i, name in enumerate(AVATAR35.points) if name.split("_")[1:] and name.split("_")[1] in _ARMS]
+    shrugging[40:60, arms, 1] -= SHRUG * HEIGHT
+    found = lifted(shrugging, depth=False).joints[45:55]
+    way = found[:, HEAD] - found[:, MID_SHOULDER]
+    assert np.degrees(np.arctan2(-way[:, 2], -way[:, 1])).max() < HUMAN_LEAN["neck"] + ANGLE_OF_A_SHRUG
+    assert way[0, 1] == pytest.approx((calm[0, HEAD] - calm[0, MID_SHOULDER])[1] + SHRUG / 2 * HEIGHT, abs=1)
+
+
+_ARMS = ("shoulder", "elbow", "wrist", "index", "pinky", "thumb")
 
 
 def test_legs_that_are_never_seen_have_the_usual_length():

@@ -12,7 +12,7 @@ from animegen.errors import InvalidValue
 from animegen.pose.head import FACE, HUMAN_FACE
 from animegen.pose.lengths import HUMAN_HEAD
 from animegen.pose.lift import lift_track
-from animegen.pose.limbs import LIMBS, USUAL_LENGTHS
+from animegen.pose.limbs import HUMAN_LEAN, LIMBS, NECK, TRUNK, USUAL_LENGTHS
 from animegen.pose.retarget import Proportions, normalise_motion, retarget, retarget_track
 from animegen.pose.skeletons import AVATAR35, COCO17
 from animegen.pose.smooth import smooth_track
@@ -29,6 +29,8 @@ OVERLONG = 1.15
 """How much longer than they are limbs may be where depth was steadied."""
 QUICKER = 2.0
 """How much faster hands may move while they begin to be placed rather than pointed."""
+UPRIGHT = 2.0
+"""Degrees by which somebody may lean who stands upright."""
 CALM = 1.2
 """How much larger accelerations may become."""
 
@@ -153,6 +155,22 @@ def test_arms_keep_their_lengths_and_go_over_smoothly(arms):
         assert new.max() < QUICKER * own.max()
 
 
+def lean(joints, limb):
+    """How far a limb that stands up leans to the camera, in degrees, on average."""
+    way = (joints[:, LIMBS[limb].child] - joints[:, LIMBS[limb].parent]).mean(axis=0)
+    return np.degrees(np.arctan2(-way[2], -way[1]))
+
+
+@pytest.mark.parametrize("leans", [{"trunk": -3.5, "neck": -12.0}, {"trunk": 0.0, "neck": 20.0}])
+def test_who_stands_upright_holds_trunk_and_neck_as_the_avatar_does_at_rest(leans):
+    person = lift_track(with_arms(*_ARMS_SPREAD))
+    moved = retarget(person, replace(ANIME, lean=leans))
+    for limb in (TRUNK, NECK):
+        part = LIMBS[limb].part
+        assert lean(person.joints, limb) == pytest.approx(HUMAN_LEAN[part], abs=UPRIGHT)
+        assert lean(moved.joints, limb) == pytest.approx(leans[part], abs=UPRIGHT)
+
+
 def test_the_avatar_stands_where_the_person_stands():
     person = lift_track(dance(feet=(300.0, 400.0), height=300.0))
     moved = retarget(person, ANIME)
@@ -223,7 +241,13 @@ def test_proportions_travel_as_numbers():
     again = Proportions.from_dict(ANIME.to_dict())
     assert again.parts == pytest.approx(dict(ANIME.parts))
     assert np.allclose(again.face, ANIME.face)
+    leaning = replace(ANIME, lean={"trunk": -4.0, "neck": 11.0})
+    assert dict(Proportions.from_dict(leaning.to_dict()).lean) == leaning.lean
+    with pytest.raises(InvalidValue, match="neck"):
+        replace(ANIME, lean={"trunk": 0.0, "neck": 90.0})
     values = ANIME.to_dict()
+    del values["neck_lean"]  # as files from before it was measured
+    assert Proportions.from_dict(values).lean["neck"] == HUMAN_LEAN["neck"]
     del values["thigh"]
     with pytest.raises(InvalidValue, match="thigh"):
         Proportions.from_dict(values)

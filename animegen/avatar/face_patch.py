@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from animegen.avatar.blocks import SLOPE, Modulated, UpConv
+from animegen.avatar.blocks import SLOPE, Linear, Modulated, UpConv
 from animegen.avatar.conditioning import PoseBatch
 from animegen.avatar.config import EXPRESSION, FACE
 from animegen.avatar.layers import LAYERS
@@ -123,9 +123,9 @@ class FacePatch(nn.Module):
         self.side, self.channels = max(channels), channels[max(channels)]
         first = min(channels)
         self.enter = nn.Sequential(
-            nn.Linear(width + len(EXPRESSION) + _TURN, width),
+            Linear(width + len(EXPRESSION) + _TURN, width),
             nn.LeakyReLU(SLOPE),
-            nn.Linear(width, width),
+            Linear(width, width),
             nn.LeakyReLU(SLOPE),
         )
         self.start = nn.Parameter(torch.randn(1, channels[first], first, first))
@@ -134,7 +134,7 @@ class FacePatch(nn.Module):
         self.steps = nn.ModuleList(Step(width, channels[below], channels[side], below) for below, side in sides)
         fall = 1 - torch.linspace(-1, 1, self.side).abs() ** _FALL
         self.register_buffer("window", fall[:, None] * fall, persistent=False)
-        self.texture = nn.Linear(latent + len(EXPRESSION) + _TURN, LAYERS * self.side**2)
+        self.texture = Linear(latent + len(EXPRESSION) + _TURN, LAYERS * self.side**2)
         nn.init.zeros_(self.texture.weight)
         nn.init.zeros_(self.texture.bias)
 

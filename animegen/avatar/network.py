@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from animegen.avatar.blocks import SLOPE, Modulated, UpConv
+from animegen.avatar.blocks import SLOPE, Linear, Modulated, UpConv
 from animegen.avatar.conditioning import PoseBatch, PoseMaps, resampled
 from animegen.avatar.config import EXPRESSION, AvatarConfig
 from animegen.avatar.face_patch import FaceFrame, FacePatch, Step, laid
@@ -80,9 +80,9 @@ class Generator(nn.Module):
         self.maps = PoseMaps(config.skeleton, point_sigma=config.point_sigma, limb_sigma=config.limb_sigma)
         self.avatars = nn.Embedding(config.avatars, config.latent)
         self.mapping = nn.Sequential(
-            nn.Linear(config.latent + len(EXPRESSION), config.width),
+            Linear(config.latent + len(EXPRESSION), config.width),
             nn.LeakyReLU(SLOPE),
-            nn.Linear(config.width, config.width),
+            Linear(config.width, config.width),
             nn.LeakyReLU(SLOPE),
         )
         self.grids = nn.ModuleList(Grid(config, side, self.maps) for side in config.grids)

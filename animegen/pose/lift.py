@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from animegen.errors import InvalidValue
 from animegen.pose.convert import to_avatar35
@@ -43,6 +44,10 @@ _FADE = 0.15
 """Depth that a hint gives, in lengths of its limb, at which it counts seven tenths."""
 _BACKEND_SCALE = (0.1, 1.0)
 """Bounds of the factor that brings a backend's depth to the scale of the picture."""
+_NODS = 1 / 3
+"""How much of what a head is turned against the trunk the neck leans: its lower joints make two thirds of a nod (Bogduk
+and Mercer 2000), and from end to end it leans half of what they bend together."""
+_SHRUGS = 0.5
 _LEAST = 1e-6
 
 _REST = np.array([limb.rest for limb in LIMBS])
@@ -56,8 +61,9 @@ class Lifted:
 
     ``joints`` f64 [T, 38, 3]: the points of AVATAR35, then the middles of hips and shoulders and the head's centre; x
     and y in frame pixels, z in pixels from the middle of the hips, smaller is nearer. ``known`` f64 [T, 38] 0..1: how
-    much of a joint is measured rather than drawn from the frames around. ``score`` f64 [T, 35] as measured, ``time``
-    f64 [T] in frames.
+    much of a joint is measured rather than drawn from the frames around. ``score`` f64 [T, 35] as measured, ``trunk``
+    f64 [T, 3, 3] how the trunk is turned (as ``rotation`` of :class:`animegen.pose.head.HeadMotion`), ``time`` f64 [T]
+    in frames.
     """
 
     joints: Float64Array
@@ -65,6 +71,7 @@ class Lifted:
     score: Float64Array
     lengths: BodyLengths
     head: HeadMotion
+    trunk: Float64Array
     time: Float64Array
 
     @property
@@ -109,6 +116,7 @@ def lift_points(xy: Float64Array, score: Float64Array, z: Float64Array | None, t
     )
     body = body.with_head(head)
     ways = body.ways(_upright(trunk))
+    ways[:, NECK] = body.neck(trunk, head.rotation)
     joints = np.zeros((len(time), JOINTS, 3))
     joints[:, MID_HIP, :2] = body.root(ways)
     for i, limb in enumerate(LIMBS):
@@ -118,7 +126,7 @@ def lift_points(xy: Float64Array, score: Float64Array, z: Float64Array | None, t
     known = body.known[:, FACE, None]
     joints[:, FACE, :2] = known * xy[:, FACE] + (1 - known) * placed[..., :2]
     joints[:, FACE, 2] = placed[..., 2]
-    return Lifted(joints, body.known, score, body.lengths, head, time)
+    return Lifted(joints, body.known, score, body.lengths, head, trunk, time)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,6 +233,18 @@ class _Body:
         far = -HUMAN_FACE[0, 2] * self.lengths.face * self.lengths.height
         return known * np.clip(nose[:, 0] / far, -1, 1), away
 
+    def neck(self, trunk: Float64Array, head: Float64Array) -> Float64Array:
+        """f64 [T, 3] the neck of a trunk and a head that are turned f64 [T, 3, 3]: it stands between them.
+
+        How long it is seen tells of its depth too little: shoulders that are shrugged shorten it as a lean of 30
+        degrees does, and ears are guessed too near. Half of what it seems too short or too long is taken for a shrug.
+        """
+        leaning = _unit(np.einsum("tij,j->ti", (1 - _NODS) * trunk + _NODS * head, _REST[NECK]), _REST[NECK])
+        reach = self.lengths.reach[:, NECK, None]
+        way = np.concatenate([self.flat()[:, NECK], self._steady(reach * leaning[:, 2:])], axis=1)
+        length = np.linalg.norm(way, axis=1, keepdims=True)
+        return np.asarray(way * (_SHRUGS + (1 - _SHRUGS) * reach / np.maximum(length, _LEAST)))
+
     def trunk(self) -> Float64Array:
         """f64 [T, 3, 3] how the trunk is turned, as :class:`HeadMotion` has it of the head."""
         ways = self.ways()
@@ -249,6 +269,6 @@ def _upright(trunk: Float64Array) -> Float64Array:
     return np.stack([np.cross(down, back), down, back], axis=2)
 
 
-def _unit(vectors: Float64Array, otherwise: tuple[float, float, float]) -> Float64Array:
+def _unit(vectors: Float64Array, otherwise: ArrayLike) -> Float64Array:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.where(length > _LEAST, vectors / np.maximum(length, _LEAST), otherwise)

@@ -52,6 +52,9 @@ _SIDED = (
     ("foot", "ankle", "foot_index", 0.11, 1.0),
 )
 """Of either side: part, from, to, length, forward. Lengths near Drillis and Contini (1966), as detectors see them."""
+HUMAN_LEAN: Mapping[str, float] = MappingProxyType({"trunk": 0.0, "neck": 8.0})
+"""How far trunk and neck lean forward on somebody who stands upright, in degrees, as detectors see them: hips,
+shoulders and ears lie above each other, but for heads that are mostly held a little forward."""
 _DOWN = (0.0, 1.0, 0.0)
 _AT_REST = {"heel": (0.0, 0.6, 0.8), "foot": (0.0, 0.5, -0.866)}
 
@@ -71,7 +74,8 @@ def _tree() -> tuple[Limb, ...]:
         ]
 
     trunk = Limb("trunk", MID_HIP, MID_SHOULDER, 0.29, 0.2, (0.0, -1.0, 0.0))
-    neck = Limb("neck", MID_SHOULDER, HEAD, 0.12, 0.5, (0.0, -1.0, 0.0))
+    lean = np.radians(HUMAN_LEAN["neck"])
+    neck = Limb("neck", MID_SHOULDER, HEAD, 0.12, 0.5, (0.0, -float(np.cos(lean)), -float(np.sin(lean))))
     return (trunk, neck, *sided("left", 1.0), *sided("right", -1.0))
 
 
@@ -83,6 +87,16 @@ TRUNK, NECK = 0, 1
 
 PARENTS = np.array([limb.parent for limb in LIMBS])
 CHILDREN = np.array([limb.child for limb in LIMBS])
+
+
+def beyond(joint: int) -> list[int]:
+    """A joint and all those that hang on it by limbs."""
+    found = [joint]
+    for limb in LIMBS:
+        if limb.parent in found:
+            found.append(limb.child)
+    return found
+
 
 FINGERS: Mapping[int, int] = MappingProxyType(
     {

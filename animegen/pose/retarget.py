@@ -3,13 +3,14 @@
 Every limb keeps the direction in which it points and takes the avatar's length. In the picture that is a plain scaling
 of each limb, by what the avatar's is longer than the person's, so it is as steady as what was measured, and depth that
 is guessed wrong bends nothing. The face follows the head's rotation with the avatar's own features. The avatar is as
-tall as the person, stands on the same feet, and has its hands where the person's are (:mod:`animegen.pose.reach`).
+tall as the person, stands on the same feet, and has its hands where the person's are (:mod:`animegen.pose.reach`). Who
+stands upright holds trunk and neck as the avatar does at rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -19,13 +20,28 @@ from animegen.pose.convert import to_avatar35
 from animegen.pose.head import FACE, FACE_POINTS, HUMAN_FACE
 from animegen.pose.lengths import HUMAN_HEAD
 from animegen.pose.lift import Lifted, lift_track
-from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, POINTS, USUAL_LENGTHS, middles
+from animegen.pose.limbs import (
+    HEAD,
+    HUMAN_LEAN,
+    JOINTS,
+    LIMBS,
+    MID_HIP,
+    MID_SHOULDER,
+    NECK,
+    POINTS,
+    TRUNK,
+    USUAL_LENGTHS,
+    beyond,
+    middles,
+)
 from animegen.pose.reach import place_hands
 from animegen.pose.regression import local_mean
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float32Array, Float64Array, Pose, Track
 
 _FEET = [AVATAR35.index(f"{side}_{name}") for side in ("left", "right") for name in ("ankle", "heel", "foot_index")]
+_UPPER_BODY = beyond(MID_SHOULDER)
+_MOST_LEAN = 60.0
 _LEGS_SHOWN = 0.3
 """Share of the frames that must show feet for a person to count as seen whole."""
 _LIFTED_FOOT = 0.04
@@ -49,12 +65,14 @@ class Proportions:
 
     ``parts``: the length of each part of :mod:`animegen.pose.limbs`, shoulders and hips from the middle;
     ``head_to_height``: the head from chin to crown; ``face`` f64 [7, 3]: FACE_POINTS from the middle between the ears,
-    x to the avatar's left, y down, z to its back. Raises InvalidValue for a part that is missing or not positive.
+    x to the avatar's left, y down, z to its back; ``lean``: how far trunk and neck lean forward at rest, in degrees.
+    Raises InvalidValue for a part that is missing or not positive, and for a lean beyond 60 degrees.
     """
 
     parts: Mapping[str, float]
     head_to_height: float
     face: Float64Array
+    lean: Mapping[str, float] = field(default_factory=lambda: HUMAN_LEAN)
 
     def __post_init__(self) -> None:
         for part in USUAL_LENGTHS:
@@ -64,6 +82,11 @@ class Proportions:
             raise InvalidValue(f"the face of proportions must be finite and {HUMAN_FACE.shape}, got {self.face.shape}")
         if not 0 < self.head_to_height < 1:
             raise InvalidValue(f"head_to_height must be 0..1, got {self.head_to_height}")
+        for part in HUMAN_LEAN:
+            if not abs(self.lean.get(part, np.nan)) <= _MOST_LEAN:
+                raise InvalidValue(
+                    f"proportions need how '{part}' leans, within {_MOST_LEAN:g} degrees, got {self.lean.get(part)}"
+                )
 
     @property
     def crown(self) -> float:
@@ -84,16 +107,21 @@ class Proportions:
         return {
             **{part: float(self.parts[part]) for part in USUAL_LENGTHS},
             "head_to_height": self.head_to_height,
+            **{f"{part}_lean": float(self.lean[part]) for part in HUMAN_LEAN},
             **face,
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float]) -> Proportions:
-        """Read what :meth:`to_dict` wrote; raises InvalidValue naming what is missing."""
+        """Read what :meth:`to_dict` wrote; raises InvalidValue naming what is missing.
+
+        A file that tells nothing of how its avatar leans has it lean as people do.
+        """
         try:
             face = [[float(values[f"{point}_{axis}"]) for axis in _AXES] for point in FACE_POINTS]
             parts = {part: float(values[part]) for part in USUAL_LENGTHS}
-            return cls(MappingProxyType(parts), float(values["head_to_height"]), np.array(face))
+            lean = {part: float(values.get(f"{part}_lean", human)) for part, human in HUMAN_LEAN.items()}
+            return cls(MappingProxyType(parts), float(values["head_to_height"]), np.array(face), MappingProxyType(lean))
         except KeyError as error:
             raise InvalidValue(f"these proportions lack {error}; they have {', '.join(sorted(values))}") from None
 
@@ -126,7 +154,7 @@ def retarget(person: Lifted, avatar: Proportions) -> Retargeted:
     feet = person.known[:, _FEET]
     whole = bool((feet.max(axis=1) >= 0.5).mean() >= _LEGS_SHOWN)
     height = own.height * (1.0 if whole else _upper_body_ratio(person, avatar))
-    joints = _with_lengths(person, avatar.parts, height)
+    joints = _carried(person, avatar, _with_lengths(person, avatar.parts, height), height)
     turned = np.einsum("tij,pj->tpi", person.head.rotation, avatar.face)
     joints[:, FACE] = joints[:, HEAD, None] + turned * height[:, None, None]
     joints[..., :2] += _shift(person, joints, whole=whole)[:, None]
@@ -150,6 +178,21 @@ def _with_lengths(person: Lifted, parts: Mapping[str, float], height: Float64Arr
         scale = parts[limb.part] * height / np.maximum(reach, seen / _OVERLONG)
         joints[:, limb.child] = joints[:, limb.parent] + scale[:, None] * way
     return joints
+
+
+def _carried(person: Lifted, avatar: Proportions, joints: Float64Array, height: Float64Array) -> Float64Array:
+    """The joints with what hangs on trunk and neck moved by how otherwise than a person's these lean at rest."""
+    moved = joints.copy()
+    for limb, turned, carried in ((TRUNK, person.trunk, _UPPER_BODY), (NECK, person.head.rotation, [HEAD])):
+        part = LIMBS[limb].part
+        shift = avatar.parts[part] * (_leaning(avatar.lean[part]) - _leaning(HUMAN_LEAN[part]))
+        moved[:, carried] += ((turned @ shift) * height[:, None])[:, None]
+    return moved
+
+
+def _leaning(degrees: float) -> Float64Array:
+    """f64 [3] the way up that leans forward: x to the body's left, y down, z to its back."""
+    return -np.array([0.0, np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
 
 
 def retarget_track(track: Track, avatar: Proportions) -> Track:

@@ -81,6 +81,9 @@ def test_proportions_fit_the_retargeting_and_traits_their_ranges(avatar: Avatar)
     rig = Rig(avatar)
     thigh = np.linalg.norm(rig.rest_position("leftUpperLeg") - rig.rest_position("leftLowerLeg"))
     assert build.parts["thigh"] * standing_height(avatar) == pytest.approx(thigh, rel=0.02)  # the mean of both legs
+    points = at_rest(avatar)
+    neck = points["left_ear"] + points["right_ear"] - points["left_shoulder"] - points["right_shoulder"]
+    assert neck[2] == pytest.approx(np.tan(np.radians(build.lean["neck"])) * neck[1], abs=EXACT)
     traits = measure_traits(avatar)
     assert set(traits) == {"hair_length", "sleeves", "skirt", "head_to_height"}
     assert all(0.0 <= value <= 1.0 for value in traits.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from animegen.pose.head import FACE
-from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, POINTS
+from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, NECK, POINTS, TRUNK
 from animegen.pose.retarget import Proportions
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float64Array
@@ -34,8 +34,9 @@ def measure(avatar: Avatar) -> dict[str, float]:
         length = float(np.linalg.norm(joints[limb.child] - joints[limb.parent])) / height
         parts.setdefault(limb.part, []).append(max(length, _SHORTEST))
     face = (joints[list(FACE)] - joints[HEAD]) * (1.0, -1.0, -1.0) / height
+    lean = {limb.part: _lean(joints[limb.child] - joints[limb.parent]) for limb in (LIMBS[TRUNK], LIMBS[NECK])}
     return Proportions(
-        {part: float(np.mean(both)) for part, both in parts.items()}, _head_share(joints, top), face
+        {part: float(np.mean(both)) for part, both in parts.items()}, _head_share(joints, top), face, lean
     ).to_dict()
 
 
@@ -74,6 +75,11 @@ def _joints(avatar: Avatar) -> Float64Array:
     for joint, name in ((MID_HIP, "hip"), (MID_SHOULDER, "shoulder"), (HEAD, "ear")):
         joints[joint] = (points[AVATAR35.index(f"left_{name}")] + points[AVATAR35.index(f"right_{name}")]) / 2.0
     return joints
+
+
+def _lean(way: Float64Array) -> float:
+    """How far a way up leans forward, in degrees."""
+    return float(np.degrees(np.arctan2(way[2], way[1])))
 
 
 def _floor(joints: Float64Array) -> float:
