@@ -17,8 +17,10 @@ from animegen.types import Float32Array, Uint8Array
 _SIDE = 144
 """Longest side, in pixels, at which it is decided which texture goes where; it is copied at full size."""
 
-_COARSEST = 24
-_PATCH = 7
+_COARSEST = 36
+_PATCH = 11
+_FLATTENINGS, _STRIDE = 1000, 25.0
+"""Steps to a first guess, and how far, in grey levels, one of them goes."""
 _ROUNDS = (10, 6, 4)
 """Rounds of search and vote at the coarsest level, those between, and the finest."""
 
@@ -48,9 +50,9 @@ _BLOCK = 512
 def inpaint(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
     """Fill ``image`` uint8 [h, w, 3] where ``hole`` uint8 [h, w] is not 0 with texture from its other places.
 
-    On a small copy, patches of the known picture are arranged in the hole from coarse to fine (Wexler, Shechtman and
-    Irani 2007, "Space-time completion of video", section 3, with exact search). The same pieces are then copied at full
-    size, and adapted to the light around the hole.
+    On a small copy, from a first guess of even areas, patches of the known picture are arranged in the hole from coarse
+    to fine (Wexler, Shechtman and Irani 2007, "Space-time completion of video", section 3, with exact search). The same
+    pieces are then copied at full size, and adapted to the light around the hole.
     """
     height, width = hole.shape
     smooth = _along_rows(image, hole)
@@ -62,7 +64,7 @@ def inpaint(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
     for level, size in enumerate(sizes):
         small = np.asarray(cv2.resize(smooth, size, interpolation=cv2.INTER_AREA), np.float32)
         gap = np.asarray(cv2.resize((hole > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)) > 0
-        small[gap] = cv2.resize(guess, size, interpolation=cv2.INTER_LINEAR)[gap] if level else _nearest(small, gap)
+        small[gap] = (cv2.resize(guess, size, interpolation=cv2.INTER_LINEAR) if level else _flat(small, gap))[gap]
         finest = level == len(sizes) - 1
         arranged = _arrange(small, gap, _ROUNDS[0] if level == 0 else _ROUNDS[2] if finest else _ROUNDS[1])
         if arranged is None:
@@ -87,12 +89,25 @@ def _along_rows(image: Uint8Array, hole: Uint8Array) -> Uint8Array:
     return np.where(hole[..., None] > 0, smooth.astype(np.uint8), image)
 
 
-def _nearest(picture: Float32Array, gap: NDArray[np.bool_]) -> Float32Array:
-    """For every pixel of the gap, in row order, the colour of the nearest one outside it."""
-    _, labels = cv2.distanceTransformWithLabels(gap.view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    colours = np.zeros((int(labels.max()) + 1, 3), np.float32)
-    colours[labels[~gap]] = picture[~gap]
-    return np.asarray(colours[labels[gap]], np.float32)
+def _flat(picture: Float32Array, gap: NDArray[np.bool_]) -> Float32Array:
+    """The picture with ``gap`` filled by even areas whose borders are as short as can be: total variation inpainting
+    (Chan and Shen 2001), by the primal-dual steps of Chambolle and Pock (2011).
+
+    What is seen only at a gap's edge grows no farther into it than where its border goes straight on.
+    """
+    filled, ahead = picture.copy(), picture.copy()
+    flow, slope = np.zeros((2, *picture.shape), np.float32), np.zeros((2, *picture.shape), np.float32)
+    for _ in range(_FLATTENINGS):
+        np.subtract(ahead[1:], ahead[:-1], out=slope[0, :-1])
+        np.subtract(ahead[:, 1:], ahead[:, :-1], out=slope[1, :, :-1])
+        flow += slope / (8.0 * _STRIDE)
+        flow /= np.maximum(1.0, np.sqrt(np.square(flow).sum(axis=(0, 3))))[..., None]
+        inflow = flow[0] + flow[1]
+        inflow[1:] -= flow[0, :-1]
+        inflow[:, 1:] -= flow[1, :, :-1]
+        moved: Float32Array = np.where(gap[..., None], filled + _STRIDE * inflow, picture)
+        ahead, filled = 2 * moved - filled, moved
+    return filled
 
 
 def _levels(width: int, height: int) -> list[tuple[int, int]]:
