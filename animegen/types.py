@@ -276,14 +276,16 @@ class Trait:
 class Traits:
     """Properties of a person by which a similar avatar is chosen.
 
-    ``hair_length`` and ``sleeves`` run from 0 (none) to 1 (long), ``skirt`` from 0 (trousers) to 1 (skirt);
-    ``head_to_height`` is the height of the head over that of the body.
+    ``hair_length``, ``sleeves`` and ``trousers`` run from 0 (none) to 1 (long), ``skirt`` from 0 (legs apart) to 1 (one
+    cloth around both), whose length ``trousers`` tells as well; ``head_to_height`` is the height of the head over that
+    of the body.
     """
 
     hair_length: Trait = Trait(0.5, 0.0)
     sleeves: Trait = Trait(0.5, 0.0)
     skirt: Trait = Trait(0.0, 0.0)
     head_to_height: Trait = Trait(0.14, 0.0)
+    trousers: Trait = Trait(1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Skirts told from trousers, shorts and coats, on painted people."""
+"""Skirts told from trousers, shorts and coats, and shorts from trousers, on painted people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from animegen.identity.options import PaletteOptions
 from animegen.identity.palette import make_preserver
 from animegen.pose.skeletons import BLAZEPOSE33
 from animegen.protocols import PluginContext
-from animegen.types import Crop, Mask, Pose, Track, Trait
+from animegen.types import Crop, Mask, Pose, Track, Trait, Traits
 
 Point = tuple[float, float]
 
@@ -92,10 +92,14 @@ def test_legs_at_the_edge_of_the_picture_are_looked_at() -> None:
     assert make_preserver(PaletteOptions(), PluginContext()).enroll(track, [crop]).traits.skirt.value < 0.5
 
 
-def skirt_of(clothes: Clothes, apart: float = 60.0) -> Trait:
+def traits_of(clothes: Clothes, apart: float = 60.0) -> Traits:
     crops = [seen(clothes, apart + shift) for shift in range(VIEWS)]
     track = Track(0, tuple(range(VIEWS)), tuple(crop.pose for crop in crops))
-    return make_preserver(PaletteOptions(), PluginContext()).enroll(track, crops).traits.skirt
+    return make_preserver(PaletteOptions(), PluginContext()).enroll(track, crops).traits
+
+
+def skirt_of(clothes: Clothes, apart: float = 60.0) -> Trait:
+    return traits_of(clothes, apart).skirt
 
 
 @pytest.mark.parametrize(
@@ -129,3 +133,18 @@ def test_trousers_and_shorts_are_none(clothes: Clothes) -> None:
 def test_what_may_be_either_is_not_told(clothes: Clothes, apart: float) -> None:
     """A long coat over trousers looks as a dress over stockings does; legs that touch leave no gap to look through."""
     assert skirt_of(clothes, apart).confidence == 0.0
+
+
+@pytest.mark.parametrize(
+    ("clothes", "length"),
+    [(Clothes(hem=1.0, shins=BLUE), 1.0), (Clothes(hem=0.9), 0.45), (Clothes(skirt=True), 0.45)],
+    ids=["trousers", "shorts", "skirt"],
+)
+def test_bare_knees_are_those_of_shorts_and_skirts(clothes: Clothes, length: float) -> None:
+    trousers = traits_of(clothes).trousers
+    assert trousers.value == length
+    assert trousers.confidence > 0.9
+
+
+def test_trousers_in_the_colour_of_skin_are_not_told() -> None:
+    assert traits_of(Clothes(hem=1.0, lower=SKIN, shins=SKIN)).trousers.confidence == 0.0

@@ -310,6 +310,16 @@ def test_nobody_wears_a_skirt_who_is_not_seen_in_one(style):
         assert style.cast([replace(synthetic_identity(seed), traits=Traits())]) == ["Kei"]
 
 
+def test_one_picture_tells_what_somebody_wears(tmp_path):
+    worn = {"Long": (0.0, 1.0), "Short": (0.0, 0.4), "Skirt": (1.0, 0.4)}
+    avatars = [(name, {"skirt": skirt, "trousers": length}) for name, (skirt, length) in worn.items()]
+    style = made(untrained(tmp_path / "avatars.safetensors", seed=5, avatars=avatars))
+    for name, (skirt, length) in worn.items():
+        seen = Traits(skirt=Trait(skirt, 0.2), trousers=Trait(length, 0.2))
+        assert style.cast([replace(synthetic_identity(1), traits=seen)]) == [name]
+    assert style.cast([replace(synthetic_identity(1), traits=Traits())]) == ["Long"]
+
+
 def test_a_huge_head_among_the_avatars_makes_no_other_small(tmp_path):
     """A grown-up seen from above, whose head looks a fifth larger, of whom nothing else is known."""
     heads = {"Slim": 0.16, "Usual": 0.18, "Round": 0.2, "Huge": 0.3}

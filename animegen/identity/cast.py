@@ -40,7 +40,7 @@ _HEADER = """\
 #                          Paths are those from this file's folder on
 #   colours, traits        ["#rrggbb", confidence] and [value, confidence]; a bare "#rrggbb" is what you say it is, and
 #                          confidence 0 was not seen but drawn from the seed. A line that you remove is measured anew.
-#                          hair_length and sleeves: 0 none .. 1 long; skirt: 0 trousers .. 1 skirt
+#                          hair_length, sleeves, trousers: 0 none .. 1 long; skirt: 0 trousers or shorts .. 1 skirt
 #   skip = true            the person is not replaced, but stays in the picture as in the source
 #   blur = true            the person is not shown: neither as in the source nor as an avatar, but under a coarse mosaic
 #   same_as = "person-1"   this is person-1 again: both are one person, drawn as person-1

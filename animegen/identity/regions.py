@@ -33,10 +33,11 @@ _LEAST_TOP, _HIGHEST_HAIR = 0.48, 0.8
 class View:
     """What one crop shows: the body, and for each part that can be seen a few hundred of its pixels, evenly spread.
 
-    They are colours f32 [n, 3] in CIELAB. Beside the six parts of a palette there are ``upper_arm``, ``forearm`` and
-    ``shin``, by which bare skin and sleeves are told apart; ``beside`` (the neck) and ``back`` (below the shoulders),
-    by which the length of hair is measured; and ``thighs`` and ``shins``, by which skirts are told: from the top down
-    three pixels each, on the left leg, between the legs and on the right one, NaN where they are not the person's.
+    They are colours f32 [n, 3] in CIELAB. Beside the six parts of a palette there are ``upper_arm``, ``forearm``,
+    ``knee`` (below it) and ``shin``, by which bare skin and cloth are told apart; ``beside`` (the neck) and ``back``
+    (below the shoulders), by which the length of hair is measured; and ``thighs`` and ``shins``, by which skirts are
+    told: from the top down three pixels each, on the left leg, between the legs and on the right one, NaN where they
+    are not the person's.
     """
 
     body: Body
@@ -150,6 +151,7 @@ def _legs(body: Body, before: Region) -> dict[str, Region]:
         if knee is not None and ankle is not None:
             length = float(np.linalg.norm(knee - ankle))
             add("shin", capsule(body.shape, between(knee, ankle, 0.3, 0.75), 0.08 * length))
+            add("knee", capsule(body.shape, between(knee, ankle, 0.05, 0.2), 0.08 * length))
             toe, heel = body.point(f"{side}_foot_index"), body.point(f"{side}_heel")
             if toe is not None:
                 back = heel if heel is not None else ankle

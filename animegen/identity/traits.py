@@ -1,4 +1,4 @@
-"""Measures what distinguishes people beside colours: hair length, sleeves, skirt or trousers, size of the head."""
+"""Measures what distinguishes people beside colours: hair, sleeves, what is worn on the legs, size of the head."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ _LEAST_PIXELS = 8
 _SURE = 0.2
 """Confidence from which on a part's colour is used to recognise the part in other pixels."""
 _ENOUGH_VIEWS = 5.0
+_TO_THE_KNEES = 0.45
+"""How far shorts and skirts mostly reach, from the hips (0) to the ankles (1)."""
 _LEAST_HEIGHTS = 2  # where both thighs show cloth: shorts may close the gap at one
 _APART = 0.45
 """How far apart knees stand, in thighs, where it can be told whether there is a gap between the legs."""
 
 
 def measure_traits(views: Sequence[View], palette: Palette) -> Traits:
-    """Hair length, sleeves, skirt and head-to-height ratio; where too little is seen, the default at confidence 0."""
+    """Every trait; where too little is seen, the default at confidence 0."""
     default = Traits()
     return Traits(
         hair_length=_trait([_hair_length(view, palette) for view in views], default.hair_length),
         sleeves=_trait([_sleeves(view, palette) for view in views], default.sleeves),
         skirt=_trait([_skirt(view, palette) for view in views], default.skirt),
+        trousers=_trait([_trousers(view, palette) for view in views], default.trousers),
         head_to_height=_trait([_head_to_height(view) for view in views], default.head_to_height),
     )
 
@@ -101,6 +104,16 @@ def _skirt(view: View, palette: Palette) -> float | None:
         return None
     closed = float(thighs[worn, 1].mean())
     return closed if covered < 0.5 else min(closed, float(shins[:, 1].mean()))
+
+
+def _trousers(view: View, palette: Palette) -> float | None:
+    """1 where cloth goes on below the knees, ``_TO_THE_KNEES`` where they are bare, whatever socks are worn."""
+    if not _tell_apart(palette, "lower", "skin"):
+        return None
+    covered, bare = (_share(view, "knee", colour.lab) for colour in (palette.lower, palette.skin))
+    if covered is None or bare is None or max(covered, bare) < 0.5:
+        return None
+    return 1.0 if covered > bare else _TO_THE_KNEES
 
 
 def _head_to_height(view: View) -> float | None:

@@ -45,8 +45,10 @@ from animegen.types import (
 
 _USUAL_HEAD = 0.14
 """Head to height of people of whom it was not measured."""
-_TROUSERS = 0.5
-"""How much it counts that an avatar wears a skirt where it was not measured whether the person does."""
+_UNSEEN = 0.5
+"""How much it counts that an avatar has bare legs or a skirt where it was not measured whether the person does."""
+_SEEN_ONCE = 0.2
+"""Confidence of what one picture shows: all that there is of somebody in a photo."""
 _DARKEST = 12.0
 """Lightness of what is black: on cloth as dark as ink, no line and no fold can be told."""
 _LEAST_WITH_PARTS = 64
@@ -199,14 +201,16 @@ class AnimeStyle:
 def _distance(person: Traits, avatar: Mapping[str, Any], usual_head: float) -> float:
     """Sum of the differences that were measured, by confidence; heads are compared with what is usual for each kind.
 
-    Skirts are for whoever is seen in one.
+    Skirts and shorts are for whoever is seen in them.
     """
-    total = 0.0
-    for name in ("hair_length", "sleeves", "skirt"):
+    total, usual = 0.0, Traits()
+    for name in ("hair_length", "sleeves", "skirt", "trousers"):
         if name in avatar:
-            trait = getattr(person, name)
-            total += trait.confidence * abs(trait.value - float(avatar[name]))
-    total += (1 - person.skirt.confidence) * _TROUSERS * float(avatar.get("skirt", 0.0))
+            trait, own = getattr(person, name), float(avatar[name])
+            total += trait.confidence * abs(trait.value - own)
+            if name in ("skirt", "trousers"):
+                unseen = max(1 - trait.confidence / _SEEN_ONCE, 0.0)
+                total += unseen * _UNSEEN * abs(getattr(usual, name).value - own)
     if "head_to_height" in avatar:
         head = person.head_to_height
         ratio = (head.value / _USUAL_HEAD) / (float(avatar["head_to_height"]) / usual_head)

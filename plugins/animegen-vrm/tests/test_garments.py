@@ -1,4 +1,4 @@
-"""Skirts made to measure: how they hang, what they hang on, whose colours they take, and what is left under them."""
+"""Skirts made to measure: how they hang, on what, whose colours they take, what is left under them; and shorts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from animegen_vrm import visibility
 from animegen_vrm.cli import vrm
-from animegen_vrm.garments import SUFFIX, with_skirt
+from animegen_vrm.garments import SHORTS_SUFFIX, SUFFIX, with_shorts, with_skirt, without_tie
 from animegen_vrm.model import Avatar, Material, Primitive
 from animegen_vrm.proportions import measure_traits
 from animegen_vrm.rig import BodyPose, Rig
@@ -238,42 +238,120 @@ def test_who_cannot_wear_one_is_named(missing: str) -> None:
     assert raised.value.hint
 
 
+# Shorts
+
+
+@pytest.fixture(scope="module")
+def in_shorts() -> Avatar:
+    return with_shorts(dressed(tie=True))
+
+
+def lower_clothes(avatar: Avatar, part: str) -> np.ndarray:
+    """Corners of all triangles of a part below the arms, at rest, f64 [T, 3, 3]."""
+    found = [place[p.triangles] for p, place in zip(avatar.primitives, rest_positions(avatar), strict=True)
+             if avatar.materials[p.material].part == part]  # fmt: skip
+    corners = np.concatenate(found)
+    return corners[corners[..., 1].max(axis=1) < 1.0]
+
+
+def test_shorts_end_straight_above_the_knees_and_legs_are_bare(in_shorts: Avatar) -> None:
+    hip, knee = places()["leftUpperLeg"][1], places()["leftLowerLeg"][1]
+    shorts, legs = lower_clothes(in_shorts, "lower"), lower_clothes(in_shorts, "skin")
+    hem = shorts[..., 1].min()
+    assert knee + 0.1 * (hip - knee) < hem < knee + 0.4 * (hip - knee)
+    assert legs[..., 1].max() == pytest.approx(hem, abs=FLAT)
+    assert legs[..., 1].min() < 0.1
+    # As much cloth and leg as there were trousers: nothing is torn, and nothing lies twice.
+    whole = lower_clothes(dressed(), "lower")
+    areas = [
+        np.linalg.norm(np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]), axis=1).sum() for c in (whole, shorts, legs)
+    ]
+    assert areas[0] == pytest.approx(areas[1] + areas[2], rel=1e-4)
+    ring = shorts.reshape(-1, 3)[np.abs(shorts.reshape(-1, 3)[:, 1] - hem) < FLAT]
+    assert (ring[:, 0] > 0).any() and (ring[:, 0] < 0).any()
+
+
+def test_legs_in_shorts_move_with_the_thighs_and_shins(in_shorts: Avatar) -> None:
+    rig = Rig(in_shorts)
+    half = np.radians(60) / 2
+    bent = rig.apply(BodyPose({"leftUpperLeg": np.array((-np.sin(half), 0, 0, np.cos(half)), np.float32)}))
+    before, after = (mesh_of(in_shorts, posed).positions for posed in (rig.apply(BodyPose()), bent))
+    left, right = (before[:, 1] < 0.5) & (before[:, 0] > 0.02), (before[:, 1] < 0.5) & (before[:, 0] < -0.02)
+    assert ((after - before)[left, 2] > 0.2).all()
+    np.testing.assert_allclose(after[right], before[right], atol=FLAT)
+
+
+def test_shorts_say_so_and_have_no_tie(in_shorts: Avatar) -> None:
+    assert in_shorts.name == "stick" + SHORTS_SUFFIX
+    assert "Accessory_Tie_01" not in {in_shorts.materials[p.material].name for p in in_shorts.primitives}
+    long, short = measure_traits(dressed())["trousers"], measure_traits(in_shorts)["trousers"]
+    assert long > 0.9
+    assert 0.2 < short < 0.5
+    assert measure_traits(in_shorts)["skirt"] == 0.0
+    assert 0.3 < measure_traits(with_skirt(dressed()))["trousers"] < 0.6
+
+
+def test_a_tie_can_be_left_off() -> None:
+    worn = dressed(tie=True)
+    bare = without_tie(worn)
+    assert len(bare.primitives) == len(worn.primitives) - 1
+    assert "Accessory_Tie_01" not in {bare.materials[p.material].name for p in bare.primitives}
+    assert bare.name == worn.name
+
+
+def test_who_has_no_trousers_gets_no_shorts() -> None:
+    whole = dressed()
+    without = tuple(replace(m, part=None) if m.part == "lower" else m for m in whole.materials)
+    with pytest.raises(InvalidValue, match="'stick' cannot wear shorts"):
+        with_shorts(replace(whole, materials=without))
+
+
 # The command and the cast
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_command_writes_those_named_in_a_skirt_as_well(tmp_path: Path) -> None:
+def test_the_command_writes_those_named_in_skirts_and_shorts_as_well(tmp_path: Path) -> None:
     folder = tmp_path / "avatars"
     folder.mkdir()
     for name in ("ann", "bob"):
         save(folder, block_vrm(), f"{name}.vrm")
     output = tmp_path / "out.safetensors"
-    arguments = ["rigged", str(folder), "-o", str(output), "--count", "500", "--quiet", "--skirt"]
-    result = CliRunner().invoke(vrm, [*arguments, "ann"])
+    arguments = ["rigged", str(folder), "-o", str(output), "--count", "500", "--quiet", "--no-tie", "bob"]
+    result = CliRunner().invoke(vrm, [*arguments, "--skirt", "ann", "--shorts", "ann,bob"])
     assert result.exit_code == 0, result.output
-    assert [avatar.about["name"] for avatar in load_rigged(output)[0]] == ["ann", "ann-skirt", "bob"]
+    names = [avatar.about["name"] for avatar in load_rigged(output)[0]]
+    assert names == ["ann", "ann-skirt", "ann-shorts", "bob", "bob-shorts"]
 
 
-@pytest.mark.parametrize(("there", "skirt", "named"), [("bob", "ann,eve", "eve"), ("ann-skirt", "ann", "ann-skirt")])
+@pytest.mark.parametrize("garment", ["skirt", "shorts"])
+@pytest.mark.parametrize(("there", "worn", "named"), [("bob", "ann,eve", "eve"), ("ann-{}", "ann", "ann-{}")])
 def test_an_unknown_name_and_one_that_would_be_there_twice_are_refused(
-    there: str, skirt: str, named: str, tmp_path: Path
+    garment: str, there: str, worn: str, named: str, tmp_path: Path
 ) -> None:
-    for name in ("ann", there):
+    for name in ("ann", there.format(garment)):
         save(tmp_path, block_vrm(), f"{name}.vrm")
     output = tmp_path / "out.safetensors"
-    result = CliRunner().invoke(vrm, ["rigged", str(tmp_path), "-o", str(output), "--skirt", skirt])
+    result = CliRunner().invoke(vrm, ["rigged", str(tmp_path), "-o", str(output), f"--{garment}", worn])
     assert isinstance(result.exception, SystemExit | AnimegenError)
-    assert named in result.output + str(result.exception)
+    assert named.format(garment) in result.output + str(result.exception)
     assert not output.exists()
 
 
 @pytest.mark.usefixtures("quick")
-def test_who_wears_a_skirt_is_played_in_one(skirted: Avatar, tmp_path: Path) -> None:
-    path = tmp_path / "both.safetensors"
-    save_rigged(path, [rigged_of(dressed(), COUNT), rigged_of(skirted, COUNT)], AVATAR35)
+def test_people_are_played_in_what_they_wear(skirted: Avatar, in_shorts: Avatar, tmp_path: Path) -> None:
+    path = tmp_path / "all.safetensors"
+    save_rigged(path, [rigged_of(avatar, COUNT) for avatar in (dressed(), skirted, in_shorts)], AVATAR35)
     style = make_style(AnimeOptions(), PluginContext(weights={"avatar-anime": path}))
-    for value, wanted in ((1.0, "stick-skirt"), (0.0, "stick")):
-        seen = replace(Traits(), skirt=Trait(value, 0.7))
+    skirt, legs, short = Trait(1.0, 0.7), Trait(0.0, 0.7), Trait(0.45, 0.7)
+    for seen, wanted in (
+        (Traits(), "stick"),
+        (Traits(skirt=skirt), "stick-skirt"),
+        (Traits(skirt=skirt, trousers=short), "stick-skirt"),
+        (Traits(skirt=legs), "stick"),
+        (Traits(skirt=legs, trousers=short), "stick-shorts"),
+        (Traits(trousers=short), "stick-shorts"),
+        (Traits(trousers=Trait(1.0, 0.7)), "stick"),
+    ):
         for seed in range(4):
             person = Identity("person-1", draw_palette(seed), seen, style="", seed=seed)
             assert style.cast([person]) == [wanted]

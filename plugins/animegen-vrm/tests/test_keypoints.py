@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from stick_avatar import stick_avatar
 
 from animegen.pose.retarget import Proportions
 from animegen.pose.skeletons import AVATAR35
+from animegen.types import Traits
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "avatars"
 PATHS = sorted(FOLDER.glob("*.vrm"))
@@ -85,7 +87,7 @@ def test_proportions_fit_the_retargeting_and_traits_their_ranges(avatar: Avatar)
     neck = points["left_ear"] + points["right_ear"] - points["left_shoulder"] - points["right_shoulder"]
     assert neck[2] == pytest.approx(np.tan(np.radians(build.lean["neck"])) * neck[1], abs=EXACT)
     traits = measure_traits(avatar)
-    assert set(traits) == {"hair_length", "sleeves", "skirt", "head_to_height"}
+    assert set(traits) == {trait.name for trait in fields(Traits)}
     assert all(0.0 <= value <= 1.0 for value in traits.values())
 
 

@@ -214,9 +214,16 @@ def heads(avatars: Path, output: Path, *, count: int, quiet: bool, **options: An
 @click.option(
     "--skirt", default="", metavar="NAME,...", callback=_names, help="Write these in a skirt as well, as NAME-skirt."
 )
+@click.option(
+    "--shorts", default="", metavar="NAME,...", callback=_names, help="Write these in shorts as well, as NAME-shorts."
+)
+@click.option("--no-tie", default="", metavar="NAME,...", callback=_names, help="Leave the ties of these off.")
 @_OVERWRITE
 @_QUIET
-def rigged(avatars: Path, output: Path, *, count: int, skirt: tuple[str, ...], overwrite: bool, quiet: bool) -> None:
+def rigged(
+    avatars: Path, output: Path, *, count: int, skirt: tuple[str, ...], shorts: tuple[str, ...],
+    no_tie: tuple[str, ...], overwrite: bool, quiet: bool,
+) -> None:  # fmt: skip
     """Turn every avatar of a folder into small facets on bones, as the style anime draws them."""
     from animegen.avatar.rigged_files import save_rigged
     from animegen.cli.progress import listener
@@ -224,7 +231,7 @@ def rigged(avatars: Path, output: Path, *, count: int, skirt: tuple[str, ...], o
     from animegen.pipeline.progress import stage
     from animegen.pose.skeletons import AVATAR35
     from animegen_vrm.dataset import files
-    from animegen_vrm.garments import SUFFIX, with_skirt
+    from animegen_vrm.garments import SHORTS_SUFFIX, SUFFIX, with_shorts, with_skirt, without_tie
     from animegen_vrm.read import read_avatar
     from animegen_vrm.rigged import rigged_of
 
@@ -232,16 +239,20 @@ def rigged(avatars: Path, output: Path, *, count: int, skirt: tuple[str, ...], o
         raise OutputError(f"{output} stands already", "choose another name with -o; --overwrite replaces it")
     paths, made = files(avatars, (".vrm",)), []
     names = [path.stem for path in paths]
-    if unknown := sorted(set(skirt) - set(names)):
-        raise UsageError(f"no avatar is named {', '.join(unknown)}", f"--skirt takes some of {', '.join(names)}")
-    if twice := sorted({name + SUFFIX for name in skirt} & set(names)):
-        raise UsageError(f"{', '.join(twice)} would be there twice", "rename that file, or leave it out of --skirt")
+    garments = (("--skirt", skirt, SUFFIX, with_skirt), ("--shorts", shorts, SHORTS_SUFFIX, with_shorts))
+    for option, told in (("--skirt", skirt), ("--shorts", shorts), ("--no-tie", no_tie)):
+        if unknown := sorted(set(told) - set(names)):
+            raise UsageError(f"no avatar is named {', '.join(unknown)}", f"{option} takes some of {', '.join(names)}")
+    for option, worn, suffix, _ in garments:
+        if twice := sorted({name + suffix for name in worn} & set(names)):
+            raise UsageError(
+                f"{', '.join(twice)} would be there twice", f"rename that file, or leave it out of {option}"
+            )
     with listener(quiet=quiet) as tell, stage("facets", len(paths), tell) as advance:
         for path in paths:
             avatar = read_avatar(path)
-            made.append(rigged_of(avatar, count))
-            if path.stem in skirt:
-                made.append(rigged_of(with_skirt(avatar), count))
+            made.append(rigged_of(without_tie(avatar) if path.stem in no_tie else avatar, count))
+            made += [rigged_of(dressed(avatar), count) for _, worn, _, dressed in garments if path.stem in worn]
             advance(1)
     save_rigged(output, made, AVATAR35)
     click.echo(f"{output}: {sum(len(each.corners) for each in made):,} facets of {len(made)} avatars")

@@ -1,8 +1,9 @@
-"""Garments that avatars do not come with: a knee-length skirt in the place of trousers.
+"""Garments that avatars do not come with: a knee-length skirt or shorts in the place of trousers.
 
-The skirt is made to measure: a ring of cloth around hips and thighs as they are at rest, which falls straight from
-where they are widest, opens out to the hem, and lies in folds that deepen on the way. It is bound to what lies under
-it, left and right going over into each other in the middle, so that a raised knee lifts the cloth before it.
+Shorts are trousers that end above the knees. The skirt is made to measure: a ring of cloth around hips and thighs as
+they are at rest, which falls straight from where they are widest, opens out to the hem, and lies in folds that deepen
+on the way. It is bound to what lies under it, left and right going over into each other in the middle, so that a raised
+knee lifts the cloth before it.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ from animegen_vrm.rig import rest_matrices
 from animegen_vrm.surface import rest_positions, to_linear
 from animegen_vrm.tpose import crossed, unit
 
-SUFFIX = "-skirt"
-"""What the names of avatars in skirts end in."""
+SUFFIX, SHORTS_SUFFIX = "-skirt", "-shorts"
+"""What the names of avatars in skirts and in shorts end in."""
 
 _BONES = ("hips", "spine", "leftUpperLeg", "rightUpperLeg")
 """What a skirt hangs on."""
 
 # Lengths are in thighs, from hip to knee.
 _HEM = 0.87  # below the hips: a shin that is bent back passes under it
-_SHORTS = 0.3  # below the hips: so far down trousers stay cloth
+_SHORTS_HEM = 0.78  # below the hips: knees are bare
+_UNDER = 0.3  # below the hips: so far down trousers stay cloth under a skirt
 _BAND, _ABOVE = 0.1, 0.02  # how high the waistband is, and how far it stands over the trousers' edge
 _HIDDEN = 0.05  # how far below the trousers' edge, within the band, what is worn above ends
 _CLEAR = 0.02  # between the body and the cloth
@@ -70,13 +72,8 @@ def with_skirt(avatar: Avatar) -> Avatar:
     What it wears above ends in the waistband. Raises InvalidValue for one without trousers, skin, legs or spine.
     """
     palette = reference_palette(avatar)
-    known = {"lower", "skin"} <= palette.keys() and {*_BONES, "leftLowerLeg"} <= avatar.humanoid.keys()
-    body = _Body.of(avatar) if known else None
-    if body is None or min(body.aside, body.thigh) < _LEAST:
-        raise InvalidValue(
-            f"avatar '{avatar.name}' cannot wear a skirt: no trousers, skin, legs or spine are known of it",
-            "name avatars in trousers",
-        )
+    body = _measured(avatar, palette, "a skirt")
+    under, edge = body.hips[1] - _UNDER * body.thigh, body.waist - _HIDDEN * body.thigh
     first = len(avatar.joint_nodes), len(avatar.materials)
     nodes = np.array([avatar.humanoid[bone] for bone in _BONES], np.int32)
     return replace(
@@ -84,10 +81,59 @@ def with_skirt(avatar: Avatar) -> Avatar:
         name=avatar.name + SUFFIX,
         joint_nodes=np.append(avatar.joint_nodes, nodes),
         inverse_binds=np.concatenate([avatar.inverse_binds, np.linalg.inv(rest_matrices(avatar.nodes)[nodes])]),
-        primitives=(*_undressed(avatar, body, bare=first[1]), *_skirt(body, *first)),
+        primitives=(
+            *_undressed(avatar, body, {"upper": edge, "lower": under, "skin": under}, bare=first[1]),
+            *_skirt(body, *first),
+        ),
         materials=(*avatar.materials, *_materials(avatar, palette)),
         images=(*avatar.images, _picture(palette["lower"])),
     )
+
+
+def with_shorts(avatar: Avatar) -> Avatar:
+    """An avatar whose trousers end above the knees, with bare legs and without a tie; its name ends in SHORTS_SUFFIX.
+
+    Raises InvalidValue for one without trousers, skin, legs or spine.
+    """
+    palette = reference_palette(avatar)
+    body = _measured(avatar, palette, "shorts")
+    hem = body.hips[1] - _SHORTS_HEM * body.thigh
+    places = zip(avatar.primitives, rest_positions(avatar), strict=True)
+    parted = replace(
+        avatar,
+        primitives=tuple(
+            _parted(one, place[:, 1], hem) if avatar.materials[one.material].part in ("lower", "skin") else one
+            for one, place in places
+        ),
+    )
+    bare = len(avatar.materials)
+    return replace(
+        parted,
+        name=avatar.name + SHORTS_SUFFIX,
+        primitives=tuple(_undressed(parted, _Body.of(parted), {"lower": hem, "skin": hem}, bare=bare)),
+        materials=(*avatar.materials, _legs(avatar, palette)),
+    )
+
+
+def without_tie(avatar: Avatar) -> Avatar:
+    """An avatar that leaves its tie off."""
+    return replace(avatar, primitives=tuple(one for one in avatar.primitives if not _is_tie(avatar, one)))
+
+
+def _is_tie(avatar: Avatar, primitive: Primitive) -> bool:
+    return bool(_TIE.search(avatar.materials[primitive.material].name.lower()))
+
+
+def _measured(avatar: Avatar, palette: Mapping[Part, tuple[float, float, float]], garment: str) -> _Body:
+    """Who is to wear a garment; raises InvalidValue where they cannot."""
+    known = {"lower", "skin"} <= palette.keys() and {*_BONES, "leftLowerLeg"} <= avatar.humanoid.keys()
+    body = _Body.of(avatar) if known else None
+    if body is None or min(body.aside, body.thigh) < _LEAST:
+        raise InvalidValue(
+            f"avatar '{avatar.name}' cannot wear {garment}: no trousers, skin, legs or spine are known of it",
+            "name avatars in trousers",
+        )
+    return body
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,24 +217,29 @@ def _direction(angles: Float64Array) -> Float64Array:
 
 def _materials(avatar: Avatar, palette: Mapping[Part, tuple[float, float, float]]) -> tuple[Material, ...]:
     """What legs, cloth and lining are made of: one colour each, but for the cloth's grooves."""
-    legs, lining = (_plain(avatar, part, to_linear(np.array(palette[part], np.float32))) for part in ("skin", "lower"))
+    lining = _plain(avatar, "lower", palette["lower"])
     picture = TextureRef(len(avatar.images))
     dark = min(dark_share(lining, avatar.images), _DARK) ** GAMMA
     cloth = replace(
         lining, lit=(1.0, 1.0, 1.0, 1.0), shade=(dark, dark, dark), lit_texture=picture, shade_texture=picture
     )
     red, green, blue = (value * _INSIDE**GAMMA for value in lining.lit[:3])
-    return legs, cloth, replace(lining, shade=(red, green, blue), shading_shift=-1.0)
+    return _legs(avatar, palette), cloth, replace(lining, shade=(red, green, blue), shading_shift=-1.0)
 
 
-def _plain(avatar: Avatar, part: Part, colour: Float32Array) -> Material:
-    """The material that shows most of a part, in one linear colour f32 [3] and without textures."""
+def _legs(avatar: Avatar, palette: Mapping[Part, tuple[float, float, float]]) -> Material:
+    """What bare legs are made of."""
+    return _plain(avatar, "skin", palette["skin"])
+
+
+def _plain(avatar: Avatar, part: Part, colour: tuple[float, float, float]) -> Material:
+    """The material that shows most of a part, in one sRGB colour 0..1 and without textures."""
     areas = np.full(len(avatar.materials), -1.0)
     for one, place in zip(avatar.primitives, rest_positions(avatar), strict=True):
         if avatar.materials[one.material].part == part:
             areas[one.material] += np.linalg.norm(crossed(place[one.triangles]), axis=1).sum()
     material = avatar.materials[int(areas.argmax())]
-    red, green, blue = colour.tolist()
+    red, green, blue = to_linear(np.array(colour, np.float32)).tolist()
     dark = dark_share(material, avatar.images) ** GAMMA
     return replace(
         material,
@@ -198,25 +249,54 @@ def _plain(avatar: Avatar, part: Part, colour: Float32Array) -> Material:
     )  # fmt: skip
 
 
-def _undressed(avatar: Avatar, body: _Body, bare: int) -> list[Primitive]:
-    """The primitives without a tie, what hangs below the waistband, and trousers below the shorts.
+def _undressed(avatar: Avatar, body: _Body, ends: Mapping[str, float], *, bare: int) -> list[Primitive]:
+    """The primitives without a tie, and without what of a part lies below the height at which it ``ends``.
 
-    Where there are no legs in those, they become legs, of the material ``bare``.
+    Below that of trousers there are legs, of the material ``bare``: those of the body, or, where it has none there,
+    those of the trousers.
     """
-    edge, shorts = body.waist - _HIDDEN * body.thigh, body.hips[1] - _SHORTS * body.thigh
     parts = [avatar.materials[one.material].part for one in avatar.primitives]
     pieces = list(zip(avatar.primitives, parts, body.heights, body.arms, strict=True))
     skin = np.concatenate([height[~arm] for _, part, height, arm in pieces if part == "skin"])
-    whole = np.histogram(skin, _SLICES, (shorts - body.thigh, shorts))[0].all()
+    whole = np.histogram(skin, _SLICES, (ends["lower"] - body.thigh, ends["lower"]))[0].all()
     made = []
     for one, part, height, arm in pieces:
-        if _TIE.search(avatar.materials[one.material].name.lower()):
+        if _is_tie(avatar, one):
             continue
-        below = ~arm & (height < {"upper": edge, "lower": shorts, "skin": shorts}.get(part or "", -np.inf))
+        below = ~arm & (height < ends.get(part or "", -np.inf))
         made.append(_of(one, ~below, one.material))
         if part == ("skin" if whole else "lower"):
             made.append(_of(one, below, bare))
     return [one for one in made if len(one.triangles)]
+
+
+def _parted(primitive: Primitive, heights: Float64Array, level: float) -> Primitive:
+    """A primitive whose vertices lie at ``heights`` f64 [V], with every triangle across a level parted there."""
+    above = heights[primitive.triangles] >= level
+    lone = np.where(above.sum(axis=1) == 1, above.argmax(axis=1), (~above).argmax(axis=1))
+    across = np.flatnonzero(above.any(axis=1) & ~above.all(axis=1))
+    # The corner that lies alone on its side, and the others in their order.
+    a, b, c = (primitive.triangles[across, (lone[across] + k) % 3].astype(np.int64) for k in range(3))
+    first, last = np.tile(a, 2), np.concatenate([b, c])
+    share = ((heights[first] - level) / (heights[first] - heights[last])).astype(np.float32)[:, None]
+    nearer = np.where(share[:, 0] < 0.5, first, last)
+
+    def between(values: Float32Array) -> Float32Array:
+        return np.concatenate([values, (1 - share) * values[first] + share * values[last]])
+
+    p, q = len(heights) + np.arange(2 * len(across)).reshape(2, -1)
+    pieces = np.concatenate([np.stack(corners, axis=1) for corners in ((a, p, q), (p, b, c), (p, c, q))])
+    whole = np.delete(primitive.triangles, across, axis=0)
+    return replace(
+        primitive,
+        positions=between(primitive.positions),
+        normals=unit(between(primitive.normals).astype(np.float64)).astype(np.float32),
+        uvs=between(primitive.uvs),
+        joints=np.concatenate([primitive.joints, primitive.joints[nearer]]),
+        weights=np.concatenate([primitive.weights, primitive.weights[nearer]]),
+        triangles=np.concatenate([whole, pieces]).astype(np.uint32),
+        morphs={name: between(offsets) for name, offsets in primitive.morphs.items()},
+    )
 
 
 def _of(primitive: Primitive, chosen: NDArray[np.bool_], material: int) -> Primitive:

@@ -41,12 +41,13 @@ def measure(avatar: Avatar) -> dict[str, float]:
 
 
 def measure_traits(avatar: Avatar) -> dict[str, float]:
-    """What :class:`animegen.types.Traits` measures of a person: hair_length, sleeves, skirt, head_to_height."""
+    """What :class:`animegen.types.Traits` measures of a person."""
     joints = _joints(avatar)
     return {
         "hair_length": _hair_length(avatar, joints),
-        "sleeves": _sleeves(avatar, joints),
+        "sleeves": _covered(avatar, joints, "upper", ("shoulder", "wrist")),
         "skirt": _skirt(avatar, joints),
+        "trousers": _covered(avatar, joints, "lower", ("hip", "ankle")),
         "head_to_height": _head_share(joints, _crown(avatar, joints)),
     }
 
@@ -123,15 +124,15 @@ def _hair_length(avatar: Avatar, joints: Float64Array) -> float:
     return float(np.interp(-np.quantile(hair[:, 1], 0.03), -np.array(marks), _HAIR_LENGTHS))
 
 
-def _sleeves(avatar: Avatar, joints: Float64Array) -> float:
-    """Share of the way from shoulder to wrist that clothes of the upper body cover."""
-    cloth = _of_part(avatar, "upper").mean(axis=1)
+def _covered(avatar: Avatar, joints: Float64Array, part: Part, ends: tuple[str, str]) -> float:
+    """Share of the way between two joints, down the arms or the legs, that clothes of a part cover."""
+    cloth = _of_part(avatar, part).mean(axis=1)
     reached = []
     for side in ("left", "right"):
-        start, end = (joints[AVATAR35.index(f"{side}_{name}")] for name in ("shoulder", "wrist"))
-        arm = end - start
-        along = (cloth - start) @ arm / (arm @ arm)
-        beside = np.linalg.norm(cloth - start - along[:, None] * arm, axis=1) < 0.35 * np.linalg.norm(arm)
+        start, end = (joints[AVATAR35.index(f"{side}_{name}")] for name in ends)
+        limb = end - start
+        along = (cloth - start) @ limb / (limb @ limb)
+        beside = np.linalg.norm(cloth - start - along[:, None] * limb, axis=1) < 0.35 * np.linalg.norm(limb)
         there = along[beside & (along > 0.0) & (along < 1.2)]
         reached.append(float(np.quantile(there, 0.97)) if len(there) else 0.0)
     return float(np.clip(np.mean(reached), 0.0, 1.0))
