@@ -17,6 +17,7 @@ from animegen.types import Crop, Mask, Pose, Track, Trait, Traits
 Point = tuple[float, float]
 
 SKIN, BLUE, GREY, BROWN = (215, 160, 140), (60, 80, 160), (150, 150, 150), (110, 75, 50)
+KHAKI = (170, 140, 110)  # not far from skin
 VIEWS = 6  # enough to be sure of what they agree on
 LIMB, THIGH = 20, 55  # pixels: how thick legs are, and how long thighs
 
@@ -137,8 +138,14 @@ def test_what_may_be_either_is_not_told(clothes: Clothes, apart: float) -> None:
 
 @pytest.mark.parametrize(
     ("clothes", "length"),
-    [(Clothes(hem=1.0, shins=BLUE), 1.0), (Clothes(hem=0.9), 0.45), (Clothes(skirt=True), 0.45)],
-    ids=["trousers", "shorts", "skirt"],
+    [
+        (Clothes(hem=1.0, shins=BLUE), 1.0),
+        (Clothes(hem=1.0, lower=KHAKI, shins=KHAKI), 1.0),
+        (Clothes(hem=0.9), 0.45),
+        (Clothes(hem=0.9, lower=KHAKI), 0.45),
+        (Clothes(skirt=True), 0.45),
+    ],
+    ids=["trousers", "khaki trousers", "shorts", "khaki shorts", "skirt"],
 )
 def test_bare_knees_are_those_of_shorts_and_skirts(clothes: Clothes, length: float) -> None:
     trousers = traits_of(clothes).trousers

@@ -317,6 +317,8 @@ def test_one_picture_tells_what_somebody_wears(tmp_path):
     for name, (skirt, length) in worn.items():
         seen = Traits(skirt=Trait(skirt, 0.2), trousers=Trait(length, 0.2))
         assert style.cast([replace(synthetic_identity(1), traits=seen)]) == [name]
+    stockings = Traits(skirt=Trait(1.0, 0.2))
+    assert style.cast([replace(synthetic_identity(1), traits=stockings)]) == ["Skirt"]
     assert style.cast([replace(synthetic_identity(1), traits=Traits())]) == ["Long"]
 
 

@@ -44,14 +44,14 @@ class _NormModulateActivate(torch.autograd.Function):
 
 
 class Linear(nn.Linear):
-    """A linear map that, once trained, gives a row the same bits beside any others.
+    """A linear map that, when it draws on a CPU, gives a row the same bits beside any others.
 
-    In a product of small matrices the place of a row decides how a processor's library adds it up.
+    In a product of small matrices the place of a row decides how a processor's library adds it up: rows go one by one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs] to [B, outputs]."""
-        if self.training:
+        if self.training or x.device.type != "cpu":
             return super().forward(x)
         return torch.cat([super(Linear, self).forward(row.clone()) for row in torch.split(x, 1)])
 

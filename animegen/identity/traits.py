@@ -20,6 +20,8 @@ _SURE = 0.2
 _ENOUGH_VIEWS = 5.0
 _TO_THE_KNEES = 0.45
 """How far shorts and skirts mostly reach, from the hips (0) to the ankles (1)."""
+_CLEAR = 0.2
+"""By how much more than half of what is seen below the knees is of one kind."""
 _LEAST_HEIGHTS = 2  # where both thighs show cloth: shorts may close the gap at one
 _APART = 0.45
 """How far apart knees stand, in thighs, where it can be told whether there is a gap between the legs."""
@@ -108,12 +110,15 @@ def _skirt(view: View, palette: Palette) -> float | None:
 
 def _trousers(view: View, palette: Palette) -> float | None:
     """1 where cloth goes on below the knees, ``_TO_THE_KNEES`` where they are bare, whatever socks are worn."""
-    if not _tell_apart(palette, "lower", "skin"):
+    pixels = view.pixels("knee")
+    if len(pixels) < _LEAST_PIXELS or not _tell_apart(palette, "lower", "skin"):
         return None
-    covered, bare = (_share(view, "knee", colour.lab) for colour in (palette.lower, palette.skin))
-    if covered is None or bare is None or max(covered, bare) < 0.5:
+    off = np.stack([np.linalg.norm(pixels - colour.lab, axis=1) for colour in (palette.lower, palette.skin)])
+    known = off.min(axis=0) <= _SAME
+    covered = float((off[0] < off[1])[known].mean()) if known.mean() >= 0.5 else 0.5
+    if abs(covered - 0.5) < _CLEAR:
         return None
-    return 1.0 if covered > bare else _TO_THE_KNEES
+    return 1.0 if covered > 0.5 else _TO_THE_KNEES
 
 
 def _head_to_height(view: View) -> float | None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,8 @@ from animegen.types import (
 
 _USUAL_HEAD = 0.14
 """Head to height of people of whom it was not measured."""
-_UNSEEN = 0.5
-"""How much it counts that an avatar has bare legs or a skirt where it was not measured whether the person does."""
+_UNSEEN: Mapping[str, float] = MappingProxyType({"skirt": 0.5, "trousers": 0.1})
+"""How much it counts that an avatar has a skirt or bare legs where it was not measured whether the person does."""
 _SEEN_ONCE = 0.2
 """Confidence of what one picture shows: all that there is of somebody in a photo."""
 _DARKEST = 12.0
@@ -208,9 +209,8 @@ def _distance(person: Traits, avatar: Mapping[str, Any], usual_head: float) -> f
         if name in avatar:
             trait, own = getattr(person, name), float(avatar[name])
             total += trait.confidence * abs(trait.value - own)
-            if name in ("skirt", "trousers"):
-                unseen = max(1 - trait.confidence / _SEEN_ONCE, 0.0)
-                total += unseen * _UNSEEN * abs(getattr(usual, name).value - own)
+            unseen = max(1 - trait.confidence / _SEEN_ONCE, 0.0)
+            total += unseen * _UNSEEN.get(name, 0.0) * abs(getattr(usual, name).value - own)
     if "head_to_height" in avatar:
         head = person.head_to_height
         ratio = (head.value / _USUAL_HEAD) / (float(avatar["head_to_height"]) / usual_head)

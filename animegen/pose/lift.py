@@ -47,7 +47,9 @@ _BACKEND_SCALE = (0.1, 1.0)
 _NODS = 1 / 3
 """How much of what a head is turned against the trunk the neck leans: its lower joints make two thirds of a nod (Bogduk
 and Mercer 2000), and from end to end it leans half of what they bend together."""
-_SHRUGS = 0.5
+_SHRUGS, _MISTAKEN = 0.5, (0.7, 1.5)
+"""Of what a neck is seen too short or too long, the share that is believed; and a neck's length over what is seen of
+it, beyond which all is."""
 _LEAST = 1e-6
 
 _REST = np.array([limb.rest for limb in LIMBS])
@@ -59,11 +61,11 @@ _ACROSS = [i for i, limb in enumerate(LIMBS) if limb.part in ("shoulder", "hip")
 class Lifted:
     """A person in three dimensions through a clip.
 
-    ``joints`` f64 [T, 38, 3]: the points of AVATAR35, then the middles of hips and shoulders and the head's centre; x
-    and y in frame pixels, z in pixels from the middle of the hips, smaller is nearer. ``known`` f64 [T, 38] 0..1: how
-    much of a joint is measured rather than drawn from the frames around. ``score`` f64 [T, 35] as measured, ``trunk``
-    f64 [T, 3, 3] how the trunk is turned (as ``rotation`` of :class:`animegen.pose.head.HeadMotion`), ``time`` f64 [T]
-    in frames.
+    ``joints`` f64 [T, 38, 3]: the points of AVATAR35, then the middles of hips and shoulders and the head's centre (at
+    the end of a neck that may be a little longer or shorter than seen); x and y in frame pixels, z in pixels from the
+    middle of the hips, smaller is nearer. ``known`` f64 [T, 38] 0..1: how much of a joint is measured rather than drawn
+    from the frames around. ``score`` f64 [T, 35] as measured, ``trunk`` f64 [T, 3, 3] how the trunk is turned (as
+    ``rotation`` of :class:`animegen.pose.head.HeadMotion`), ``time`` f64 [T] in frames.
     """
 
     joints: Float64Array
@@ -243,7 +245,8 @@ class _Body:
         reach = self.lengths.reach[:, NECK, None]
         way = np.concatenate([self.flat()[:, NECK], self._steady(reach * leaning[:, 2:])], axis=1)
         length = np.linalg.norm(way, axis=1, keepdims=True)
-        return np.asarray(way * (_SHRUGS + (1 - _SHRUGS) * reach / np.maximum(length, _LEAST)))
+        unlike = np.clip(reach / np.maximum(length, _LEAST), *_MISTAKEN)
+        return np.asarray(way * (_SHRUGS + (1 - _SHRUGS) * unlike))
 
     def trunk(self) -> Float64Array:
         """f64 [T, 3, 3] how the trunk is turned, as :class:`HeadMotion` has it of the head."""

@@ -41,7 +41,8 @@ from animegen.types import Float32Array, Float64Array, Pose, Track
 
 _FEET = [AVATAR35.index(f"{side}_{name}") for side in ("left", "right") for name in ("ankle", "heel", "foot_index")]
 _UPPER_BODY = beyond(MID_SHOULDER)
-_MOST_LEAN = 60.0
+MOST_LEAN = 60.0
+"""Degrees by which a trunk or a neck may lean at rest, either way."""
 _LEGS_SHOWN = 0.3
 """Share of the frames that must show feet for a person to count as seen whole."""
 _LIFTED_FOOT = 0.04
@@ -83,9 +84,9 @@ class Proportions:
         if not 0 < self.head_to_height < 1:
             raise InvalidValue(f"head_to_height must be 0..1, got {self.head_to_height}")
         for part in HUMAN_LEAN:
-            if not abs(self.lean.get(part, np.nan)) <= _MOST_LEAN:
+            if not abs(self.lean.get(part, np.nan)) <= MOST_LEAN:
                 raise InvalidValue(
-                    f"proportions need how '{part}' leans, within {_MOST_LEAN:g} degrees, got {self.lean.get(part)}"
+                    f"proportions need how '{part}' leans, within {MOST_LEAN:g} degrees, got {self.lean.get(part)}"
                 )
 
     @property

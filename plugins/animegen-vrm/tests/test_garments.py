@@ -297,6 +297,13 @@ def test_a_tie_can_be_left_off() -> None:
     assert len(bare.primitives) == len(worn.primitives) - 1
     assert "Accessory_Tie_01" not in {bare.materials[p.material].name for p in bare.primitives}
     assert bare.name == worn.name
+    with pytest.raises(InvalidValue, match="'stick' wears no tie"):
+        without_tie(bare)
+
+
+def test_who_wears_shorts_gets_no_shorter_ones(in_shorts: Avatar) -> None:
+    with pytest.raises(InvalidValue, match="'stick-shorts' wears shorts already"):
+        with_shorts(in_shorts)
 
 
 def test_who_has_no_trousers_gets_no_shorts() -> None:
@@ -316,11 +323,14 @@ def test_the_command_writes_those_named_in_skirts_and_shorts_as_well(tmp_path: P
     for name in ("ann", "bob"):
         save(folder, block_vrm(), f"{name}.vrm")
     output = tmp_path / "out.safetensors"
-    arguments = ["rigged", str(folder), "-o", str(output), "--count", "500", "--quiet", "--no-tie", "bob"]
+    arguments = ["rigged", str(folder), "-o", str(output), "--count", "500", "--quiet"]
     result = CliRunner().invoke(vrm, [*arguments, "--skirt", "ann", "--shorts", "ann,bob"])
     assert result.exit_code == 0, result.output
     names = [avatar.about["name"] for avatar in load_rigged(output)[0]]
     assert names == ["ann", "ann-skirt", "ann-shorts", "bob", "bob-shorts"]
+    refused = CliRunner().invoke(vrm, [*arguments, "--overwrite", "--no-tie", "bob"])
+    assert "'bob' wears no tie" in refused.output + str(refused.exception)
+    assert len(load_rigged(output)[0]) == len(names)  # what was there still is
 
 
 @pytest.mark.parametrize("garment", ["skirt", "shorts"])

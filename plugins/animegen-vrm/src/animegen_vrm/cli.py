@@ -215,7 +215,11 @@ def heads(avatars: Path, output: Path, *, count: int, quiet: bool, **options: An
     "--skirt", default="", metavar="NAME,...", callback=_names, help="Write these in a skirt as well, as NAME-skirt."
 )
 @click.option(
-    "--shorts", default="", metavar="NAME,...", callback=_names, help="Write these in shorts as well, as NAME-shorts."
+    "--shorts",
+    default="",
+    metavar="NAME,...",
+    callback=_names,
+    help="Write these in shorts and without a tie as well, as NAME-shorts.",
 )
 @click.option("--no-tie", default="", metavar="NAME,...", callback=_names, help="Leave the ties of these off.")
 @_OVERWRITE

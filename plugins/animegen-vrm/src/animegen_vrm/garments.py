@@ -93,11 +93,20 @@ def with_skirt(avatar: Avatar) -> Avatar:
 def with_shorts(avatar: Avatar) -> Avatar:
     """An avatar whose trousers end above the knees, with bare legs and without a tie; its name ends in SHORTS_SUFFIX.
 
-    Raises InvalidValue for one without trousers, skin, legs or spine.
+    Raises InvalidValue for one without trousers that reach below the knees, skin, legs or spine.
     """
     palette = reference_palette(avatar)
     body = _measured(avatar, palette, "shorts")
-    hem = body.hips[1] - _SHORTS_HEM * body.thigh
+    hem, knees = body.hips[1] - _SHORTS_HEM * body.thigh, body.hips[1] - body.thigh
+    lowest = min(
+        heights[~arms].min(initial=np.inf)
+        for one, heights, arms in zip(avatar.primitives, body.heights, body.arms, strict=True)
+        if avatar.materials[one.material].part == "lower"
+    )
+    if lowest > knees:
+        raise InvalidValue(
+            f"avatar '{avatar.name}' wears shorts already: its trousers end above the knees", "leave it out"
+        )
     places = zip(avatar.primitives, rest_positions(avatar), strict=True)
     parted = replace(
         avatar,
@@ -116,12 +125,16 @@ def with_shorts(avatar: Avatar) -> Avatar:
 
 
 def without_tie(avatar: Avatar) -> Avatar:
-    """An avatar that leaves its tie off."""
-    return replace(avatar, primitives=tuple(one for one in avatar.primitives if not _is_tie(avatar, one)))
+    """An avatar that leaves its tie off. Raises InvalidValue for one that wears none, by its materials' names."""
+    left = tuple(one for one in avatar.primitives if not _is_tie(avatar, one))
+    if len(left) == len(avatar.primitives):
+        raise InvalidValue(f"avatar '{avatar.name}' wears no tie, as far as its materials' names tell", "leave it out")
+    return replace(avatar, primitives=left)
 
 
 def _is_tie(avatar: Avatar, primitive: Primitive) -> bool:
-    return bool(_TIE.search(avatar.materials[primitive.material].name.lower()))
+    material = avatar.materials[primitive.material]
+    return material.part != "hair" and bool(_TIE.search(material.name.lower()))
 
 
 def _measured(avatar: Avatar, palette: Mapping[Part, tuple[float, float, float]], garment: str) -> _Body:

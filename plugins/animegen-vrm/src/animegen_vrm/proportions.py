@@ -6,7 +6,7 @@ import numpy as np
 
 from animegen.pose.head import FACE
 from animegen.pose.limbs import HEAD, JOINTS, LIMBS, MID_HIP, MID_SHOULDER, NECK, POINTS, TRUNK
-from animegen.pose.retarget import Proportions
+from animegen.pose.retarget import MOST_LEAN, Proportions
 from animegen.pose.skeletons import AVATAR35
 from animegen.types import Float64Array
 from animegen_vrm.keypoints import Keypoints
@@ -47,7 +47,7 @@ def measure_traits(avatar: Avatar) -> dict[str, float]:
         "hair_length": _hair_length(avatar, joints),
         "sleeves": _covered(avatar, joints, "upper", ("shoulder", "wrist")),
         "skirt": _skirt(avatar, joints),
-        "trousers": _covered(avatar, joints, "lower", ("hip", "ankle")),
+        "trousers": _covered(avatar, joints, "lower", ("hip", "ankle")) or 1.0,  # what covers legs is told by no part
         "head_to_height": _head_share(joints, _crown(avatar, joints)),
     }
 
@@ -79,8 +79,8 @@ def _joints(avatar: Avatar) -> Float64Array:
 
 
 def _lean(way: Float64Array) -> float:
-    """How far a way up leans forward, in degrees."""
-    return float(np.degrees(np.arctan2(way[2], way[1])))
+    """How far a way up leans forward, in degrees, as far as proportions know of it."""
+    return float(np.clip(np.degrees(np.arctan2(way[2], way[1])), -MOST_LEAN, MOST_LEAN))
 
 
 def _floor(joints: Float64Array) -> float:
