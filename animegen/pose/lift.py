@@ -3,7 +3,7 @@
 A limb of length L that is seen with length l reaches ``sqrt(L^2 - l^2)`` nearer or farther (Taylor 2000, scaled
 orthographic projection). Whether nearer or farther follows from the depth of the pose backend; without one from
 anatomy: knees and elbows bend one way, toes point forward. That hint fades through zero where it changes, so nothing
-flips.
+flips. The neck alone, short and often shrugged, takes its depth from the trunk and the head that it stands between.
 """
 
 from __future__ import annotations

@@ -185,8 +185,8 @@ def _carried(person: Lifted, avatar: Proportions, joints: Float64Array, height: 
     """The joints with what hangs on trunk and neck moved by how otherwise than a person's these lean at rest."""
     moved = joints.copy()
     for limb, turned, carried in ((TRUNK, person.trunk, _UPPER_BODY), (NECK, person.head.rotation, [HEAD])):
-        part = LIMBS[limb].part
-        shift = avatar.parts[part] * (_leaning(avatar.lean[part]) - _leaning(HUMAN_LEAN[part]))
+        part, upright = LIMBS[limb].part, np.array(LIMBS[limb].rest)
+        shift = avatar.parts[part] * (_leaning(avatar.lean[part]) - upright)
         moved[:, carried] += ((turned @ shift) * height[:, None])[:, None]
     return moved
 

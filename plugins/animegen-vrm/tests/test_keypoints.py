@@ -98,3 +98,4 @@ def test_traits_tell_long_hair_sleeves_and_trousers() -> None:
     assert short["hair_length"] < 0.3
     assert long["sleeves"] > 0.9 > short["sleeves"]
     assert long["skirt"] == short["skirt"] == 0.0
+    assert min(long["trousers"], short["trousers"]) > 0.9
