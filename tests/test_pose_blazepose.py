@@ -35,6 +35,9 @@ MIN_FOUND = 10
 BOX_IOU = 0.85
 """Boxes follow from soft silhouettes; 0.96 was measured for a skier against the annotated box."""
 
+FIST = 0.5
+"""From the middle of a fist held up to the wrist, over the way to the nose: 0.15 to 0.41 were measured."""
+
 
 @pytest.fixture(scope="module")
 def backend(blazepose_weights: dict[str, Path]) -> PoseBackend:
@@ -202,6 +205,18 @@ def test_people_close_together_with_their_arms_up_are_told_by_their_faces(backen
     poses = look(backend, still(shared / "images" / "pexels-fauxels-3184419.jpg"))
     noses = sorted(pose.xy[BLAZEPOSE33.index("nose")].tolist() for pose in poses)
     assert np.allclose(noses, [(170, 395), (398, 450), (660, 340), (953, 482), (1262, 450)], atol=40)
+
+
+def test_raised_arms_of_people_close_together_are_theirs(backend: PoseBackend, shared: Path) -> None:
+    fists = [(300, 125), (525, 125), (832, 60), (1035, 180), (1410, 150)]
+    poses = look(backend, still(shared / "images" / "pexels-fauxels-3184419.jpg"))
+    poses.sort(key=lambda pose: float(pose.xy[BLAZEPOSE33.index("nose"), 0]))
+    assert len(poses) == len(fists)
+    for pose, fist in zip(poses, fists, strict=True):
+        wrist, nose = BLAZEPOSE33.index("left_wrist"), BLAZEPOSE33.index("nose")
+        assert pose.score[wrist] > 0.8, f"the wrist below {fist} is not seen"
+        off = np.linalg.norm(pose.xy[wrist] - fist) / np.linalg.norm(pose.xy[nose] - fist)
+        assert off < FIST, f"the wrist below {fist} is off by {off:.2f} of the way to the nose"
 
 
 def test_no_more_people_than_asked_for(blazepose_weights: dict[str, Path], shared: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from animegen.errors import WeightsError
-from animegen.pose.blazepose.crops import Silhouette
+from animegen.pose.blazepose.crops import Silhouette, share_of
 from animegen.pose.blazepose.details import Details
 from animegen.pose.blazepose.detector import Detector
 from animegen.pose.blazepose.face import FaceModel
@@ -78,6 +78,13 @@ _AT_FACE = 0.3
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
 
+_CROWDED, _WIDER, _MORE = 0.1, 1.2, 0.5
+"""The share of a person's region from which others are so much in the way that one more look pays; the side of that
+look's region over the person's, which is too small for raised arms where the model saw others in it; and by how much
+the scores of the arms' points must add up to more for the look to count."""
+
+_ARMS = slice(BLAZEPOSE33.index("left_elbow"), BLAZEPOSE33.index("right_thumb") + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
@@ -142,6 +149,7 @@ class BlazePose:
     The first frame of a segment is searched in all tiles. Each later frame is searched in one square, the next tile
     or the surroundings of somebody, so that newcomers are found at an even cost. People are looked at from the
     best seen to the worst, each without those before: so someone half hidden is not mistaken for the one in front.
+    Whoever stands in a crowd is looked at again without any of the others, whose arms and bodies draw the points.
     What shows of somebody lost beside the person in front of them belongs to that person's mask. Newcomers are
     followed backwards to where they came into view, so frames are told a little later than they are taken. Faces and
     hands are looked at when a frame is told.
@@ -197,6 +205,7 @@ class BlazePose:
             lost = [one for one in lost if not any(one.region.near(look.next) for look in found)]
             people = (people + found)[: self._options.max_people]
             first = (first + [(i, look) for look in found])[: len(people)]
+            people = self._alone(frame.image, people)
             new = [k for k, (since, _) in enumerate(first) if since and i - since < _NEW]
             lost = self._trace(frame.image, lost, i, people)
             for newcomer in [look for since, look in first if since == i - _SURE]:
@@ -233,6 +242,22 @@ class BlazePose:
             if look is not None:
                 seen[k] = look
         return seen
+
+    def _alone(self, image: Uint8Array, people: Sequence[Landmarks]) -> list[Landmarks]:
+        """The same people; who stands in a crowd as seen without all others, where that shows more of their arms.
+
+        From the best seen to the worst: an arm that one turns out to have raised is not taken for the next one's.
+        """
+        alone = list(people)
+        for k in sorted(range(len(people)), key=lambda k: -people[k].quality):
+            person, others = people[k], [one.silhouette for j, one in enumerate(alone) if j != k]
+            if share_of(person.next, others) < _CROWDED:
+                continue
+            look = self._landmarks.look(image, replace(person.next, side=_WIDER * person.next.side), others)
+            same = look.presence >= self._options.min_presence and look.likeness(person) > _SAME_POINTS
+            if same and float(look.score[_ARMS].sum() - person.score[_ARMS].sum()) > _MORE:
+                alone[k] = look
+        return alone
 
     def _follow_back(self, newcomer: Landmarks, waiting: Sequence[_Waiting]) -> None:
         """Add a newcomer to the frames before, from the last on, as far back as the person is seen."""

@@ -54,11 +54,13 @@ class Silhouette:
         own = self.logits[::step, ::step] > 0
         if not own.any():
             return 1.0
-        to_frame = self.to_frame() @ np.diag([step, step, 1.0])
-        union = np.zeros(own.shape, np.uint8)
-        for other in others:
-            union |= other.seen_from(to_frame, len(own))
-        return float(union[own].mean())
+        return float(_union(others, self.to_frame() @ np.diag([step, step, 1.0]), len(own))[own].mean())
+
+
+def share_of(region: Region, others: Sequence[Silhouette]) -> float:
+    """Part 0..1 of a region that people cover."""
+    size = 64
+    return float(_union(others, region.to_frame(size), size).mean())
 
 
 def cut(image: Uint8Array, region: Region, size: int, hidden: Sequence[Silhouette]) -> Uint8Array:
@@ -70,13 +72,19 @@ def cut(image: Uint8Array, region: Region, size: int, hidden: Sequence[Silhouett
     to_frame = region.to_frame(size)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     crop = np.asarray(cv2.warpAffine(image, to_frame, (size, size), flags=flags), np.uint8)
-    gone = np.zeros((size, size), np.uint8)
-    for silhouette in hidden:
-        gone |= silhouette.seen_from(to_frame, size)
+    gone = _union(hidden, to_frame, size)
     if gone.any():
         gone = np.asarray(cv2.dilate(gone, np.ones((5, 5), np.uint8)), np.uint8)
         crop[gone > 0] = _surroundings(crop, gone)[gone > 0]
     return crop
+
+
+def _union(people: Sequence[Silhouette], crop_to_frame: Float64Array, size: int) -> Uint8Array:
+    """uint8 [size, size]: 1 where any of the people is in a crop of the frame."""
+    union = np.zeros((size, size), np.uint8)
+    for one in people:
+        union |= one.seen_from(crop_to_frame, size)
+    return union
 
 
 def _surroundings(crop: Uint8Array, gone: Uint8Array) -> Uint8Array:
