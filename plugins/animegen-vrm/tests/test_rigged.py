@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ import pytest
 from animegen_vrm import rigged, visibility
 from animegen_vrm.cli import vrm
 from animegen_vrm.dataset import random_face, seen
-from animegen_vrm.divide import Divided, divided
 from animegen_vrm.framing import View, crown_of, frame
 from animegen_vrm.keypoints import Keypoints
-from animegen_vrm.model import Avatar, Material, Primitive, TextureRef
+from animegen_vrm.model import Avatar
 from animegen_vrm.motion import random_pose
 from animegen_vrm.paint import Painter
 from animegen_vrm.read import read_avatar
@@ -24,6 +22,7 @@ from animegen_vrm.rig import BONES, BodyPose, Rig, vrm_expressions
 from animegen_vrm.rigged import armature_of, rigged_of
 from animegen_vrm.tpose import mesh_of
 from animegen_vrm.visibility import sides_seen
+from cards import card
 from click.testing import CliRunner
 from stick_avatar import stick_avatar
 from tiny_vrm import BLOCKS, block_vrm, save, tiny_vrm
@@ -37,15 +36,10 @@ from animegen.avatar.rigged_generator import load_rigged_generator
 from animegen.errors import AnimegenError, InvalidValue
 from animegen.measure.pictures import alpha_iou, foreground_psnr
 from animegen.pose.skeletons import AVATAR35
-from animegen.types import PARTS, Uint8Array
+from animegen.types import PARTS
 
 COUNT = 1000
-OVER = 2  # facets that are cut at what is clear become two
 FLAT = 1e-3  # metres: float32 on matrices of a few factors
-SIDE = 64  # texels of a texture
-TEXEL = 1 / SIDE  # metres: the card is one metre wide
-CUT = 1 / 128  # metres: a cut edge is found in seven halvings, and half a texel is mixed
-LEVEL = 1  # of 255: rounding
 DOUBLE_SIDED = MATERIAL_FIELDS.index("double_sided")
 
 
@@ -194,124 +188,6 @@ def test_the_same_avatar_gives_the_same_bytes(person: Avatar, of_person: RiggedA
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-# A card: what textures do
-
-
-def picture(paint: Callable[[np.ndarray, np.ndarray], Mapping[int, np.ndarray]]) -> Uint8Array:
-    """A texture: red, with what ``paint`` says of channels at columns and rows."""
-    row, column = np.mgrid[:SIDE, :SIDE]
-    image = np.zeros((SIDE, SIDE, 4), np.uint8)
-    image[..., 0] = image[..., 3] = 255
-    for channel, values in paint(column, row).items():
-        image[..., channel] = values
-    return image
-
-
-TWO_COLOURS = picture(lambda x, _: {0: np.where(x < SIDE // 2, 255, 0), 2: np.where(x < SIDE // 2, 0, 255)})
-
-
-def card(image: Uint8Array | None = None, **material: Any) -> Avatar:
-    """A square of a metre that faces +Z, its middle a metre high, on a foot."""
-    corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)], np.float32)
-    square = Primitive(
-        name="card",
-        positions=np.column_stack([corners, np.zeros(4, np.float32)]) + np.array((0, 1, 0), np.float32),
-        normals=np.tile(np.array((0, 0, 1), np.float32), (4, 1)),
-        uvs=corners * np.array((1, -1), np.float32) + np.float32(0.5),
-        joints=np.zeros((4, 4), np.uint16),
-        weights=np.tile(np.array((1, 0, 0, 0), np.float32), (4, 1)),
-        triangles=np.array([(0, 1, 2), (0, 2, 3)], np.uint32),
-        material=0,
-        morphs={},
-    )
-    images = () if image is None else (image,)
-    texture = None if image is None else TextureRef(0, repeat=False)
-    bare = stick_avatar()
-    made = Material("card", lit_texture=texture, shade_texture=texture)
-    # At rest its foot is turned by nothing, so what hangs on it lies where it says.
-    return replace(bare, primitives=(square,), materials=(replace(made, **material),), images=images)
-
-
-def cut(avatar: Avatar, count: int, shown: np.ndarray | None = None) -> Divided:
-    """All of an avatar's triangles, divided."""
-    mesh = mesh_of(avatar, Rig(avatar).apply(BodyPose()))
-    return divided(Painter(avatar), mesh, np.ones(len(mesh.triangles), bool) if shown is None else shown, count)
-
-
-def areas(drawn: Divided) -> np.ndarray:
-    a, b, c = drawn.positions[drawn.triangles].transpose(1, 0, 2)
-    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
-
-
-@pytest.mark.parametrize("count", [1, 50, 400])
-def test_there_are_about_as_many_facets_as_asked_for_and_no_holes(count: int) -> None:
-    drawn = cut(card(TWO_COLOURS), count)
-    assert max(2, 0.9 * count) <= len(drawn.triangles) <= max(2, count)
-    assert areas(drawn).sum() == pytest.approx(1.0)
-
-
-def test_a_texture_is_divided_along_its_edge() -> None:
-    drawn = cut(card(TWO_COLOURS), 800)
-    middles = drawn.positions[drawn.triangles].mean(axis=1)
-    near = np.abs(middles[:, 0]) < 2 * TEXEL
-    assert near.mean() > 0.7
-    assert areas(drawn)[near].mean() < areas(drawn)[~near].mean() / 50
-    away = np.abs(drawn.positions[:, 0]) > TEXEL / 2
-    left = drawn.positions[:, 0] < 0
-    np.testing.assert_allclose(drawn.colours[left & away], [(0, 255, 0, 0)] * (left & away).sum(), atol=LEVEL)
-    np.testing.assert_allclose(drawn.colours[~left & away], [(0, 0, 0, 255)] * (~left & away).sum(), atol=LEVEL)
-
-
-def test_no_two_vertices_are_alike() -> None:
-    drawn = cut(card(TWO_COLOURS), 800)
-    assert len(np.unique(np.column_stack([drawn.positions, drawn.uvs]), axis=0)) == len(drawn.positions)
-    assert len(drawn.positions) < 0.7 * len(drawn.triangles)
-
-
-def test_what_bends_does_not_come_apart() -> None:
-    """No vertex lies within an edge whose ends move with other bones, also where its two sides have own vertices."""
-    bare = card(TWO_COLOURS)
-    (square,) = bare.primitives
-    apart = np.array([0, 1, 2, 0, 2, 3])
-    bent = replace(
-        square,
-        positions=square.positions[apart], normals=square.normals[apart], uvs=square.uvs[apart],
-        joints=np.tile(np.array((0, 1, 0, 0), np.uint16), (6, 1)), morphs={},
-        weights=np.column_stack([1 - apart / 3, apart / 3, np.zeros((6, 2))]).astype(np.float32),
-        triangles=np.arange(6, dtype=np.uint32).reshape(2, 3),
-    )  # fmt: skip
-    within = []
-    for primitive in (square, bent):
-        drawn = cut(replace(bare, primitives=(primitive,)), 300)
-        ends = drawn.positions[np.concatenate([drawn.triangles, np.roll(drawn.triangles, -1, axis=1)], axis=1)]
-        a, b = ends[:, :3].reshape(-1, 1, 3), ends[:, 3:].reshape(-1, 1, 3)
-        share = np.sum((drawn.positions - a) * (b - a), axis=2) / np.sum((b - a) ** 2, axis=2)
-        beside = np.linalg.norm(drawn.positions - (a + share[..., None] * (b - a)), axis=2)
-        within.append(int(((beside < 1e-9) & (share > 1e-6) & (share < 1 - 1e-6)).sum()))
-    assert within[0] > 0
-    assert within[1] == 0
-
-
-@pytest.mark.parametrize("count", [2, 500])
-def test_a_clear_texture_is_cut_along_a_straight_edge(count: int) -> None:
-    half = picture(lambda x, _: {3: np.where(x < SIDE // 2, 255, 0)})
-    drawn = cut(card(half, alpha_mode="mask"), count)
-    assert len(drawn.triangles) <= OVER * count
-    assert drawn.positions[:, 0].max() <= CUT
-    assert areas(drawn).sum() == pytest.approx(0.5, abs=CUT)
-    edge = np.abs(drawn.positions[:, 0]) <= CUT
-    np.testing.assert_allclose((drawn.positions[edge, 1].min(), drawn.positions[edge, 1].max()), (0.5, 1.5), atol=FLAT)
-    assert (drawn.colours[:, 1] == 255).all()  # clear texels lend no colour
-
-
-def test_of_what_is_blended_the_more_solid_half_is_there() -> None:
-    alpha = picture(lambda x, _: {3: np.where(x < SIDE // 2, 115, 140)})
-    drawn = cut(card(alpha, alpha_mode="blend"), 200)
-    assert drawn.positions[:, 0].min() >= -CUT
-    assert areas(drawn).sum() == pytest.approx(0.5, abs=CUT)
-    assert areas(cut(card(alpha), 200)).sum() == pytest.approx(1.0)  # alpha means nothing in what is opaque
-
-
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("double_sided", [False, True])
 def test_backs_are_seen_of_double_sided_materials(double_sided: bool) -> None:
@@ -356,17 +232,6 @@ def test_a_gaze_turns_eye_bones_as_far_as_the_file_says(tiny: Avatar) -> None:
 
 
 # Faults
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("shown", [(False, False), (True, True)])
-def test_dividing_ends_whatever_there_is(shown: tuple[bool, bool]) -> None:
-    clear = card(picture(lambda x, _: {3: 0 * x}), alpha_mode="mask")
-    flat = card(TWO_COLOURS)
-    square = flat.primitives[0]
-    flat = replace(flat, primitives=(replace(square, positions=np.ones_like(square.positions)),))
-    assert len(cut(clear, 100, np.array(shown)).triangles) == 0
-    assert len(cut(flat, 100, np.array(shown)).triangles) == sum(shown)
 
 
 def _clear(whole: Avatar) -> Avatar:

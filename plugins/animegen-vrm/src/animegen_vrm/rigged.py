@@ -12,7 +12,8 @@ from animegen.avatar.rigged import MATERIAL_FIELDS, MOST_VERTICES, Morph, Rigged
 from animegen.errors import InvalidValue
 from animegen.types import Float32Array, Float64Array, Uint8Array
 from animegen_vrm.dataset import entry_of
-from animegen_vrm.divide import Divided, divided
+from animegen_vrm.divide import divided
+from animegen_vrm.facets import Facets
 from animegen_vrm.keypoints import Keypoints
 from animegen_vrm.loose import bones_of, head_of, springs_of
 from animegen_vrm.model import Avatar
@@ -68,10 +69,10 @@ def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
         )
     painter = Painter(avatar)
     sides = sides_seen(avatar, painter, mesh)
-    drawn = divided(painter, mesh, sides[:, 0] | sides[:, 1], count)
-    _check_size(avatar.name, len(drawn.positions), int((sides[:, 0] | sides[:, 1]).sum()), count)
+    drawn = divided(painter, mesh, sides, count)
+    _check_size(avatar.name, len(drawn.positions), int(sides.any(axis=1).sum()), count)
     rows = painter.rows(drawn.material, drawn.middles())
-    rows[:, MATERIAL_FIELDS.index("double_sided")] *= sides[drawn.origin, 1]
+    rows[:, MATERIAL_FIELDS.index("double_sided")] *= drawn.behind
     table, materials = np.unique(rows, axis=0, return_inverse=True)
     if len(table) > 256:
         raise InvalidValue(f"avatar '{avatar.name}' has {len(table)} kinds of materials; 256 fit")
@@ -129,7 +130,7 @@ def _bound(weights: Float64Array) -> tuple[Uint8Array, Uint8Array]:
     return np.where(whole > 0, strongest, 0).astype(np.uint8), whole.astype(np.uint8)
 
 
-def _morph(drawn: Divided, name: str) -> Morph:
+def _morph(drawn: Facets, name: str) -> Morph:
     offsets = drawn.offsets[name]
     moved: NDArray[np.int64] = np.flatnonzero(np.linalg.norm(offsets, axis=1) > _MOVED)
     return Morph(moved.astype(np.int32), offsets[moved].astype(np.float32))
