@@ -13,8 +13,10 @@ from animegen_vrm.paint import Painter
 from animegen_vrm.tpose import crossed
 
 _ROUNDS = 12
-_FLAT = 0.05  # how far the fourth corner may be off the others' plane, over the new edge's length
-_THIN = 0.05  # share of the area of both that each of the new ones has at least
+_FLAT = 0.02  # how far apart two edges cross at most, over the length of the new one
+_ALIKE = 0.01  # how much what bones weigh differs at most where they cross
+_STILL = 1e-4  # metres: how differently expressions move them there at most
+_SHAPELY = 0.15  # 1 is a triangle of even sides, 0 a line: thin ones turn over where a body bends
 _GAIN = 0.02  # share of their error that is gained at least
 
 
@@ -91,25 +93,42 @@ def _pairs(facets: Facets, triangles: NDArray[np.int64]) -> _Pairs:
 
 
 def _convex(facets: Facets, triangles: NDArray[np.int64], pairs: _Pairs) -> _Pairs:
-    """Those that are nearly flat and convex, on the surface as in the texture."""
-    olds, news = (triangles[pairs.one], triangles[pairs.other]), (pairs.new_one, pairs.new_other)
-    whole = np.sum([crossed(facets.positions[corners]) for corners in olds], axis=0)
-    size = np.linalg.norm(whole, axis=1)
-    along = whole / np.maximum(size, 1e-15)[:, None]
-    kept = np.ones(len(size), bool)
-    for corners in news:
-        kept &= (crossed(facets.positions[corners]) * along).sum(axis=1) > _THIN * size
-    turn = np.sign(_turn(facets.uvs[olds[0]]))
-    for corners in (olds[1], *news):
-        kept &= _turn(facets.uvs[corners]) * turn > 0
-    a, d, c = (facets.positions[pairs.new_one[:, k]] for k in range(3))
-    normal = crossed(facets.positions[olds[0]])
-    off = np.abs(((d - a) * normal).sum(axis=1)) / np.maximum(np.linalg.norm(normal, axis=1), 1e-15)
-    return pairs.where(kept & (off < _FLAT * np.linalg.norm(d - c, axis=1)))
+    """Those that either edge divides into facets that are not thin, and whose surface is the same with both.
+
+    Where edges bend away from each other, at rest, with an expression or where bones turn, another one would make
+    dents, through which outlines show.
+    """
+    uvs, turn = facets.uvs, np.sign(_turn(facets.uvs[triangles[pairs.one]]))
+    kept = _turn(uvs[triangles[pairs.other]]) * turn > 0
+    for corners in (pairs.new_one, pairs.new_other):
+        kept &= _turn(uvs[corners]) * turn > 0
+        kept &= _shape(facets.positions[corners]) > _SHAPELY
+    pairs = pairs.where(kept)
+    (a, d, c), b = pairs.new_one.T, pairs.new_other[:, 1]
+    along = (_turn(uvs[np.stack([a, d, c], axis=1)]) / _turn(uvs[np.stack([a, d, b, c], axis=1)]))[:, None]
+    across = (_turn(uvs[np.stack([c, a, b], axis=1)]) / _turn(uvs[np.stack([c, a, d, b], axis=1)]))[:, None]
+
+    def apart(values: Float64Array) -> Float64Array:
+        """How far what one edge makes of the place where both cross is from what the other does."""
+        difference = values[a] * (1 - along) + values[b] * along - values[c] * (1 - across) - values[d] * across
+        return np.asarray(np.linalg.norm(difference, axis=1))
+
+    same = apart(facets.positions) < _FLAT * np.linalg.norm(facets.positions[c] - facets.positions[d], axis=1)
+    same &= apart(facets.weights) < _ALIKE
+    for moved in facets.offsets.values():
+        same &= apart(moved) < _STILL
+    return pairs.where(same)
+
+
+def _shape(corners: Float64Array) -> Float64Array:
+    """1 for triangles [n, 3, 3] of even sides, towards 0 for thin ones, f64 [n]."""
+    squares = ((np.roll(corners, -1, axis=1) - corners) ** 2).sum(axis=(1, 2))
+    shape: Float64Array = 2 * np.sqrt(3) * np.linalg.norm(crossed(corners), axis=1) / np.maximum(squares, 1e-15)
+    return shape
 
 
 def _turn(uvs: Float64Array) -> Float64Array:
-    """Twice the areas of triangles [n, 3, 2] in the texture, below zero where they are turned round."""
-    first, second = uvs[:, 1] - uvs[:, 0], uvs[:, 2] - uvs[:, 0]
-    areas: Float64Array = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
+    """Twice the areas of polygons [n, k, 2] in the texture, below zero where they are turned round."""
+    x, y = uvs[..., 0], uvs[..., 1]
+    areas: Float64Array = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
     return areas
