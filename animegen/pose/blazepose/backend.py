@@ -78,10 +78,15 @@ _AT_FACE = 0.3
 _SEEN = 0.3
 """Quality below which the points in the picture say too little to be a pose."""
 
-_CROWDED, _WIDER, _MORE = 0.1, 1.2, 0.5
-"""The share of a person's region from which others are so much in the way that one more look pays; the side of that
-look's region over the person's, which is too small for raised arms where the model saw others in it; and by how much
-the scores of the arms' points must add up to more for the look to count."""
+_CROWDED = 0.1
+"""Who has others in a larger share of their region than this is looked at once more, without them."""
+
+_WIDER = 1.2
+"""Side of the region of that look over that of the person's: with others in it, it was chosen too small for raised
+arms."""
+
+_MORE = 0.5
+"""The look counts where the scores of the arms' points add up to this much more."""
 
 _ARMS = slice(BLAZEPOSE33.index("left_elbow"), BLAZEPOSE33.index("right_thumb") + 1)
 
@@ -250,12 +255,11 @@ class BlazePose:
         """
         alone = list(people)
         for k in sorted(range(len(people)), key=lambda k: -people[k].quality):
-            person, others = people[k], [one.silhouette for j, one in enumerate(alone) if j != k]
-            if share_of(person.next, others) < _CROWDED:
+            person, others = people[k], [one for j, one in enumerate(alone) if j != k]
+            if share_of(person.next, [one.silhouette for one in others]) < _CROWDED:
                 continue
-            look = self._landmarks.look(image, replace(person.next, side=_WIDER * person.next.side), others)
-            same = look.presence >= self._options.min_presence and look.likeness(person) > _SAME_POINTS
-            if same and float(look.score[_ARMS].sum() - person.score[_ARMS].sum()) > _MORE:
+            look = self._look(image, replace(person.next, side=_WIDER * person.next.side), others)
+            if look is not None and look.likeness(person) > _SAME_POINTS and _arms(look) - _arms(person) > _MORE:
                 alone[k] = look
         return alone
 
@@ -336,6 +340,11 @@ class BlazePose:
             any(look.likeness(other) > _SAME_POINTS for other in others)
             or look.silhouette.share_in([other.silhouette for other in others]) > _SAME_PLACE
         )
+
+
+def _arms(look: Landmarks) -> float:
+    """How much is seen of a person's arms and hands."""
+    return float(look.score[_ARMS].sum())
 
 
 def _evidence(look: Landmarks) -> float:

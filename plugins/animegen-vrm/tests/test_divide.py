@@ -69,6 +69,33 @@ def test_edges_lie_along_those_of_a_texture_unless_that_bends_the_surface(bent: 
     assert _edges(drawn) & {rising, falling} == {rising if bent else falling}
 
 
+@pytest.mark.parametrize("count", [50, 800])
+def test_patterns_that_mirror_themselves_leave_no_holes(count: int) -> None:
+    """Where many pairs of facets gain alike, none is flipped with two neighbours at once."""
+    middle = (SIDE - 1) / 2
+    ring = picture(lambda x, y: {1: np.where(np.abs(np.hypot(x - middle, y - middle) - 20) < 3, 255, 0)})
+    triangles = cut(card(ring), count).triangles
+    ways = np.stack([triangles, np.roll(triangles, -1, axis=1)], axis=2).reshape(-1, 2)
+    assert len(np.unique(ways, axis=0)) == len(ways)
+
+
+def test_both_sides_of_a_seam_have_one_colour() -> None:
+    whole = card(TWO_COLOURS)
+    (square,) = whole.primitives
+    apart = np.array([0, 1, 2, 0, 2, 3])
+    halves = replace(
+        square,
+        positions=square.positions[apart], uvs=square.uvs[apart], joints=square.joints[apart],
+        weights=square.weights[apart], triangles=np.arange(6, dtype=np.uint32).reshape(2, 3), morphs={},
+        normals=np.repeat(np.array([(0, 0, 1), (0, 0.1, 1)], np.float32), 3, axis=0),
+    )  # fmt: skip
+    drawn = cut(replace(whole, primitives=(halves,)), 200)
+    places, place = np.unique(drawn.positions, axis=0, return_inverse=True)
+    assert len(drawn.positions) > len(places)
+    for number in np.flatnonzero(np.bincount(place.reshape(-1)) > 1):
+        assert len(np.unique(drawn.colours[place.reshape(-1) == number], axis=0)) == 1
+
+
 def test_a_corners_colour_is_that_of_all_around_it() -> None:
     lines = card(picture(lambda x, _: {1: np.where((x == 0) | (x == SIDE - 1), 255, 0)}))
     drawn = cut(lines, 2)

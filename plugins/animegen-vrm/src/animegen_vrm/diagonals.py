@@ -16,6 +16,7 @@ _ROUNDS = 12
 _FLAT = 0.02  # how far apart two edges cross at most, over the length of the new one
 _ALIKE = 0.01  # how much what bones weigh differs at most where they cross
 _STILL = 1e-4  # metres: how differently expressions move them there at most
+_SPECK = 1e-10  # of a texture: facets of no more than this on it have no way round
 _SHAPELY = 0.15  # 1 is a triangle of even sides, 0 a line: thin ones turn over where a body bends
 _GAIN = 0.02  # share of their error that is gained at least
 
@@ -34,11 +35,11 @@ class _Pairs:
 
 
 def flipped(painter: Painter, facets: Facets) -> Facets:
-    """The same facets with edges flipped where colours between the corners come nearer to the textures' so.
+    """The same facets with edges flipped where colours between the corners then come nearer to the textures'.
 
     Edges of a picture look jagged between facets that lie across them. Pairs that gain most go first, each facet once
     a round, while anything is gained: data-dependent triangulation (Dyn, Levin and Rippa 1990) of pictures on a
-    surface, whose shape stays, as only pairs that are nearly flat count. The errors of the facets are not kept up.
+    surface, whose shape stays, as only pairs that are nearly flat count. The errors of the facets are not updated.
     """
     triangles = facets.triangles.copy()
     costs = _costs(painter, facets, triangles, facets.material)
@@ -52,11 +53,14 @@ def flipped(painter: Painter, facets: Facets) -> Facets:
         new_one = _costs(painter, facets, pairs.new_one, material)
         new_other = _costs(painter, facets, pairs.new_other, material)
         gain = before - new_one - new_other
-        best = np.zeros(len(triangles))
-        for mine in (pairs.one, pairs.other):
-            np.maximum.at(best, mine, gain)
         better = gain > _GAIN * before
-        chosen = better & (gain == best[pairs.one]) & (gain == best[pairs.other])
+        # Of pairs that gain alike, as in a pattern, one comes first: a facet that is in two would be flipped twice.
+        rank = np.empty(len(gain), np.int64)
+        rank[np.argsort(-gain, kind="stable")] = np.arange(len(gain))
+        first = np.full(len(triangles), len(gain))
+        for mine in (pairs.one, pairs.other):
+            np.minimum.at(first, mine, rank)
+        chosen = better & (rank == first[pairs.one]) & (rank == first[pairs.other])
         if not chosen.any():
             break
         undecided[:] = False
@@ -93,20 +97,19 @@ def _pairs(facets: Facets, triangles: NDArray[np.int64]) -> _Pairs:
 
 
 def _convex(facets: Facets, triangles: NDArray[np.int64], pairs: _Pairs) -> _Pairs:
-    """Those that either edge divides into facets that are not thin, and whose surface is the same with both.
+    """Pairs that the other edge divides into facets that are not thin, with the same surface as before.
 
     Where edges bend away from each other, at rest, with an expression or where bones turn, another one would make
     dents, through which outlines show.
     """
-    uvs, turn = facets.uvs, np.sign(_turn(facets.uvs[triangles[pairs.one]]))
-    kept = _turn(uvs[triangles[pairs.other]]) * turn > 0
-    for corners in (pairs.new_one, pairs.new_other):
-        kept &= _turn(uvs[corners]) * turn > 0
+    olds, news = (triangles[pairs.one], triangles[pairs.other]), (pairs.new_one, pairs.new_other)
+    areas = np.stack([_signed_areas(facets.uvs[corners]) for corners in (*olds, *news)])
+    kept = (areas * np.sign(areas[0]) > _SPECK).all(axis=0)
+    for corners in news:
         kept &= _shape(facets.positions[corners]) > _SHAPELY
-    pairs = pairs.where(kept)
+    pairs, areas = pairs.where(kept), areas[:, kept]
     (a, d, c), b = pairs.new_one.T, pairs.new_other[:, 1]
-    along = (_turn(uvs[np.stack([a, d, c], axis=1)]) / _turn(uvs[np.stack([a, d, b, c], axis=1)]))[:, None]
-    across = (_turn(uvs[np.stack([c, a, b], axis=1)]) / _turn(uvs[np.stack([c, a, d, b], axis=1)]))[:, None]
+    along, across = ((areas[k] / (areas[k] + areas[k + 1]))[:, None] for k in (2, 0))
 
     def apart(values: Float64Array) -> Float64Array:
         """How far what one edge makes of the place where both cross is from what the other does."""
@@ -127,8 +130,8 @@ def _shape(corners: Float64Array) -> Float64Array:
     return shape
 
 
-def _turn(uvs: Float64Array) -> Float64Array:
-    """Twice the areas of polygons [n, k, 2] in the texture, below zero where they are turned round."""
-    x, y = uvs[..., 0], uvs[..., 1]
-    areas: Float64Array = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
+def _signed_areas(uvs: Float64Array) -> Float64Array:
+    """Twice the areas of triangles [n, 3, 2] in the texture, below zero where they are turned round."""
+    first, second = uvs[:, 1] - uvs[:, 0], uvs[:, 2] - uvs[:, 0]
+    areas: Float64Array = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
     return areas

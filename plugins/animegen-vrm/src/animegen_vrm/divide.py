@@ -18,7 +18,7 @@ HEADS, HANDS = 5.0, 1.5
 """How much more errors count on heads and hands than elsewhere: they are looked at closely."""
 
 _ROUNDS = 40
-_TURNS = 8  # rounds after which edges are turned
+_FLIPS = 8  # rounds after which edges are flipped
 _SHARE = 0.12  # of what may still be divided, in one round
 _TORN = 90.0  # levels that count as wrong where a triangle is partly clear
 _LEAST = 4.0  # levels: what is nearer is right
@@ -32,8 +32,8 @@ def divided(painter: Painter, mesh: Mesh, sides: NDArray[np.bool_], count: int) 
     clear; ``sides`` bool [T, 2] says of which.
 
     The triangle whose colours are farthest from the texture's, by its area, is divided first, across its longest edge.
-    Edges between them are turned along what textures show. Those that are clear in part are cut in the end, and may
-    become two.
+    Edges between them are flipped to lie along what textures show. Those that are clear in part are cut in the end, and
+    may become two.
     """
     shown = sides.any(axis=1)
     owners = np.zeros(len(mesh.positions), np.int64)
@@ -45,7 +45,7 @@ def divided(painter: Painter, mesh: Mesh, sides: NDArray[np.bool_], count: int) 
     )  # fmt: skip
     drawn = replace(drawn, error=_errors(painter, drawn, np.arange(len(drawn.triangles))))
     for number in range(1, _ROUNDS + 1):
-        if number % _TURNS == 0:
+        if number % _FLIPS == 0:
             drawn = flipped(painter, compact(drawn))
             drawn = replace(drawn, error=_errors(painter, drawn, np.arange(len(drawn.triangles))))
         room = count - len(drawn.triangles)

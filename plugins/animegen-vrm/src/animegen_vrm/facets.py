@@ -23,7 +23,7 @@ class Facets:
     """A mesh as :class:`animegen_vrm.tpose.Mesh`, with ``colours`` uint8 [V, 4] (shade and fixed colours).
 
     With each triangle go ``material`` and ``place`` i64 [T], whether it is seen from ``behind`` as well, bool [T], and
-    the ``error`` of its colours, in levels, f64 [T].
+    the ``error`` of its colours, in levels, f64 [T], which is up to date only while triangles are being divided.
     """
 
     positions: Float64Array

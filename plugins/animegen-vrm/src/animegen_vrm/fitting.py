@@ -24,15 +24,20 @@ def fitted(painter: Painter, facets: Facets) -> Facets:
 
     A corner's own texel may be a line's or a speck's, which would spread over all facets around. No corner's colour
     goes beyond what its facets show, lest bright and dark seams run along edges of a texture (Gibbs' phenomenon).
+    Corners of one colour in one place stay of one colour: those on both sides of a seam. The errors of the facets are
+    not updated.
     """
-    spots, count = _spread(), len(facets.positions)
+    places = np.column_stack([facets.owners, facets.positions, facets.colours])
+    _, first, group = np.unique(places, axis=0, return_index=True, return_inverse=True)
+    group = group.reshape(-1)
+    spots, count, groups = _spread(), len(first), group[facets.triangles]
     system, sums = np.zeros((len(facets.triangles), 3, 3)), np.zeros((count, 4))
     low, high = np.full((count, 4), 255.0), np.zeros((count, 4))
     areas = np.linalg.norm(crossed(facets.positions[facets.triangles]), axis=1)
     for start in range(0, len(facets.triangles), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        corners = facets.triangles[some]
-        colours, solid = wanted(painter, facets, corners, facets.material[some], spots)
+        corners = groups[some]
+        colours, solid = wanted(painter, facets, facets.triangles[some], facets.material[some], spots)
         weights = solid * areas[some, None] / len(spots)
         system[some] = np.einsum("ts,si,sj->tij", weights, spots, spots)
         seen = solid[:, :, None]
@@ -42,10 +47,10 @@ def fitted(painter: Painter, facets: Facets) -> Facets:
             np.add.at(sums, corners[:, k], parts[:, k])
             np.minimum.at(low, corners[:, k], least)
             np.maximum.at(high, corners[:, k], most)
-    own = facets.colours.astype(np.float64)
-    best = _solved(facets.triangles, system, sums, own)
+    own = facets.colours[first].astype(np.float64)
+    best = _solved(groups, system, sums, own)
     low, high = np.minimum(low, own), np.maximum(high, own)
-    return replace(facets, colours=np.rint(np.clip(best, low, high)).astype(np.uint8))
+    return replace(facets, colours=np.rint(np.clip(best, low, high)).astype(np.uint8)[group])
 
 
 def _solved(triangles: NDArray[np.int64], system: Float64Array, sums: Float64Array, own: Float64Array) -> Float64Array:
@@ -53,8 +58,8 @@ def _solved(triangles: NDArray[np.int64], system: Float64Array, sums: Float64Arr
     shape = (len(own), len(own))
     rows, columns = np.repeat(triangles, 3, axis=1).ravel(), np.tile(triangles, (1, 3)).ravel()
     matrix = coo_array((system.ravel(), (rows, columns)), shape=shape).tocsc()
-    drawn = _OWN * np.asarray(matrix.sum(axis=1)).ravel() + 1e-12
-    solved: Float64Array = splu((matrix + diags_array(drawn)).tocsc()).solve(sums + drawn[:, None] * own)
+    pull = _OWN * np.asarray(matrix.sum(axis=1)).ravel() + 1e-12
+    solved: Float64Array = splu((matrix + diags_array(pull)).tocsc()).solve(sums + pull[:, None] * own)
     return solved
 
 
