@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from animegen_vrm.divide import divided
 from animegen_vrm.facets import Facets
-from animegen_vrm.model import Avatar
+from animegen_vrm.model import Avatar, Primitive
 from animegen_vrm.paint import Painter
 from animegen_vrm.rig import BodyPose, Rig
 from animegen_vrm.tpose import mesh_of
@@ -25,6 +25,17 @@ def cut(avatar: Avatar, count: int, shown: bool = True) -> Facets:
     """All of an avatar's triangles, divided, or none."""
     mesh = mesh_of(avatar, Rig(avatar).apply(BodyPose()))
     return divided(Painter(avatar), mesh, np.full((len(mesh.triangles), 2), shown), count)
+
+
+def _halves(square: Primitive) -> Primitive:
+    """A card whose two triangles have vertices of their own."""
+    corner = np.array([0, 1, 2, 0, 2, 3])
+    return replace(
+        square,
+        positions=square.positions[corner], normals=square.normals[corner], uvs=square.uvs[corner],
+        joints=square.joints[corner], weights=square.weights[corner],
+        triangles=np.arange(6, dtype=np.uint32).reshape(2, 3),
+    )  # fmt: skip
 
 
 def areas(drawn: Facets) -> np.ndarray:
@@ -82,13 +93,8 @@ def test_patterns_that_mirror_themselves_leave_no_holes(count: int) -> None:
 def test_both_sides_of_a_seam_have_one_colour() -> None:
     whole = card(TWO_COLOURS)
     (square,) = whole.primitives
-    apart = np.array([0, 1, 2, 0, 2, 3])
-    halves = replace(
-        square,
-        positions=square.positions[apart], uvs=square.uvs[apart], joints=square.joints[apart],
-        weights=square.weights[apart], triangles=np.arange(6, dtype=np.uint32).reshape(2, 3), morphs={},
-        normals=np.repeat(np.array([(0, 0, 1), (0, 0.1, 1)], np.float32), 3, axis=0),
-    )  # fmt: skip
+    normals = np.repeat(np.array([(0, 0, 1), (0, 0.1, 1)], np.float32), 3, axis=0)
+    halves = replace(_halves(square), normals=normals)
     drawn = cut(replace(whole, primitives=(halves,)), 200)
     places, place = np.unique(drawn.positions, axis=0, return_inverse=True)
     assert len(drawn.positions) > len(places)
@@ -119,14 +125,12 @@ def test_what_bends_does_not_come_apart() -> None:
     """No vertex lies within an edge whose ends move with other bones, also where its two sides have own vertices."""
     bare = card(TWO_COLOURS)
     (square,) = bare.primitives
-    apart = np.array([0, 1, 2, 0, 2, 3])
+    corner = np.array([0, 1, 2, 0, 2, 3])
     bent = replace(
-        square,
-        positions=square.positions[apart], normals=square.normals[apart], uvs=square.uvs[apart],
-        joints=np.tile(np.array((0, 1, 0, 0), np.uint16), (6, 1)), morphs={},
-        weights=np.column_stack([1 - apart / 3, apart / 3, np.zeros((6, 2))]).astype(np.float32),
-        triangles=np.arange(6, dtype=np.uint32).reshape(2, 3),
-    )  # fmt: skip
+        _halves(square),
+        joints=np.tile(np.array((0, 1, 0, 0), np.uint16), (6, 1)),
+        weights=np.column_stack([1 - corner / 3, corner / 3, np.zeros((6, 2))]).astype(np.float32),
+    )
     within = []
     for primitive in (square, bent):
         drawn = cut(replace(bare, primitives=(primitive,)), 300)
