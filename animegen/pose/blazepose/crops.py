@@ -54,13 +54,13 @@ class Silhouette:
         own = self.logits[::step, ::step] > 0
         if not own.any():
             return 1.0
-        return float(_union(others, self.to_frame() @ np.diag([step, step, 1.0]), len(own))[own].mean())
+        return float(covered(others, self.to_frame() @ np.diag([step, step, 1.0]), len(own))[own].mean())
 
 
 def share_of(region: Region, others: Sequence[Silhouette]) -> float:
     """Part 0..1 of a region that people cover."""
     size = 64
-    return float(_union(others, region.to_frame(size), size).mean())
+    return float(covered(others, region.to_frame(size), size).mean())
 
 
 def cut(image: Uint8Array, region: Region, size: int, hidden: Sequence[Silhouette]) -> Uint8Array:
@@ -72,19 +72,19 @@ def cut(image: Uint8Array, region: Region, size: int, hidden: Sequence[Silhouett
     to_frame = region.to_frame(size)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     crop = np.asarray(cv2.warpAffine(image, to_frame, (size, size), flags=flags), np.uint8)
-    gone = _union(hidden, to_frame, size)
+    gone = covered(hidden, to_frame, size)
     if gone.any():
         gone = np.asarray(cv2.dilate(gone, np.ones((5, 5), np.uint8)), np.uint8)
         crop[gone > 0] = _surroundings(crop, gone)[gone > 0]
     return crop
 
 
-def _union(people: Sequence[Silhouette], crop_to_frame: Float64Array, size: int) -> Uint8Array:
+def covered(people: Sequence[Silhouette], crop_to_frame: Float64Array, size: int) -> Uint8Array:
     """uint8 [size, size]: 1 where any of the people is in a crop of the frame."""
-    union = np.zeros((size, size), np.uint8)
+    inside = np.zeros((size, size), np.uint8)
     for one in people:
-        union |= one.seen_from(crop_to_frame, size)
-    return union
+        inside |= one.seen_from(crop_to_frame, size)
+    return inside
 
 
 def _surroundings(crop: Uint8Array, gone: Uint8Array) -> Uint8Array:

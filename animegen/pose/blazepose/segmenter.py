@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from animegen.pose.blazepose.crops import Silhouette, cut
+from animegen.pose.blazepose.crops import Silhouette, covered, cut
 from animegen.pose.blazepose.model import PictureModel
 from animegen.pose.blazepose.regions import Region
 from animegen.types import Uint8Array
@@ -41,13 +41,12 @@ class Segmenter:
         """
         size = len(front.logits)
         to_frame = front.to_frame()
-        seen, gone = np.zeros((2, size, size), np.uint8)
+        seen = np.zeros((size, size), np.uint8)
         for part in _parts(front.region):
             crop = cut(image, part, SIZE, known)
             (people,) = self._model(np.multiply(crop, np.float32(1 / 255), dtype=np.float32))
             seen |= Silhouette(people[0, :, :, 0] - np.float32(0.5), part).seen_from(to_frame, size)
-        for silhouette in known:
-            gone |= silhouette.seen_from(to_frame, size)
+        gone = covered(known, to_frame, size)
         own = (front.logits > 0).astype(np.uint8)
         left = seen & _grown(own, _REACH) & (1 - _grown(gone, _EDGE / 2))
         left = np.asarray(cv2.morphologyEx(left, cv2.MORPH_OPEN, _window(size, _EDGE)), np.uint8)
