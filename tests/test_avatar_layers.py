@@ -51,3 +51,5 @@ def test_masks_name_the_part() -> None:
     layers = np.zeros((1, 1, 10), np.uint8)
     layers[..., 0], layers[..., 8] = 255, 200
     assert part_masks(layers)[0, 0] == 7
+    stack = np.stack([sample(number).layers for number in range(3)])
+    np.testing.assert_array_equal(part_masks(stack), [part_masks(each) for each in stack])

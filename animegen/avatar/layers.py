@@ -58,9 +58,15 @@ def part_masks(layers: Uint8Array) -> Uint8Array:
 
     A pixel belongs to the avatar from half coverage on.
     """
-    shades = layers[..., SHADES]
-    fixed = layers[..., FIXED].max(axis=-1)
-    strongest = shades.max(axis=-1)
-    part = np.where(strongest * SHADE_LIMIT >= fixed, shades.argmax(axis=-1) + 1, 7)
-    mask: Uint8Array = np.where(layers[..., ALPHA] >= 128, part, 0).astype(np.uint8)
-    return mask
+    masks = np.zeros(layers.shape[:-1], np.uint8)
+    rows, columns = spans(layers)
+    planes = np.ascontiguousarray(np.moveaxis(layers[..., rows, columns, :], -1, 0))
+    strongest = planes[SHADES.start].copy()
+    part = np.ones(strongest.shape, np.uint8)
+    for number, shade in enumerate(planes[SHADES][1:], start=2):
+        part[shade > strongest] = number
+        np.maximum(strongest, shade, out=strongest)
+    part[strongest * np.float32(SHADE_LIMIT) < planes[FIXED].max(axis=0)] = 7
+    part[planes[ALPHA] < 128] = 0
+    masks[..., rows, columns] = part
+    return masks

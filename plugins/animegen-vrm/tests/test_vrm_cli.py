@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from animegen.avatar.data import Dataset
-from animegen.errors import OutputError
+from animegen.errors import InputError, OutputError
 from animegen.video import open_video
 
 
@@ -105,9 +105,17 @@ def test_a_small_dataset(avatar: Path, shared: Path, motion: Path, tmp_path: Pat
 
 
 def test_bench_tells_the_rate_and_on_what(avatar_paths: dict[str, Path]) -> None:
-    result = CliRunner().invoke(
-        vrm, ["bench", str(avatar_paths["korii_churo_credit"]), "--size", "64", "--rounds", "1"]
-    )
+    path = str(avatar_paths["korii_churo_credit"])
+    result = CliRunner().invoke(vrm, ["bench", path, "--size", "64", "--rounds", "1", "--processes", "2"])
     assert result.exit_code == 0, result.output
+    assert "64 px, processes: 2;" in result.output
     assert "korii_churo_credit:" in result.output
     assert "images/s" in result.output
+
+
+def test_bench_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.vrm"
+    broken.write_bytes(b"glTF")
+    result = CliRunner().invoke(vrm, ["bench", str(broken), "--processes", "1"])
+    assert isinstance(result.exception, InputError)
+    assert "broken.vrm" in str(result.exception)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from animegen.avatar.layers import part_masks
+from animegen.errors import AnimegenError
 from animegen.measure.machine import MachineRates, machine_rates
 from animegen.measure.timing import timed_in_turns
 from animegen_vrm.camera import look_at
@@ -25,7 +32,7 @@ _POSES = 32
 
 @dataclass(frozen=True, slots=True)
 class VrmRate:
-    """Pictures a second of one avatar at the median, the slowest and the fastest round."""
+    """Pictures a second of one avatar, of all processes together, at the median, the slowest and the fastest round."""
 
     avatar: str
     triangles: int
@@ -40,24 +47,83 @@ class VrmBench:
 
     size: int
     renderer: str
+    processes: int
     machine: MachineRates
     rates: tuple[VrmRate, ...]
 
 
-def bench_vrm(avatars: Sequence[Path], size: int, rounds: int) -> VrmBench:
-    """Render each avatar in 32 random poses a round, the avatars in turns.
+def bench_vrm(avatars: Sequence[Path], size: int, rounds: int, processes: int) -> VrmBench:
+    """Render each avatar in 32 random poses a round in every one of ``processes`` processes, the avatars in turns.
 
     A picture is everything that training data needs: pose and springs, shade layers with outlines and anti-aliasing,
     read back, part masks of them, and the keypoints on them.
     """
-    with Renderer(size) as renderer:
-        work = {path.stem: _Work(path, renderer) for path in avatars}
-        timings = timed_in_turns(work, rounds)
-        rates = tuple(VrmRate(name, work[name].triangles, *timing.rate(_POSES)) for name, timing in timings.items())
-        return VrmBench(size, str(renderer.context.info["GL_RENDERER"]), machine_rates(), rates)
+    with _crew(avatars, size, processes) as (crew, renderer, triangles):
+        timings = timed_in_turns({name: partial(_render, crew, name) for name in triangles}, rounds)
+    rates = tuple(VrmRate(name, triangles[name], *timing.rate(_POSES * processes)) for name, timing in timings.items())
+    return VrmBench(size, renderer, processes, machine_rates(), rates)
 
 
-class _Work:
+def _render(crew: Sequence[Connection], name: str) -> None:
+    """One round of an avatar in all processes at once."""
+    for worker in crew:
+        worker.send(name)
+    for worker in crew:
+        _heard(worker)
+
+
+@contextmanager
+def _crew(
+    avatars: Sequence[Path], size: int, processes: int
+) -> Generator[tuple[list[Connection], str, dict[str, int]]]:
+    """Processes that have loaded the avatars; what they render with, and how many triangles each avatar has."""
+    spawn, crew, workers = SpawnContext(), [], []
+    try:
+        for _ in range(processes):
+            ours, theirs = spawn.Pipe()
+            worker = spawn.Process(target=_work, args=(avatars, size, theirs), daemon=True)
+            worker.start()
+            theirs.close()
+            crew.append(ours)
+            workers.append(worker)
+        ready = [_heard(worker) for worker in crew]
+        yield crew, *ready[0]
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+
+
+def _heard(worker: Connection) -> Any:
+    """What a process says; raises what went wrong in it."""
+    try:
+        said = worker.recv()
+    except EOFError:
+        hint = "try fewer --processes: memory may be short"
+        raise AnimegenError("a process that renders ended early", hint) from None
+    if isinstance(said, AnimegenError):
+        raise said
+    return said
+
+
+def _work(avatars: Sequence[Path], size: int, orders: Connection) -> None:
+    """What a process does: load the avatars, then render a round of whichever is asked for, until it is ended."""
+    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's software renderer: the processes use the cores already
+    try:
+        with Renderer(size) as renderer:
+            rounds = {path.stem: _Round(path, renderer) for path in avatars}
+            triangles = {name: each.triangles for name, each in rounds.items()}
+            orders.send((str(renderer.context.info["GL_RENDERER"]), triangles))
+            while True:
+                rounds[orders.recv()]()
+                orders.send(None)
+    except AnimegenError as error:
+        orders.send(error)
+    except EOFError:
+        pass  # whoever asked is gone
+
+
+class _Round:
     """One round of one avatar."""
 
     def __init__(self, path: Path, renderer: Renderer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,13 @@ Rgb = tuple[float, float, float]
 
 _PATH = click.Path(path_type=Path)
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+_PROCESSES = click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=lambda: os.cpu_count() or 1,
+    show_default="one for each processor",
+    help="How many render side by side.",
+)
 _QUIET = click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 
 
@@ -141,7 +149,7 @@ def render(output: Path, *, quiet: bool, **options: Any) -> None:
 @click.option("--count", required=True, type=click.IntRange(min=1), help="Samples to train and validate on.")
 @click.option("--size", type=click.Choice(["64", "128", "256", "512"]), default="256", show_default=True, help="Side.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides every sample.")
-@click.option("--processes", type=click.IntRange(1, 64), help="Default: one for each processor.")
+@_PROCESSES
 @click.option("--hold-out", default="", metavar="NAME,...", callback=_names, help="Motions for testing only.")
 @click.option("--test-count", type=click.IntRange(min=0), default=0, show_default=True, help="Samples of those.")
 @click.option(
@@ -162,8 +170,6 @@ def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **option
 
     Run again, it goes on where it stopped, and makes a finished dataset larger where --count has grown.
     """
-    import os
-
     from animegen.cli.progress import listener
     from animegen_vrm.dataset import Recipe, files, generate
 
@@ -179,7 +185,7 @@ def dataset(avatars: Path, motions: Path, output: Path, *, quiet: bool, **option
         framing=options["framing"],
     )
     with listener(quiet=quiet) as tell:
-        generate(recipe, output, tests + count, options["processes"] or os.cpu_count() or 1, tell)
+        generate(recipe, output, tests + count, options["processes"], tell)
     click.echo(f"{output}: {count} samples to train and validate on, {tests} to test on")
 
 
@@ -266,18 +272,19 @@ def rigged(
 @click.argument("avatars", type=_PATH, nargs=-1, required=True)
 @click.option("--size", type=click.IntRange(16, 4096), default=256, show_default=True, help="Side in pixels.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Rounds of 32 pictures.")
+@_PROCESSES
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def bench(avatars: tuple[Path, ...], size: int, rounds: int, *, as_json: bool) -> None:
+def bench(avatars: tuple[Path, ...], size: int, rounds: int, processes: int, *, as_json: bool) -> None:
     """Time the rendering of training data: layers with outlines and anti-aliasing, masks and keypoints."""
     from dataclasses import asdict
 
     from animegen_vrm.bench import bench_vrm
 
-    result = bench_vrm(avatars, size, rounds)
+    result = bench_vrm(avatars, size, rounds, processes)
     if as_json:
         console.print_json(asdict(result))
         return
-    click.echo(f"{result.renderer}, {size} px; {result.machine}")
+    click.echo(f"{result.renderer}, {size} px, processes: {processes}; {result.machine}")
     for rate in result.rates:
         spread = f"{rate.slowest:.0f} to {rate.fastest:.0f}"
         click.echo(f"  {rate.avatar}: {rate.median:.0f} images/s ({spread}), {rate.triangles:,} triangles")

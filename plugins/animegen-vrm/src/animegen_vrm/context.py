@@ -8,7 +8,7 @@ import moderngl
 
 from animegen.errors import AnimegenError
 
-GL_VERSION = 430  # shader storage buffers, which hold the joints' matrices
+GL_VERSION = 420  # the shaders name their binding points
 
 
 def open_context(device: int | None = None) -> moderngl.Context:

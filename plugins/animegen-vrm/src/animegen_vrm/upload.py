@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from animegen_vrm.materials import look, material_block
 from animegen_vrm.model import Avatar, Posed
 from animegen_vrm.recolour import ShadeTexture, shade_textures
-from animegen_vrm.shaders import UNITS, Look, Programs
+from animegen_vrm.shaders import JOINTS_A_ROW, UNITS, Look, Programs
 from animegen_vrm.textures import Textures
 
-JOINTS, MATERIAL = 0, 1
-"""Binding points of the shaders."""
+MATERIAL = 1
+"""Binding point of the shaders."""
 
 _BLOCK = 256  # bytes from one material's block to the next: every driver's alignment divides it
 
@@ -74,8 +74,9 @@ class Model:
             return
         self._morph(posed.expressions)
         matrices = posed.globals[self._avatar.joint_nodes] @ self._avatar.inverse_binds
-        self._joints.write(np.ascontiguousarray(matrices[:, :3], np.float32))
-        self._joints.bind_to_storage_buffer(JOINTS)
+        self._matrices[: len(matrices)] = matrices[:, :3]
+        self._joints.write(self._matrices)
+        self._joints.use(0)
         self._skin.transform(self._moved, moderngl.POINTS, vertices=int(self._starts[-1]))
 
     @cached_property
@@ -131,7 +132,9 @@ class Model:
         self._positions = context.buffer(positions)
         self._uvs = context.buffer(_joined([p.uvs for p in primitives], 2, np.float32))
         self._moved = context.buffer(reserve=positions.nbytes + normals.nbytes)
-        self._joints = context.buffer(reserve=max(len(self._avatar.joint_nodes), 1) * 48, dynamic=True)
+        rows = -(-max(len(self._avatar.joint_nodes), 1) // JOINTS_A_ROW)
+        self._matrices = np.zeros((rows * JOINTS_A_ROW, 3, 4), np.float32)
+        self._joints = context.texture((3 * JOINTS_A_ROW, rows), 4, dtype="f4")
         self._triangles = context.buffer(_triangles(self._avatar, triangles, self._draws, self._starts))
         self._skin = context.vertex_array(
             self._programs.skin,

@@ -20,6 +20,9 @@ UNITS = {
 }
 """The texture unit of each sampler of a surface."""
 
+JOINTS_A_ROW = 256
+"""How many joints' matrices lie side by side in the texture that moves vertices: no side of it is ever too long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -41,7 +44,8 @@ class Programs:
     def __init__(self, context: moderngl.Context) -> None:
         self._context = context
         self._surfaces: dict[Look, moderngl.Program] = {}
-        self.skin = context.program(vertex_shader=_source("skin.vert"), varyings=("position", "normal"))
+        head = f"#define JOINTS_A_ROW {JOINTS_A_ROW}u\n"
+        self.skin = context.program(vertex_shader=_source("skin.vert", head), varyings=("position", "normal"))
 
     def surface(self, look: Look) -> moderngl.Program:
         """The program of a surface."""
