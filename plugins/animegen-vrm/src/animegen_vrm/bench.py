@@ -10,7 +10,6 @@ from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -58,25 +57,33 @@ def bench_vrm(avatars: Sequence[Path], size: int, rounds: int, processes: int) -
     A picture is everything that training data needs: pose and springs, shade layers with outlines and anti-aliasing,
     read back, part masks of them, and the keypoints on them.
     """
-    with _crew(avatars, size, processes) as (crew, renderer, triangles):
-        timings = timed_in_turns({name: partial(_render, crew, name) for name in triangles}, rounds)
-    rates = tuple(VrmRate(name, triangles[name], *timing.rate(_POSES * processes)) for name, timing in timings.items())
-    return VrmBench(size, renderer, processes, machine_rates(), rates)
+    with _crew(avatars, size, processes) as (crew, loaded):
+        timings = timed_in_turns({name: partial(_render, crew, name) for name in loaded.triangles}, rounds)
+    amount = _POSES * processes
+    rates = (VrmRate(name, loaded.triangles[name], *timing.rate(amount)) for name, timing in timings.items())
+    return VrmBench(size, loaded.renderer, processes, machine_rates(), tuple(rates))
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What a process says when it is ready: what it renders with, and how many triangles each avatar has."""
+
+    renderer: str
+    triangles: dict[str, int]
 
 
 def _render(crew: Sequence[Connection], name: str) -> None:
     """One round of an avatar in all processes at once."""
-    for worker in crew:
-        worker.send(name)
-    for worker in crew:
-        _heard(worker)
+    for end in crew:
+        with _alive():
+            end.send(name)
+    for end in crew:
+        _heard(end)
 
 
 @contextmanager
-def _crew(
-    avatars: Sequence[Path], size: int, processes: int
-) -> Generator[tuple[list[Connection], str, dict[str, int]]]:
-    """Processes that have loaded the avatars; what they render with, and how many triangles each avatar has."""
+def _crew(avatars: Sequence[Path], size: int, processes: int) -> Generator[tuple[list[Connection], _Loaded]]:
+    """Processes that have loaded the avatars, by the pipes to them."""
     spawn, crew, workers = SpawnContext(), [], []
     try:
         for _ in range(processes):
@@ -86,24 +93,32 @@ def _crew(
             theirs.close()
             crew.append(ours)
             workers.append(worker)
-        ready = [_heard(worker) for worker in crew]
-        yield crew, *ready[0]
+        loaded = [_heard(end) for end in crew][0]  # noqa: RUF015  # all of them have to be ready
+        assert isinstance(loaded, _Loaded)
+        yield crew, loaded
     finally:
         for worker in workers:
             worker.terminate()
             worker.join()
 
 
-def _heard(worker: Connection) -> Any:
+def _heard(end: Connection) -> object:
     """What a process says; raises what went wrong in it."""
-    try:
-        said = worker.recv()
-    except EOFError:
-        hint = "try fewer --processes: memory may be short"
-        raise AnimegenError("a process that renders ended early", hint) from None
+    with _alive():
+        said = end.recv()
     if isinstance(said, AnimegenError):
         raise said
     return said
+
+
+@contextmanager
+def _alive() -> Generator[None]:
+    """Turn what a pipe says of a process that is gone into an AnimegenError."""
+    try:
+        yield
+    except (EOFError, OSError) as gone:
+        hint = "where it said nothing above, memory may be short: try fewer --processes"
+        raise AnimegenError("a process that renders ended early", hint) from gone
 
 
 def _work(avatars: Sequence[Path], size: int, orders: Connection) -> None:
@@ -113,7 +128,7 @@ def _work(avatars: Sequence[Path], size: int, orders: Connection) -> None:
         with Renderer(size) as renderer:
             rounds = {path.stem: _Round(path, renderer) for path in avatars}
             triangles = {name: each.triangles for name, each in rounds.items()}
-            orders.send((str(renderer.context.info["GL_RENDERER"]), triangles))
+            orders.send(_Loaded(str(renderer.context.info["GL_RENDERER"]), triangles))
             while True:
                 rounds[orders.recv()]()
                 orders.send(None)

@@ -228,11 +228,12 @@ def heads(avatars: Path, output: Path, *, count: int, quiet: bool, **options: An
     help="Write these in shorts and without a tie as well, as NAME-shorts.",
 )
 @click.option("--no-tie", default="", metavar="NAME,...", callback=_names, help="Leave the ties of these off.")
+@click.option("--round-ears", default="", metavar="NAME,...", callback=_names, help="Make long ears of these round.")
 @_OVERWRITE
 @_QUIET
 def rigged(
     avatars: Path, output: Path, *, count: int, skirt: tuple[str, ...], shorts: tuple[str, ...],
-    no_tie: tuple[str, ...], overwrite: bool, quiet: bool,
+    no_tie: tuple[str, ...], round_ears: tuple[str, ...], overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn every avatar of a folder into small facets on bones, as the style anime draws them."""
     from animegen.avatar.rigged_files import save_rigged
@@ -241,7 +242,9 @@ def rigged(
     from animegen.pipeline.progress import stage
     from animegen.pose.skeletons import AVATAR35
     from animegen_vrm.dataset import files
+    from animegen_vrm.ears import with_round_ears
     from animegen_vrm.garments import SHORTS_SUFFIX, SUFFIX, with_shorts, with_skirt, without_tie
+    from animegen_vrm.hems import with_bound_hems
     from animegen_vrm.read import read_avatar
     from animegen_vrm.rigged import rigged_of
 
@@ -250,7 +253,8 @@ def rigged(
     paths, made = files(avatars, (".vrm",)), []
     names = [path.stem for path in paths]
     garments = (("--skirt", skirt, SUFFIX, with_skirt), ("--shorts", shorts, SHORTS_SUFFIX, with_shorts))
-    for option, told in (("--skirt", skirt), ("--shorts", shorts), ("--no-tie", no_tie)):
+    changes = (("--skirt", skirt), ("--shorts", shorts), ("--no-tie", no_tie), ("--round-ears", round_ears))
+    for option, told in changes:
         if unknown := sorted(set(told) - set(names)):
             raise UsageError(f"no avatar is named {', '.join(unknown)}", f"{option} takes some of {', '.join(names)}")
     for option, worn, suffix, _ in garments:
@@ -260,7 +264,8 @@ def rigged(
             )
     with listener(quiet=quiet) as tell, stage("facets", len(paths), tell) as advance:
         for path in paths:
-            avatar = read_avatar(path)
+            avatar = with_bound_hems(read_avatar(path))
+            avatar = with_round_ears(avatar) if path.stem in round_ears else avatar
             made.append(rigged_of(without_tie(avatar) if path.stem in no_tie else avatar, count))
             made += [rigged_of(dressed(avatar), count) for _, worn, _, dressed in garments if path.stem in worn]
             advance(1)

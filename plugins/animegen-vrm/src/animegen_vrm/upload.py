@@ -76,7 +76,7 @@ class Model:
         matrices = posed.globals[self._avatar.joint_nodes] @ self._avatar.inverse_binds
         self._matrices[: len(matrices)] = matrices[:, :3]
         self._joints.write(self._matrices)
-        self._joints.use(0)
+        self._joints.use(UNITS["joint_matrices"])
         self._skin.transform(self._moved, moderngl.POINTS, vertices=int(self._starts[-1]))
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from scipy.spatial import cKDTree
 from animegen.types import Float32Array, Float64Array
 from animegen_vrm.model import Avatar
 from animegen_vrm.paint import Painter
+from animegen_vrm.rig import rest_matrices
 from animegen_vrm.tpose import BODY, HEAD, Mesh, crossed, unit
 
 _POINTS = 350_000  # spread by area, so that no cell of a depth map stays open
@@ -23,18 +25,36 @@ _DIRECTIONS = 62
 _OPEN = ("blink", "aa", "oh")  # expressions that bring to light what is hidden in a calm face
 _STILL = 1e-4  # metres: what an expression moves by less it does not move
 _CLOTHES = ("upper", "lower", "shoes")
-_BEFORE, _BESIDE = (-0.002, 0.03), 0.006  # metres: cloth so far before a point of skin, and so far beside, covers it
-_AMONG = 8  # points of cloth that are looked at
+_BESIDE = 0.006  # metres: cloth so far beside a point covers it
+_AMONG = 24  # points of cloth that are looked at
+_ONE_SIDED = 0.5  # of their mean distance: so far their middle lies beside a point that is near an edge of the cloth
 _NOWHERE = 1e4  # metres
 _SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Cover:
+    """When a triangle is covered: by cloth this far ``before`` its points (metres, at least and at most).
+
+    ``around``: and on all sides of them, so that what is near an edge stays, by cloth that on the whole lies outside.
+    ``bare``: the share of its points that may fail in this.
+    """
+
+    before: tuple[float, float]
+    around: bool
+    bare: float
+
+
+_SKIN = _Cover((-0.002, 0.03), around=False, bare=0.0)
+_TROUSERS = _Cover((-0.006, 0.03), around=True, bare=0.1)  # they bulge through jackets here and there
 
 
 def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_]:
     """Whether the front and the back of each triangle are seen from anywhere, bool [T, 2].
 
     The avatar stands in its T-pose, with a calm face or with an expression that opens it; what such an expression moves
-    counts as seen. Backs are seen only of double-sided materials. Skin right under clothes, which would come through
-    them where limbs bend, counts as never seen.
+    counts as seen. Backs are seen only of double-sided materials. Skin right under clothes and trousers right under a
+    shirt or a jacket, which would come through where limbs bend, count as never seen.
     """
     triangle, mix = _points(mesh)
     uvs = np.einsum("sk,skx->sx", mix, mesh.uvs[mesh.triangles[triangle]])
@@ -63,7 +83,11 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
     np.logical_or.at(sides, triangle, seen)
     sides[:, 0] |= _moved(mesh)
     parts = np.array([material.part or "" for material in avatar.materials])[mesh.material]
-    sides[_covered(mesh, parts, triangle, *_placed(mesh.positions[mesh.triangles], triangle, mix))] = False
+    spots, front = _placed(mesh.positions[mesh.triangles], triangle, mix)
+    body = mesh.place == BODY
+    skin, trousers = body & (parts == "skin"), body & (parts == "lower")
+    sides[_covered(skin, np.isin(parts, _CLOTHES), triangle, spots, front, cover=_SKIN)] = False
+    sides[_covered(trousers, _worn_over(avatar, mesh), triangle, spots, front, cover=_TROUSERS)] = False
     return sides
 
 
@@ -95,27 +119,53 @@ def _moved(mesh: Mesh) -> NDArray[np.bool_]:
     return of_head
 
 
-def _covered(
-    mesh: Mesh, parts: NDArray[np.str_], triangle: NDArray[np.int64], spots: Float32Array, front: Float32Array
-) -> NDArray[np.bool_]:
-    """Which triangles of the skin lie under clothes with all their points, bool [T].
+def _worn_over(avatar: Avatar, mesh: Mesh) -> NDArray[np.bool_]:
+    """Which triangles may be of what is worn over trousers, bool [T]: of what ends below the hip joints."""
+    over = np.zeros(len(mesh.triangles), bool)
+    if "leftUpperLeg" in avatar.humanoid:
+        hips = rest_matrices(avatar.nodes)[avatar.humanoid["leftUpperLeg"], 1, 3]
+        lowest = np.full(len(avatar.materials), np.inf)
+        np.minimum.at(lowest, mesh.material, mesh.positions[mesh.triangles, 1].min(axis=1))
+        upper = np.array([material.part == "upper" for material in avatar.materials])
+        over = (upper & (lowest < hips))[mesh.material]
+    return over
 
-    ``parts`` [T] of the triangles; points f32 [S, 3] with their ``triangle`` and the way it faces, f32 [S, 3].
+
+def _covered(
+    under: NDArray[np.bool_],
+    over: NDArray[np.bool_],
+    triangle: NDArray[np.int64],
+    spots: Float32Array,
+    front: Float32Array,
+    *,
+    cover: _Cover,
+) -> NDArray[np.bool_]:
+    """Which triangles of those ``under`` are covered by those ``over``, bool [T] each.
+
+    The points f32 [S, 3] come with their ``triangle`` and the way it faces, f32 [S, 3].
     """
-    under: NDArray[np.bool_] = (parts == "skin") & (mesh.place == BODY)
-    cloth = np.isin(parts, _CLOTHES)[triangle]
-    skin = np.flatnonzero(under[triangle])
-    if not cloth.any() or not len(skin):
-        return np.zeros(len(parts), bool)
-    _, nearest = cKDTree(spots[cloth]).query(spots[skin], k=_AMONG, distance_upper_bound=np.hypot(_BEFORE[1], _BESIDE))
+    cloth, below = over[triangle], np.flatnonzero(under[triangle])
+    if not cloth.any() or not len(below):
+        return np.zeros(len(under), bool)
+    farthest = float(np.hypot(cover.before[1], _BESIDE))
+    _, nearest = cKDTree(spots[cloth]).query(spots[below], k=_AMONG, distance_upper_bound=farthest)
     nowhere = np.full((1, 3), _NOWHERE, np.float32)  # its number is that of what is found nowhere
-    ways = np.concatenate([spots[cloth], nowhere])[nearest] - spots[skin, None]
-    before = (ways * front[skin, None]).sum(axis=-1)
-    beside = np.linalg.norm(ways - before[..., None] * front[skin, None], axis=-1)
-    hidden = ((before > _BEFORE[0]) & (before < _BEFORE[1]) & (beside < _BESIDE)).any(axis=1)
-    bare = np.zeros(len(parts), bool)
-    bare[triangle[skin[~hidden]]] = True
-    return under & ~bare
+    ways = np.concatenate([spots[cloth], nowhere])[nearest] - spots[below, None]
+    before = (ways * front[below, None]).sum(axis=-1)
+    across = ways - before[..., None] * front[below, None]
+    beside = np.linalg.norm(across, axis=-1)
+    there = (before > cover.before[0]) & (before < cover.before[1])
+    outermost = np.where(there & (beside < _BESIDE), before, -np.inf).max(axis=1)
+    hidden = outermost > -np.inf
+    if cover.around:
+        off = np.linalg.norm((across * there[..., None]).sum(axis=1), axis=1)
+        hidden &= off < _ONE_SIDED * (beside * there).sum(axis=1)
+        if not hidden.any() or outermost[hidden].mean() <= 0.0:  # tucked in: it lies within
+            return np.zeros(len(under), bool)
+    points = np.bincount(triangle[below], minlength=len(under))
+    bare = np.bincount(triangle[below[~hidden]], minlength=len(under))
+    covered: NDArray[np.bool_] = under & (bare <= cover.bare * points)
+    return covered
 
 
 def _directions() -> Iterator[Float32Array]:

@@ -17,8 +17,9 @@ UNITS = {
     "outline_texture": 3,
     "part_texture": 0,
     "fixed_texture": 1,
+    "joint_matrices": 0,
 }
-"""The texture unit of each sampler of a surface."""
+"""The texture unit of each sampler."""
 
 JOINTS_A_ROW = 256
 """How many joints' matrices lie side by side in the texture that moves vertices: no side of it is ever too long."""
@@ -45,7 +46,9 @@ class Programs:
         self._context = context
         self._surfaces: dict[Look, moderngl.Program] = {}
         head = f"#define JOINTS_A_ROW {JOINTS_A_ROW}u\n"
-        self.skin = context.program(vertex_shader=_source("skin.vert", head), varyings=("position", "normal"))
+        self.skin = _with_units(
+            context.program(vertex_shader=_source("skin.vert", head), varyings=("position", "normal"))
+        )
 
     def surface(self, look: Look) -> moderngl.Program:
         """The program of a surface."""
@@ -55,11 +58,15 @@ class Programs:
             program = self._context.program(
                 vertex_shader=_source("surface.vert", head), fragment_shader=_source("surface.frag", head)
             )
-            for name, unit in UNITS.items():
-                if name in program:
-                    program[name] = unit
-            self._surfaces[look] = program
+            self._surfaces[look] = _with_units(program)
         return self._surfaces[look]
+
+
+def _with_units(program: moderngl.Program) -> moderngl.Program:
+    for name, unit in UNITS.items():
+        if name in program:
+            program[name] = unit
+    return program
 
 
 def _source(name: str, head: str = "") -> str:
