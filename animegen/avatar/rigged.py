@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,9 @@ MOST_VERTICES = 1 << 16
 
 MORPHS = ("blink", "aa", "ih", "ou", "ee", "oh", "look_left", "look_right", "look_up", "look_down")
 """What expressions move vertices, each from 0 to 1."""
+
+ROUND_EARS = "round_ears"
+"""The morph of an avatar that has long ears to how they are when they are round; no expression moves by it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,3 +77,12 @@ class RiggedAvatar:
     morphs: Mapping[str, Morph]
     gaze: tuple[float, float]
     springs: Springs = field(default_factory=Springs.none)
+
+    def with_round_ears(self) -> RiggedAvatar:
+        """The avatar with round ears; itself where it does not know how they would be."""
+        morph = self.morphs.get(ROUND_EARS)
+        if morph is None:
+            return self
+        positions = self.positions.copy()
+        positions[morph.vertices] += morph.offsets
+        return replace(self, positions=positions)

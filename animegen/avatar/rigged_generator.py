@@ -193,14 +193,17 @@ class RiggedFigure:
         return turned
 
 
-def load_rigged_generator(path: Path, *, device: str = "cpu", threads: int | None = None) -> RiggedGenerator:
+def load_rigged_generator(
+    path: Path, *, device: str = "cpu", threads: int | None = None, round_ears: bool = False
+) -> RiggedGenerator:
     """Load avatars for drawing. ``threads`` sets torch's threads for this process.
 
-    Raises WeightsError naming the file.
+    ``round_ears``: with round ears, those that know how they would be. Raises WeightsError naming the file.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     avatars, skeleton = load_rigged(path)
+    avatars = [avatar.with_round_ears() for avatar in avatars] if round_ears else avatars
     generator = RiggedGenerator(avatars, skeleton, torch.device(device))
     for figure in generator.figures:
         try:

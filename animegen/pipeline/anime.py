@@ -59,7 +59,7 @@ _LEAST_WITH_PARTS = 64
 def make_style(options: AnimeOptions | None, context: PluginContext) -> AnimeStyle:
     """The style with the weights of the context. Raises WeightsError where they cannot be used."""
     options = options or AnimeOptions()
-    figures = _generator(context.weights[FIGURES], context)
+    figures = _generator(context.weights[FIGURES], context, round_ears=options.ears == "round")
     given = {HEADS: options.heads, HANDS: options.hand_weights}
     generators = {name: _generator(file, context) for name, file in given.items() if file}
     for name, generator in generators.items():
@@ -72,9 +72,9 @@ def make_style(options: AnimeOptions | None, context: PluginContext) -> AnimeSty
     return AnimeStyle(figures, parts, options, context)
 
 
-def _generator(path: Path, context: PluginContext) -> Generator:
+def _generator(path: Path, context: PluginContext, *, round_ears: bool = False) -> Generator:
     """The generator of a file, with what the style has to know of its avatars."""
-    generator = load_drawing(path, device=context.device, threads=context.threads)
+    generator = load_drawing(path, device=context.device, threads=context.threads, round_ears=round_ears)
     hint = "make it by `animegen vrm rigged`, or train it on a dataset that `animegen vrm dataset` made"
     if generator.skeleton != AVATAR35:
         raise WeightsError(

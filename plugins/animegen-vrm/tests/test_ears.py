@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from animegen_vrm import visibility
 from animegen_vrm.cli import vrm
 from animegen_vrm.ears import with_round_ears
 from animegen_vrm.model import Avatar, Primitive
 from animegen_vrm.read import read_avatar
+from animegen_vrm.rigged import rigged_of
 from animegen_vrm.surface import rest_positions
 from click.testing import CliRunner
 from dressed import BARE, FLAT, RINGS, SIDES, wearing
 from stick_avatar import stick_avatar
 from tiny_vrm import block_vrm, save
 
+from animegen.avatar.options import AnimeOptions
+from animegen.avatar.rigged_files import load_rigged, save_rigged
 from animegen.errors import InvalidValue, UsageError
+from animegen.pipeline.anime import make_style
+from animegen.pose.skeletons import AVATAR35
+from animegen.protocols import PluginContext
+from animegen.testing.synthetic import synthetic_identity, synthetic_track
+from animegen.types import RenderRequest
 
 HEAD, ROOT, LENGTH, BREADTH = 0.1, 0.09, 0.09, 0.06  # metres: a head's radius, where ears begin, how large they are
 HEIGHT = 1.6  # metres: of the ears
 ROUND = 1e-3  # metres: as far a head may move where it bulges beyond the ears' roots
+COUNT, SOME = 2000, 30_000  # facets; points by which is told what is seen: enough for so small an avatar
 REAL = tuple(f"eliza_{name}" for name in ("chen", "jin", "kei", "momo", "rin", "ryu", "satoshi", "yuki"))
 
 
@@ -93,6 +104,32 @@ def test_ears_of_real_elves(name: str, avatar_paths: dict[str, Path]) -> None:
     for side in (1.0, -1.0):
         long, round_ = (side * each[:, 0].max() if side > 0 else -each[:, 0].min() for each in (before, after))
         assert 0.35 * (long - reach) < round_ - reach < 0.65 * (long - reach)
+
+
+def test_an_avatar_can_come_with_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visibility, "_POINTS", SOME)
+    path = tmp_path / "elf.safetensors"
+    save_rigged(path, [rigged_of(elf(), COUNT, round_ears=True), rigged_of(elf(), COUNT)], AVATAR35)
+    both, long_only = load_rigged(path)[0]
+    assert both.positions[:, 0].max() == pytest.approx(ROOT + LENGTH, abs=2 * ROUND)
+    assert both.with_round_ears().positions[:, 0].max() < ROOT + 0.6 * LENGTH
+    assert long_only.with_round_ears() is long_only
+
+
+def test_the_style_draws_round_ears_unless_an_avatars_own_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visibility, "_POINTS", SOME)
+    path = tmp_path / "elf.safetensors"
+    save_rigged(path, [rigged_of(elf(), COUNT, round_ears=True)], AVATAR35)
+    track, person, covered = synthetic_track(length=1, height=400.0), synthetic_identity(1), {}
+    for ears in ("round", "own"):
+        options = AnimeOptions() if ears == "round" else AnimeOptions(ears="own")
+        style = make_style(options, PluginContext(weights={"avatar-anime": path}))
+        prepared = style.prepare(person, track, ())
+        (sprite,) = style.render([RenderRequest(person, prepared, track.poses[0], 0, Fraction(0), 400.0, 0.0)])
+        covered[ears] = int((sprite.rgba[..., 3] > 128).sum())
+    assert covered["round"] < covered["own"]
 
 
 def test_the_command_names_who_is_not_there(tmp_path: Path) -> None:

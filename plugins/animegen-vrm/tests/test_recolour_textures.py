@@ -11,6 +11,8 @@ from animegen_vrm.model import Avatar
 from animegen_vrm.read import read_avatar
 from animegen_vrm.recolour import SHADE_FLOOR, ShadeTexture, reference_palette, shade_textures, take_apart
 from animegen_vrm.surface import lit_colours, sample_surface
+from dressed import BARE, TIE, wearing
+from dressed import SKIN as FACE
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_vrm import block_vrm, save, tiny_vrm
@@ -159,3 +161,15 @@ def test_a_black_suit_becomes_white_and_its_shirt_stays(avatar_paths: dict[str, 
     cloth = suit.shade[avatar.images[material.lit_texture.image][..., 3] == 255] * (SHADE_LIMIT / 255)
     assert 0.9 < np.median(cloth) < 1.1
     assert cloth.std() > 0.02  # its folds are still there
+
+
+def test_skin_has_the_colour_of_the_face() -> None:
+    """Bodies are painted in other colours, and more of them is there than of faces."""
+    dark = (0.01, 0.01, 0.01)
+    whole = wearing(("head", (0.0, 0.0), 0.1, (1.5, 1.7), BARE), ("hips", (0.0, 0.0), 0.2, (0.1, 1.2), TIE))
+    *others, face, tie = whole.materials
+    painted = replace(tie, part="skin", lit=(*dark, 1.0), shade=dark)
+    avatar = replace(whole, materials=(*others, face, painted))
+    np.testing.assert_allclose(reference_palette(avatar)["skin"], np.array(FACE) ** (1 / 2.2), atol=0.03)
+    faceless = replace(avatar, materials=(*others, replace(face, part=None), painted))
+    assert max(reference_palette(faceless)["skin"]) < 0.2

@@ -228,7 +228,7 @@ def heads(avatars: Path, output: Path, *, count: int, quiet: bool, **options: An
     help="Write these in shorts and without a tie as well, as NAME-shorts.",
 )
 @click.option("--no-tie", default="", metavar="NAME,...", callback=_names, help="Leave the ties of these off.")
-@click.option("--round-ears", default="", metavar="NAME,...", callback=_names, help="Make long ears of these round.")
+@click.option("--round-ears", default="", metavar="NAME,...", callback=_names, help="Let these have round ears, too.")
 @_OVERWRITE
 @_QUIET
 def rigged(
@@ -242,7 +242,6 @@ def rigged(
     from animegen.pipeline.progress import stage
     from animegen.pose.skeletons import AVATAR35
     from animegen_vrm.dataset import files
-    from animegen_vrm.ears import with_round_ears
     from animegen_vrm.garments import SHORTS_SUFFIX, SUFFIX, with_shorts, with_skirt, without_tie
     from animegen_vrm.hems import with_bound_hems
     from animegen_vrm.read import read_avatar
@@ -265,9 +264,9 @@ def rigged(
     with listener(quiet=quiet) as tell, stage("facets", len(paths), tell) as advance:
         for path in paths:
             avatar = with_bound_hems(read_avatar(path))
-            avatar = with_round_ears(avatar) if path.stem in round_ears else avatar
-            made.append(rigged_of(without_tie(avatar) if path.stem in no_tie else avatar, count))
-            made += [rigged_of(dressed(avatar), count) for _, worn, _, dressed in garments if path.stem in worn]
+            looks = [without_tie(avatar) if path.stem in no_tie else avatar]
+            looks += [dressed(avatar) for _, worn, _, dressed in garments if path.stem in worn]
+            made += [rigged_of(look, count, round_ears=path.stem in round_ears) for look in looks]
             advance(1)
     save_rigged(output, made, AVATAR35)
     click.echo(f"{output}: {sum(len(each.corners) for each in made):,} facets of {len(made)} avatars")

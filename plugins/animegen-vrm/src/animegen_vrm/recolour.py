@@ -16,6 +16,7 @@ from animegen.colour import rgb_to_lab
 from animegen.types import PARTS, Float32Array, Float64Array, Uint8Array
 from animegen_vrm.model import Avatar, Material, Part
 from animegen_vrm.patches import weighted_median
+from animegen_vrm.regions import triangles_on
 from animegen_vrm.surface import lit_colours, sample_surface, tint, to_linear, to_srgb
 
 SHADE_FLOOR = 0.12
@@ -85,10 +86,17 @@ def _looks(avatar: Avatar) -> list[_Look]:
 
 
 def _references(avatar: Avatar, looks: Sequence[_Look]) -> Mapping[Part, Float64Array]:
-    """The colour a part shows mostly, sRGB f64 [3] 0..255: the middle one of what is seen of its surface."""
+    """The colour a part shows mostly, sRGB f64 [3] 0..255: the middle one of what is seen of its surface.
+
+    That of skin is the face's: bodies are painted in other colours where clothes cover them.
+    """
     references: dict[Part, Float64Array] = {}
+    faces = _faces(avatar)
     for part in PARTS:
-        mine = [look for look, material in zip(looks, avatar.materials, strict=True) if material.part == part]
+        of_part = [material.part == part for material in avatar.materials]
+        if part == "skin" and any(shown and face for shown, face in zip(of_part, faces, strict=True)):
+            of_part = [shown and face for shown, face in zip(of_part, faces, strict=True)]
+        mine = [look for look, shown in zip(looks, of_part, strict=True) if shown]
         rgb = np.concatenate([np.empty((0, 3), np.uint8), *(look.rgb for look in mine)])
         weights = np.concatenate([np.empty(0), *(look.weights for look in mine)])
         if part == "eyes":
@@ -97,6 +105,14 @@ def _references(avatar: Avatar, looks: Sequence[_Look]) -> Mapping[Part, Float64
         if weights.sum() > 0:
             references[part] = weighted_median(rgb.astype(np.float64), weights)
     return references
+
+
+def _faces(avatar: Avatar) -> list[bool]:
+    """Which materials are mostly those of triangles that hang on the head."""
+    shares = np.zeros((len(avatar.materials), 2), np.int64)
+    for one, on_head in zip(avatar.primitives, triangles_on(avatar, ("head",)), strict=True):
+        shares[one.material] += on_head.sum(), len(on_head)
+    return (2 * shares[:, 0] > shares[:, 1]).tolist()
 
 
 def _differs(look: _Look, reference: Float64Array) -> bool:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animegen.avatar.armature import Armature
-from animegen.avatar.rigged import MATERIAL_FIELDS, MOST_VERTICES, Morph, RiggedAvatar
+from animegen.avatar.rigged import MATERIAL_FIELDS, MOST_VERTICES, ROUND_EARS, Morph, RiggedAvatar
 from animegen.errors import InvalidValue
 from animegen.types import Float32Array, Float64Array, Uint8Array
 from animegen_vrm.dataset import entry_of
 from animegen_vrm.divide import divided
+from animegen_vrm.ears import with_round_ears
 from animegen_vrm.facets import Facets
 from animegen_vrm.keypoints import Keypoints
 from animegen_vrm.loose import bones_of, head_of, springs_of
@@ -54,11 +55,12 @@ def armature_of(avatar: Avatar) -> Armature:
     )
 
 
-def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
+def rigged_of(avatar: Avatar, count: int, *, round_ears: bool = False) -> RiggedAvatar:
     """An avatar of at most about ``count`` facets in its T-pose: what can be seen of it, in full light.
 
-    Facets are divided where a texture changes most, on faces soonest. Raises InvalidValue for an avatar without hips,
-    one of which nothing is seen, and one that is too large or needs too many vertices or materials.
+    Facets are divided where a texture changes most, on faces soonest. ``round_ears``: it comes with a morph to those,
+    too. Raises InvalidValue for an avatar without hips, one of which nothing is seen, one that is too large or needs
+    too many vertices or materials, and where ears that do not stick out are to be made round.
     """
     posed = Rig(avatar).apply(BodyPose())
     mesh = mesh_of(avatar, posed)
@@ -67,6 +69,9 @@ def rigged_of(avatar: Avatar, count: int) -> RiggedAvatar:
             f"avatar '{avatar.name}' has vertices farther than {_FARTHEST:g} m from the origin, or NaNs",
             "export it again, in metres",
         )
+    if round_ears:
+        rounded = mesh_of(with_round_ears(avatar), posed).positions
+        mesh = replace(mesh, offsets={**mesh.offsets, ROUND_EARS: rounded - mesh.positions})
     painter = Painter(avatar)
     sides = sides_seen(avatar, painter, mesh)
     drawn = divided(painter, mesh, sides, count)

@@ -28,8 +28,8 @@ class Mesh:
     """All triangles of an avatar, metres.
 
     Of V vertices: ``positions`` and ``normals`` f64 [V, 3], ``uvs`` f64 [V, 2], ``weights`` f32 [V, B] of the bones,
-    and ``offsets`` f64 [V, 3] by MORPHS' names, without those that move nothing. Of T triangles: ``triangles`` i64
-    [T, 3], ``material`` i64 [T], ``place`` i64 [T] (HEAD, HAND, BODY).
+    and ``offsets`` f64 [V, 3] by the names of morphs, without those that move nothing. Of T triangles: ``triangles``
+    i64 [T, 3], ``material`` i64 [T], ``place`` i64 [T] (HEAD, HAND, BODY).
     """
 
     positions: Float64Array
