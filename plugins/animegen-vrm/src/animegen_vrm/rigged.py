@@ -16,6 +16,7 @@ from animegen_vrm.divide import divided
 from animegen_vrm.ears import with_round_ears
 from animegen_vrm.facets import Facets
 from animegen_vrm.keypoints import Keypoints
+from animegen_vrm.layers import settled
 from animegen_vrm.loose import bones_of, head_of, springs_of
 from animegen_vrm.model import Avatar
 from animegen_vrm.paint import Painter
@@ -63,6 +64,7 @@ def rigged_of(avatar: Avatar, count: int, *, round_ears: bool = False) -> Rigged
     too many vertices or materials, and where ears that do not stick out are to be made round.
     """
     posed = Rig(avatar).apply(BodyPose())
+    skeletal = bones_of(avatar, posed)
     mesh = mesh_of(avatar, posed)
     if not (np.abs(mesh.positions) <= _FARTHEST).all() or not np.isfinite(mesh.uvs).all():
         raise InvalidValue(
@@ -72,6 +74,7 @@ def rigged_of(avatar: Avatar, count: int, *, round_ears: bool = False) -> Rigged
     if round_ears:
         rounded = mesh_of(with_round_ears(avatar), posed).positions
         mesh = replace(mesh, offsets={**mesh.offsets, ROUND_EARS: rounded - mesh.positions})
+    mesh = settled(avatar, mesh, ~np.isin(skeletal.bones, list(avatar.humanoid)))
     painter = Painter(avatar)
     sides = sides_seen(avatar, painter, mesh)
     drawn = divided(painter, mesh, sides, count)
@@ -99,7 +102,7 @@ def rigged_of(avatar: Avatar, count: int, *, round_ears: bool = False) -> Rigged
         table=table,
         morphs={name: morph for name in mesh.offsets if len((morph := _morph(drawn, name)).vertices)},
         gaze=(avatar.look_at.horizontal, avatar.look_at.vertical) if bends else (0.0, 0.0),
-        springs=springs_of(avatar, posed, bones_of(avatar, posed), head),
+        springs=springs_of(avatar, posed, skeletal, head),
     )
 
 

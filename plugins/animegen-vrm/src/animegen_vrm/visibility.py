@@ -24,7 +24,7 @@ _SLOPE = 0.2  # a point is looked at from directions that its normal leans less 
 _DIRECTIONS = 62
 _OPEN = ("blink", "aa", "oh")  # expressions that bring to light what is hidden in a calm face
 _STILL = 1e-4  # metres: what an expression moves by less it does not move
-_CLOTHES = ("upper", "lower", "shoes")
+CLOTHES = ("upper", "lower", "shoes")
 _BESIDE = 0.006  # metres: cloth so far beside a point covers it
 _AMONG = 24  # points of cloth that are looked at
 _ONE_SIDED = 0.5  # of their mean distance: so far their middle lies beside a point that is near an edge of the cloth
@@ -56,7 +56,7 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
     counts as seen. Backs are seen only of double-sided materials. Skin right under clothes and trousers right under a
     shirt or a jacket, which would come through where limbs bend, count as never seen.
     """
-    triangle, mix = _points(mesh)
+    triangle, mix = points_on(mesh)
     uvs = np.einsum("sk,skx->sx", mix, mesh.uvs[mesh.triangles[triangle]])
     solid = painter.solid(mesh.material[triangle], uvs)
     triangle, mix = triangle[solid], mix[solid]
@@ -74,7 +74,7 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
             continue
         moved = mesh.positions + mesh.offsets[name] if name else mesh.positions
         cell = max(_CELL, float(np.abs(moved).max()) / _FARTHEST)
-        spots, front = _placed(moved[mesh.triangles], triangle, mix)
+        spots, front = placed(moved[mesh.triangles], triangle, mix)
         points = spots[mine], front[mine], double_sided[mine], hides[mine]
         for direction in _directions():
             if not name or direction[2] > 0.3:
@@ -83,15 +83,15 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
     np.logical_or.at(sides, triangle, seen)
     sides[:, 0] |= _moved(mesh)
     parts = np.array([material.part or "" for material in avatar.materials])[mesh.material]
-    spots, front = _placed(mesh.positions[mesh.triangles], triangle, mix)
+    spots, front = placed(mesh.positions[mesh.triangles], triangle, mix)
     body = mesh.place == BODY
     skin, trousers = body & (parts == "skin"), body & (parts == "lower")
-    sides[_covered(skin, np.isin(parts, _CLOTHES), triangle, spots, front, cover=_SKIN)] = False
+    sides[_covered(skin, np.isin(parts, CLOTHES), triangle, spots, front, cover=_SKIN)] = False
     sides[_covered(trousers, _worn_over(avatar, mesh), triangle, spots, front, cover=_TROUSERS)] = False
     return sides
 
 
-def _points(mesh: Mesh) -> tuple[NDArray[np.int64], Float64Array]:
+def points_on(mesh: Mesh) -> tuple[NDArray[np.int64], Float64Array]:
     """Points of the triangles, as a triangle i64 [S] and weights of its corners f64 [S, 3]: some of each, and dense."""
     random = np.random.default_rng(_SEED)
     area = np.linalg.norm(crossed(mesh.positions[mesh.triangles]), axis=1) + 1e-12
@@ -104,7 +104,7 @@ def _points(mesh: Mesh) -> tuple[NDArray[np.int64], Float64Array]:
     return np.concatenate([each, chosen.clip(max=len(area) - 1)]), np.concatenate([spots, dense])
 
 
-def _placed(corners: Float64Array, triangle: NDArray[np.int64], mix: Float64Array) -> tuple[Float32Array, Float32Array]:
+def placed(corners: Float64Array, triangle: NDArray[np.int64], mix: Float64Array) -> tuple[Float32Array, Float32Array]:
     """Where points of triangles f64 [T, 3, 3] lie and the way these face, f32 [S, 3] each."""
     front = unit(crossed(corners))[triangle].astype(np.float32)
     return np.einsum("sk,skx->sx", mix, corners[triangle]).astype(np.float32), front
