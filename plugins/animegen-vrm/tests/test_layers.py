@@ -9,6 +9,7 @@ import pytest
 from animegen_vrm import visibility
 from animegen_vrm.layers import settled
 from animegen_vrm.model import Avatar
+from animegen_vrm.paint import Painter
 from animegen_vrm.rig import BodyPose, Rig
 from animegen_vrm.rigged import rigged_of
 from animegen_vrm.tpose import Mesh, mesh_of
@@ -40,7 +41,7 @@ def vest(bone: str = "hips", radius: float = VEST) -> Piece:
 def at_rest(avatar: Avatar) -> tuple[Mesh, Mesh]:
     """The mesh and how it is settled."""
     mesh = mesh_of(avatar, Rig(avatar).apply(BodyPose()))
-    return mesh, settled(avatar, mesh, np.zeros(mesh.weights.shape[1], bool))
+    return mesh, settled(avatar, Painter(avatar), mesh, np.zeros(mesh.weights.shape[1], bool))
 
 
 def radii(mesh: Mesh, tube: int) -> tuple[Float64Array, Float64Array]:
@@ -91,7 +92,7 @@ def test_springs_swing_and_trousers_stay_with_their_bones() -> None:
     avatar = wearing(coat("spine"), vest("hips"), ("leftUpperLeg", (0.0, 0.0), VEST, (0.5, 1.1), CLOTH))
     mesh = mesh_of(avatar, Rig(avatar).apply(BodyPose()))
     hips = mesh.weights[len(mesh.weights) - 2 * VERTICES].astype(bool)
-    after = settled(avatar, mesh, hips)
+    after = settled(avatar, Painter(avatar), mesh, hips)
     tubes = len(mesh.weights) - 3 * VERTICES
     np.testing.assert_allclose(after.weights[tubes:], mesh.weights[tubes:], atol=1e-6)
 
@@ -100,6 +101,56 @@ def test_one_layer_or_none_stays_where_it_is() -> None:
     for avatar in (wearing(coat()), wearing(), replace(wearing(coat()), primitives=wearing(coat()).primitives[-1:])):
         mesh, after = at_rest(avatar)
         np.testing.assert_array_equal(after.positions, mesh.positions)
+
+
+def test_points_of_a_dense_layer_below_do_not_hide_the_cover(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the points next to the vest most are of what is under it."""
+    monkeypatch.setattr(visibility, "_POINTS", 300_000)
+    shirts = [("hips", (0.0, 0.0), VEST - 0.001 - 1e-3 * i, (0.8, 1.5), CLOTH) for i in range(4)]
+    _, after = at_rest(wearing(*shirts, coat(), vest()))
+    height, radius = radii(after, 1)
+    assert radius[(height > HEM + 0.04) & (height < NECK - 0.04)].max() < COAT - ROOM
+
+
+def test_seams_stay_closed() -> None:
+    """At hard edges vertices in one place face different ways."""
+    avatar = wearing(coat(), vest())
+    *others, tube = avatar.primitives
+    turned = tube.normals @ np.array(((0.95, 0, 0.3), (0, 1, 0), (-0.3, 0, 0.95)), np.float32)
+    split = replace(
+        tube,
+        positions=np.tile(tube.positions, (2, 1)),
+        normals=np.concatenate([tube.normals, turned]),
+        uvs=np.tile(tube.uvs, (2, 1)),
+        joints=np.tile(tube.joints, (2, 1)),
+        weights=np.tile(tube.weights, (2, 1)),
+        triangles=np.concatenate([tube.triangles[::2], tube.triangles[1::2] + VERTICES]),
+    )
+    mesh, after = at_rest(replace(avatar, primitives=(*others, split)))
+    one, two = (after.positions[len(after.positions) - 2 * VERTICES :].reshape(2, VERTICES, 3)[i] for i in (0, 1))
+    used = [np.unique(split.triangles[: len(split.triangles) // 2]), np.unique(split.triangles[1::2] % VERTICES)]
+    both = np.intersect1d(*used)
+    np.testing.assert_allclose(one[both], two[both], atol=FLAT)
+    assert np.abs(after.positions - mesh.positions).max() > ROOM / 2
+
+
+def test_what_is_sewn_to_trousers_moves_with_them_at_the_seam() -> None:
+    trousers = ("leftUpperLeg", (0.0, 0.0), VEST, (0.1, 0.8), CLOTH)
+    avatar = wearing(("spine", (0.0, 0.0), COAT, (0.7, NECK), JACKET), trousers, vest())
+    mesh, after = at_rest(avatar)
+    bottom, top = (radii(mesh, 1)[0] < 0.8 + FLAT), (radii(mesh, 1)[0] > 1.0)
+    before, now = (each.weights[-VERTICES:] for each in (mesh, after))
+    np.testing.assert_allclose(now[bottom], before[bottom], atol=1e-6)
+    assert np.abs(now[top] - before[top]).max() > ROUNDED
+
+
+def test_cloth_that_is_cut_out_covers_nothing() -> None:
+    avatar = wearing(coat(), vest())
+    materials = list(avatar.materials)
+    materials[JACKET] = replace(materials[JACKET], alpha_mode="mask", lit=(*materials[JACKET].lit[:3], 0.0))
+    mesh, after = at_rest(replace(avatar, materials=tuple(materials)))
+    np.testing.assert_array_equal(after.positions, mesh.positions)
+    np.testing.assert_array_equal(after.weights[-VERTICES:], mesh.weights[-VERTICES:])
 
 
 def test_rigged_avatars_are_settled() -> None:

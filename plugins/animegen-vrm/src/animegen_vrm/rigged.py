@@ -74,8 +74,8 @@ def rigged_of(avatar: Avatar, count: int, *, round_ears: bool = False) -> Rigged
     if round_ears:
         rounded = mesh_of(with_round_ears(avatar), posed).positions
         mesh = replace(mesh, offsets={**mesh.offsets, ROUND_EARS: rounded - mesh.positions})
-    mesh = settled(avatar, mesh, ~np.isin(skeletal.bones, list(avatar.humanoid)))
     painter = Painter(avatar)
+    mesh = settled(avatar, painter, mesh, ~np.isin(skeletal.bones, list(avatar.humanoid)))
     sides = sides_seen(avatar, painter, mesh)
     drawn = divided(painter, mesh, sides, count)
     _check_size(avatar.name, len(drawn.positions), int(sides.any(axis=1).sum()), count)

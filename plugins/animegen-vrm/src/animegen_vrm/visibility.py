@@ -56,10 +56,7 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
     counts as seen. Backs are seen only of double-sided materials. Skin right under clothes and trousers right under a
     shirt or a jacket, which would come through where limbs bend, count as never seen.
     """
-    triangle, mix = points_on(mesh)
-    uvs = np.einsum("sk,skx->sx", mix, mesh.uvs[mesh.triangles[triangle]])
-    solid = painter.solid(mesh.material[triangle], uvs)
-    triangle, mix = triangle[solid], mix[solid]
+    triangle, mix = solid_points(painter, mesh)
     double_sided, hides = (
         np.array(flags, bool)[mesh.material[triangle]]
         for flags in zip(*((m.double_sided, m.alpha_mode != "blend") for m in avatar.materials), strict=True)
@@ -91,7 +88,15 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
     return sides
 
 
-def points_on(mesh: Mesh) -> tuple[NDArray[np.int64], Float64Array]:
+def solid_points(painter: Painter, mesh: Mesh) -> tuple[NDArray[np.int64], Float64Array]:
+    """Points of the triangles that can be seen at all, as a triangle i64 [S] and weights of its corners f64 [S, 3]."""
+    triangle, mix = _points(mesh)
+    uvs = np.einsum("sk,skx->sx", mix, mesh.uvs[mesh.triangles[triangle]])
+    solid = painter.solid(mesh.material[triangle], uvs)
+    return triangle[solid], mix[solid]
+
+
+def _points(mesh: Mesh) -> tuple[NDArray[np.int64], Float64Array]:
     """Points of the triangles, as a triangle i64 [S] and weights of its corners f64 [S, 3]: some of each, and dense."""
     random = np.random.default_rng(_SEED)
     area = np.linalg.norm(crossed(mesh.positions[mesh.triangles]), axis=1) + 1e-12
