@@ -83,38 +83,49 @@ class World:
     points: Float64Array
 
 
+def carriers_of(armature: Armature) -> tuple[list[str], NDArray[np.int64]]:
+    """The bones that are solved, and for each bone, int64 [B], which of those carries it: itself, or one above.
+
+    Raises InvalidValue where the first bone is not the hips.
+    """
+    if armature.bones[0] != "hips":
+        raise InvalidValue(f"an armature's first bone must be the hips, got '{armature.bones[0]}'")
+    solved = [bone for bone in armature.bones if bone in HABITS]
+    carriers: list[int] = []
+    for bone, parent in zip(armature.bones, armature.parents.tolist(), strict=True):
+        carriers.append(solved.index(bone) if bone in HABITS else carriers[parent])
+    return solved, np.array(carriers)
+
+
 class Chain:
     """Tables of one armature. A slot is a bone that is solved; all others ride on the slot above them.
 
     ``slot`` by bone, ``point`` by name. ``parents`` int64 [S], -1 for the hips; ``carriers`` int64 [B]: each bone's
-    slot. ``rest`` f64 [K, 3] the points, ``origins`` f64 [S, 3] the slots' pivots in the T-pose. ``moved`` int64 [2, P]
-    pairs of a point and a slot that moves it; ``trust`` f64 [K]: how much a point counts.
+    slot. ``rest`` f64 [K, 3] the points, ``relaxed`` those with fingers as they mostly are, ``origins`` f64 [S, 3] the
+    slots' pivots in the T-pose. ``above`` int64 [2, Q] pairs of a slot and itself or one above it, ``moved`` int64
+    [2, P] of a point and a slot that moves it; ``trust`` f64 [K]: how much a point counts.
     """
 
     def __init__(self, armature: Armature, names: Sequence[str]) -> None:
         """Raises InvalidValue where names and points do not fit, or the first bone is not the hips."""
         if len(names) != len(armature.points):
             raise InvalidValue(f"{len(names)} names for an armature of {len(armature.points)} points")
-        if armature.bones[0] != "hips":
-            raise InvalidValue(f"an armature's first bone must be the hips, got '{armature.bones[0]}'")
         self.names = tuple(names)
         self.point = {name: i for i, name in enumerate(names)}
         self.rest = armature.points.astype(np.float64)
-        self.bones = [bone for bone in armature.bones if bone in HABITS]
+        self.bones, self.carriers = carriers_of(armature)
         self.slot = {bone: i for i, bone in enumerate(self.bones)}
-        carriers: list[int] = []
-        for bone, parent in zip(armature.bones, armature.parents.tolist(), strict=True):
-            carriers.append(self.slot[bone] if bone in self.slot else carriers[parent])
-        self.carriers = np.array(carriers)
         rows = [armature.bones.index(bone) for bone in self.bones]
-        self.parents = np.array([-1, *(carriers[armature.parents[row]] for row in rows[1:])])
+        self.parents = np.array([-1, *(self.carriers[armature.parents[row]] for row in rows[1:])])
         self.origins = armature.pivots[rows].astype(np.float64)
         self._offsets = self.origins - self.origins[np.maximum(self.parents, 0)]
         self._levels = self._by_depth()
         self.fingers = Fingers(armature, names)
         self._holders = self.carriers[armature.point_bones]
-        self._arms = self.fingers.relaxed(self.rest) - self.origins[self._holders]
+        self.relaxed = self.fingers.relaxed(self.rest)
+        self._arms = self.relaxed - self.origins[self._holders]
         self.trust = np.array([next((worth for part, worth in TRUST.items() if part in name), 1.0) for name in names])
+        self.above = self._above()
         self.moved = self._pairs()
 
     def _by_depth(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -125,14 +136,20 @@ class Chain:
         rows = [np.flatnonzero(np.array(depth) == level) for level in range(1, max(depth) + 1)]
         return [(row, self.parents[row]) for row in rows]
 
+    def _above(self) -> NDArray[np.int64]:
+        """Every slot with itself and all above it."""
+        pairs: list[tuple[int, int]] = []
+        for slot in range(len(self.bones)):
+            above = slot
+            while above >= 0:
+                pairs.append((slot, above))
+                above = int(self.parents[above])
+        return np.array(pairs, np.int64).T
+
     def _pairs(self) -> NDArray[np.int64]:
         """Every point with every slot that moves it."""
-        pairs: list[tuple[int, int]] = []
-        for point, holder in enumerate(self._holders.tolist()):
-            slot = holder
-            while slot >= 0:
-                pairs.append((point, slot))
-                slot = int(self.parents[slot])
+        slots, above = self.above
+        pairs = [(point, mover) for point, holder in enumerate(self._holders) for mover in above[slots == holder]]
         return np.array(pairs, np.int64).reshape(-1, 2).T
 
     def world(self, local: Float64Array) -> World:

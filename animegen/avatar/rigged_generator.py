@@ -21,6 +21,7 @@ from animegen.avatar.layers import LAYERS
 from animegen.avatar.rigged import RiggedAvatar
 from animegen.avatar.rigged_files import load_rigged
 from animegen.avatar.rigged_scene import Scene
+from animegen.avatar.solids import solids_of
 from animegen.avatar.solve import Solver
 from animegen.avatar.springs import Swing, Turns
 from animegen.errors import InvalidValue, WeightsError
@@ -144,7 +145,7 @@ class RiggedFigure:
     @cached_property
     def solver(self) -> Solver:
         """What finds its bones."""
-        return Solver(self.avatar.armature, self.skeleton.points)
+        return Solver(self.avatar.armature, self.skeleton.points, solids_of(self.avatar))
 
     @cached_property
     def scene(self) -> Scene:

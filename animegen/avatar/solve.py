@@ -19,17 +19,22 @@ from numpy.typing import NDArray
 
 from animegen.avatar.armature import Armature, PosedBones
 from animegen.avatar.chain import NEAREST, Chain, Seen, State, World
+from animegen.avatar.contact import Contact
 from animegen.avatar.fingers import HAND_SHAPE
 from animegen.avatar.habits import DISTANCE, HABITS, SHARED_TWISTS
 from animegen.avatar.posture import Posture
 from animegen.avatar.rotations import cross, to_matrices, turned
+from animegen.avatar.solids import Solids
 from animegen.errors import InvalidValue
 from animegen.types import Float32Array, Float64Array
 
 _BLURS = (0.03, 0.01, 0.003)
 """In the first steps points may lie so many metres off, which keeps bones that are far off from overshooting."""
-_STEPS, _SETTLED = 10, 0.1
-"""The steps that follow at most; a pose has settled when one lessens its cost by less than this."""
+_STEPS, _ARM_STEPS, _SETTLED = 10, 20, 0.1
+"""The steps that follow at most, and those of arms alone; a pose has settled when one lessens its cost by less than
+this."""
+_TOUCH = 0.002
+"""Metres that arms may lie inside of what is solid before they are moved."""
 _DAMPING, _CALMED, _STIRRED = 1e-4, 0.2, 10.0
 """The damping of the first steps, and by what it is multiplied after a step that helped and one that did not."""
 _PLACE, _DEPTH = 0.25 / 256, 1.0 / 256
@@ -67,12 +72,26 @@ class _Slope:
         return _Slope(self.cost[rows], self.normal[rows], self.gradient[rows])
 
 
-class Solver:
-    """Solves the poses of one armature, whose points have the ``names`` of AVATAR35's."""
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What is solved for: the ``unknowns`` int64 [U] that may change, in ``steps`` at most. ``contact``: arms keep out
+    of what is solid."""
 
-    def __init__(self, armature: Armature, names: Sequence[str]) -> None:
+    unknowns: NDArray[np.int64]
+    steps: int
+    contact: bool
+
+
+class Solver:
+    """Solves the poses of one armature, whose points have the ``names`` of AVATAR35's.
+
+    Arms that come to lie inside of its ``solids`` are solved once more, alone: the rest of the body stays as it is.
+    """
+
+    def __init__(self, armature: Armature, names: Sequence[str], solids: Solids | None = None) -> None:
         """Raises InvalidValue where names and points do not fit, points of the body lack, or hips are not first."""
         chain = self._chain = Chain(armature, names)
+        self._contact = Contact(chain, solids or Solids.none())
         self._posture = Posture(chain)
         habits = [HABITS[bone] for bone in chain.bones]
         self._axis = np.array([habit.axis for habit in habits])
@@ -83,6 +102,8 @@ class Solver:
         pairs = [twins for twins in SHARED_TWISTS if twins.one in slot and twins.other in slot]
         self._twins = [(slot[twins.one], slot[twins.other], twins.spread) for twins in pairs]
         self._own = np.arange(3 * len(slot)).reshape(-1, 3)  # the unknowns of each slot
+        self._body = _Stage(np.arange(self._own.size + 5), _STEPS, contact=False)
+        self._arms = _Stage(self._contact.unknowns, _ARM_STEPS, contact=True)
 
     def solve(
         self, xy: Float32Array, z: Float32Array, score: Float32Array, hands: Float32Array | None = None
@@ -101,17 +122,22 @@ class Solver:
         state = self._posture.guess(seen)
         damping = np.full(len(xy), _DAMPING)
         for blur in _BLURS:
-            state = self._moved(state, self._slope(state, seen, blur), damping)
-        return self._posed(self._settled(state, seen), seen, hands)
+            state = self._moved(state, self._slope(state, seen, self._body, blur), damping, self._body)
+        state = self._settled(state, seen, self._body)
+        inside = self._contact.depth(self._chain.world(state.local)) > _TOUCH
+        if inside.any():
+            freed = self._settled(state.at(inside), seen.at(inside), self._arms)
+            state.local[inside], state.camera[inside] = freed.local, freed.camera
+        return self._posed(state, seen, hands)
 
-    def _settled(self, state: State, seen: Seen) -> State:
+    def _settled(self, state: State, seen: Seen, stage: _Stage) -> State:
         """The states from which no step helps any more; each pose takes as many as it needs."""
         settled = State(state.local.copy(), state.camera.copy())
-        rows, slope = np.arange(len(state.local)), self._slope(state, seen, 0.0)
+        rows, slope = np.arange(len(state.local)), self._slope(state, seen, stage)
         damping = np.full(len(rows), _DAMPING)
-        for _ in range(_STEPS):
-            trial = self._moved(state, slope, damping)
-            there = self._slope(trial, seen, 0.0)
+        for _ in range(stage.steps):
+            trial = self._moved(state, slope, damping, stage)
+            there = self._slope(trial, seen, stage)
             better, small = there.cost < slope.cost, slope.cost - there.cost < _SETTLED
             state, slope = trial.where(better, state), there.where(better, slope)
             damping = damping * np.where(better, _CALMED, _STIRRED)
@@ -137,22 +163,24 @@ class Solver:
             raise InvalidValue("xy or z of a known point is not finite")
         return Seen(np.clip(places, -_FAR, _FAR), known)
 
-    def _moved(self, state: State, slope: _Slope, damping: Float64Array) -> State:
+    def _moved(self, state: State, slope: _Slope, damping: Float64Array, stage: _Stage) -> State:
         """A step of Levenberg and Marquardt away."""
         count, slots = state.local.shape[:2]
         normal = slope.normal.copy()
         every = np.arange(normal.shape[1])
         normal[:, every, every] *= 1.0 + damping[:, None]
-        change = np.asarray(np.linalg.solve(normal, -slope.gradient[..., None])[..., 0], np.float64)
+        change = np.zeros((count, self._own.size + 5))
+        change[:, stage.unknowns] = np.linalg.solve(normal, -slope.gradient[..., None])[..., 0]
         turns = change[:, : 3 * slots].reshape(count, slots, 3)
         camera = state.camera + np.clip(change[:, 3 * slots :], -_STRIDE, _STRIDE)
         camera[:, 4] = self._posture.within(camera[:, 4])
         return State(turned(state.local, turns), camera)
 
-    def _slope(self, state: State, seen: Seen, blur: float) -> _Slope:
-        """Cost, normal matrix and gradient at a state, by turns of the slots (about their parents' axes) and
-        ``State.camera``."""
-        miss, slopes = self._misses(state, seen, blur)
+    def _slope(self, state: State, seen: Seen, stage: _Stage, blur: float = 0.0) -> _Slope:
+        """Cost, normal matrix and gradient at a state, by those of the turns of the slots (about their parents' axes)
+        and of ``State.camera`` that the stage changes."""
+        world = self._chain.world(state.local)
+        miss, slopes = self._misses(state, world, seen, blur)
         across = slopes.swapaxes(1, 2)
         # In parts so small that BLAS takes one thread for each, which is twice as quick as several.
         parts = np.array_split(across, _PARTS, axis=1)
@@ -161,12 +189,13 @@ class Solver:
         cost = np.square(miss).sum(axis=1)
         cost += self._add_habits(state, normal, gradient)
         cost += self._add_camera(state, normal, gradient)
-        return _Slope(cost, normal, gradient)
+        if stage.contact:
+            cost += self._contact.add(world, normal, gradient)
+        return _Slope(cost, normal[:, stage.unknowns[:, None], stage.unknowns], gradient[:, stage.unknowns])
 
-    def _misses(self, state: State, seen: Seen, blur: float) -> tuple[Float64Array, Float64Array]:
+    def _misses(self, state: State, world: World, seen: Seen, blur: float) -> tuple[Float64Array, Float64Array]:
         """How far points lie from where they were seen, f64 [N, 3 K], and its derivatives f64 [N, 3 K, 3 S + 5]."""
         count, points = seen.score.shape
-        world = self._chain.world(state.local)
         size, nearness = state.size[:, None], state.nearness[:, None]
         grown = size[..., None] * world.points
         place = grown + state.camera[:, None, :3]
