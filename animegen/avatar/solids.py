@@ -1,4 +1,4 @@
-"""What of an avatar is solid: ellipsoids about its trunk, its head and its thighs."""
+"""What of an avatar is solid: ellipsoids about its trunk."""
 
 from __future__ import annotations
 
@@ -69,11 +69,7 @@ def solids_of(avatar: RiggedAvatar) -> Solids:
     places = {bone: avatar.positions[carrier == i].astype(np.float64) for i, bone in enumerate(bones)}
     rows = [avatar.armature.bones.index(bone) for bone in bones]
     heights = dict(zip(bones, avatar.armature.pivots[rows, 1].tolist(), strict=True))
-    found = [
-        (each.bone, *_ellipsoid(each))
-        for each in (*_trunk(places, heights), *_ends(places, heights))
-        if _count(each) >= _FEWEST
-    ]
+    found = [(each.bone, *_ellipsoid(each)) for each in _trunk(places, heights) if _count(each) >= _FEWEST]
     if not found:
         return Solids.none()
     named, centres, radii = zip(*found, strict=True)
@@ -91,17 +87,6 @@ def _trunk(places: dict[str, Float64Array], heights: dict[str, float]) -> Iterat
     for low, high in pairwise(edges):
         below = [bone for bone in spine if heights[bone] < 0.5 * (low + high)]
         yield _Slice(below[-1] if below else spine[0], whole, low, high, _TALL)
-
-
-def _ends(places: dict[str, Float64Array], heights: dict[str, float]) -> Iterator[_Slice]:
-    """Head and thighs."""
-    if len(head := places.get("head", np.zeros((0, 3)))):
-        low, high = np.percentile(head[:, 1], _OUTER).tolist()
-        yield _Slice("head", head, low, high, 1.0)
-    for side in ("left", "right"):
-        thigh, knee = f"{side}UpperLeg", f"{side}LowerLeg"
-        if thigh in heights and knee in heights:
-            yield _Slice(thigh, places[thigh], heights[knee], heights[thigh], 1.0)
 
 
 def _inside(part: _Slice) -> NDArray[np.bool_]:

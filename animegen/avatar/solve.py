@@ -12,7 +12,7 @@ any batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,12 +74,16 @@ class _Slope:
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """What is solved for: the ``unknowns`` int64 [U] that may change, in ``steps`` at most. ``contact``: arms keep out
-    of what is solid."""
+    """What of N poses is solved for: the ``unknowns`` int64 [U], in ``steps`` at most. ``ways`` f64 [N, P, M]: arms
+    keep out of what is solid, and how (:class:`animegen.avatar.contact.Contact`)."""
 
     unknowns: NDArray[np.int64]
     steps: int
-    contact: bool
+    ways: Float64Array | None = None
+
+    def at(self, rows: NDArray[np.bool_]) -> _Stage:
+        """The stage of some poses."""
+        return self if self.ways is None else replace(self, ways=self.ways[rows])
 
 
 class Solver:
@@ -102,8 +106,8 @@ class Solver:
         pairs = [twins for twins in SHARED_TWISTS if twins.one in slot and twins.other in slot]
         self._twins = [(slot[twins.one], slot[twins.other], twins.spread) for twins in pairs]
         self._own = np.arange(3 * len(slot)).reshape(-1, 3)  # the unknowns of each slot
-        self._body = _Stage(np.arange(self._own.size + 5), _STEPS, contact=False)
-        self._arms = _Stage(self._contact.unknowns, _ARM_STEPS, contact=True)
+        self._body = _Stage(np.arange(self._own.size + 5), _STEPS)
+        self._arms = _Stage(self._contact.unknowns, _ARM_STEPS)
 
     def solve(
         self, xy: Float32Array, z: Float32Array, score: Float32Array, hands: Float32Array | None = None
@@ -124,9 +128,11 @@ class Solver:
         for blur in _BLURS:
             state = self._moved(state, self._slope(state, seen, self._body, blur), damping, self._body)
         state = self._settled(state, seen, self._body)
-        inside = self._contact.depth(self._chain.world(state.local)) > _TOUCH
+        world = self._chain.world(state.local)
+        ways = self._contact.ways(world)
+        inside = self._contact.depth(world, ways) > _TOUCH
         if inside.any():
-            freed = self._settled(state.at(inside), seen.at(inside), self._arms)
+            freed = self._settled(state.at(inside), seen.at(inside), replace(self._arms, ways=ways[inside]))
             state.local[inside], state.camera[inside] = freed.local, freed.camera
         return self._posed(state, seen, hands)
 
@@ -146,6 +152,7 @@ class Solver:
             if not on.any():
                 break
             rows, damping, state, slope, seen = rows[on], damping[on], state.at(on), slope.at(on), seen.at(on)
+            stage = stage.at(on)
         return settled
 
     def _seen(self, xy: Float32Array, z: Float32Array, score: Float32Array) -> Seen:
@@ -181,17 +188,19 @@ class Solver:
         and of ``State.camera`` that the stage changes."""
         world = self._chain.world(state.local)
         miss, slopes = self._misses(state, world, seen, blur)
-        across = slopes.swapaxes(1, 2)
-        # In parts so small that BLAS takes one thread for each, which is twice as quick as several.
-        parts = np.array_split(across, _PARTS, axis=1)
-        normal = np.concatenate([part @ slopes for part in parts], axis=1)
-        gradient = (across @ miss[..., None])[..., 0]
+        unknowns = stage.unknowns
+        normal, gradient = np.zeros((len(miss), *2 * slopes.shape[2:])), np.zeros((len(miss), slopes.shape[2]))
         cost = np.square(miss).sum(axis=1)
         cost += self._add_habits(state, normal, gradient)
         cost += self._add_camera(state, normal, gradient)
-        if stage.contact:
-            cost += self._contact.add(world, normal, gradient)
-        return _Slope(cost, normal[:, stage.unknowns[:, None], stage.unknowns], gradient[:, stage.unknowns])
+        if stage.ways is not None:
+            cost += self._contact.add(world, stage.ways, normal, gradient)
+        slopes = slopes[..., unknowns]
+        across = slopes.swapaxes(1, 2)
+        # In parts so small that BLAS takes one thread for each, which is twice as quick as several.
+        parts = np.array_split(across, _PARTS, axis=1)
+        normal = normal[:, unknowns[:, None], unknowns] + np.concatenate([part @ slopes for part in parts], axis=1)
+        return _Slope(cost, normal, gradient[:, unknowns] + (across @ miss[..., None])[..., 0])
 
     def _misses(self, state: State, world: World, seen: Seen, blur: float) -> tuple[Float64Array, Float64Array]:
         """How far points lie from where they were seen, f64 [N, 3 K], and its derivatives f64 [N, 3 K, 3 S + 5]."""

@@ -26,7 +26,6 @@ _OPEN = ("blink", "aa", "oh")  # expressions that bring to light what is hidden 
 _STILL = 1e-4  # metres: what an expression moves by less it does not move
 CLOTHES = ("upper", "lower", "shoes")
 _BESIDE = 0.006  # metres: cloth so far beside a point covers it
-_AMONG = 24  # points of cloth that are looked at
 _ONE_SIDED = 0.5  # of their mean distance: so far their middle lies beside a point that is near an edge of the cloth
 _NOWHERE = 1e4  # metres
 _SEED = 0
@@ -37,16 +36,31 @@ class _Cover:
     """When a triangle is covered: by cloth this far ``before`` its points (metres, at least and at most).
 
     ``around``: and on all sides of them, so that what is near an edge stays, by cloth that on the whole lies outside.
-    ``bare``: the share of its points that may fail in this.
+    ``bare``: the share of its points that may fail in this; ``unseen``: points count that nobody sees at rest, too.
+    ``among``: how many points of cloth are looked at.
     """
 
     before: tuple[float, float]
     around: bool
     bare: float
+    unseen: bool
+    among: int
 
 
-_SKIN = _Cover((-0.002, 0.03), around=False, bare=0.0)
-_TROUSERS = _Cover((-0.006, 0.03), around=True, bare=0.1)  # they bulge through jackets here and there
+@dataclass(frozen=True, slots=True, eq=False)
+class _Points:
+    """Points of triangles: the ``triangle`` of each, i64 [S], where it lies and the way it faces, f32 [S, 3], and
+    whether it is ``shown`` at all, bool [S]."""
+
+    triangle: NDArray[np.int64]
+    places: Float32Array
+    front: Float32Array
+    shown: NDArray[np.bool_]
+
+
+_SKIN = _Cover((-0.002, 0.03), around=False, bare=0.0, unseen=False, among=96)
+# Trousers bulge through jackets here and there.
+_TROUSERS = _Cover((-0.006, 0.03), around=True, bare=0.1, unseen=True, among=24)
 
 
 def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_]:
@@ -83,8 +97,9 @@ def sides_seen(avatar: Avatar, painter: Painter, mesh: Mesh) -> NDArray[np.bool_
     spots, front = placed(mesh.positions[mesh.triangles], triangle, mix)
     body = mesh.place == BODY
     skin, trousers = body & (parts == "skin"), body & (parts == "lower")
-    sides[_covered(skin, np.isin(parts, CLOTHES), triangle, spots, front, cover=_SKIN)] = False
-    sides[_covered(trousers, _worn_over(avatar, mesh), triangle, spots, front, cover=_TROUSERS)] = False
+    points = _Points(triangle, spots, front, seen.any(axis=1))
+    sides[_covered(skin, np.isin(parts, CLOTHES), points, _SKIN)] = False
+    sides[_covered(trousers, _worn_over(avatar, mesh), points, _TROUSERS)] = False
     return sides
 
 
@@ -136,24 +151,14 @@ def _worn_over(avatar: Avatar, mesh: Mesh) -> NDArray[np.bool_]:
     return over
 
 
-def _covered(
-    under: NDArray[np.bool_],
-    over: NDArray[np.bool_],
-    triangle: NDArray[np.int64],
-    spots: Float32Array,
-    front: Float32Array,
-    *,
-    cover: _Cover,
-) -> NDArray[np.bool_]:
-    """Which triangles of those ``under`` are covered by those ``over``, bool [T] each.
-
-    The points f32 [S, 3] come with their ``triangle`` and the way it faces, f32 [S, 3].
-    """
-    cloth, below = over[triangle], np.flatnonzero(under[triangle])
+def _covered(under: NDArray[np.bool_], over: NDArray[np.bool_], points: _Points, cover: _Cover) -> NDArray[np.bool_]:
+    """Which triangles of those ``under`` are covered by those ``over``, bool [T] each."""
+    triangle, spots, front = points.triangle, points.places, points.front
+    cloth, below = over[triangle], np.flatnonzero(under[triangle] & (points.shown | cover.unseen))
     if not cloth.any() or not len(below):
         return np.zeros(len(under), bool)
     farthest = float(np.hypot(cover.before[1], _BESIDE))
-    _, nearest = cKDTree(spots[cloth]).query(spots[below], k=_AMONG, distance_upper_bound=farthest)
+    _, nearest = cKDTree(spots[cloth]).query(spots[below], k=cover.among, distance_upper_bound=farthest)
     nowhere = np.full((1, 3), _NOWHERE, np.float32)  # its number is that of what is found nowhere
     ways = np.concatenate([spots[cloth], nowhere])[nearest] - spots[below, None]
     before = (ways * front[below, None]).sum(axis=-1)
@@ -167,9 +172,9 @@ def _covered(
         hidden &= off < _ONE_SIDED * (beside * there).sum(axis=1)
         if not hidden.any() or outermost[hidden].mean() <= 0.0:  # tucked in: it lies within
             return np.zeros(len(under), bool)
-    points = np.bincount(triangle[below], minlength=len(under))
+    all_seen = np.bincount(triangle[below], minlength=len(under))
     bare = np.bincount(triangle[below[~hidden]], minlength=len(under))
-    covered: NDArray[np.bool_] = under & (bare <= cover.bare * points)
+    covered: NDArray[np.bool_] = under & (bare <= cover.bare * all_seen)
     return covered
 
 
