@@ -172,6 +172,22 @@ def test_skin_right_under_clothes_is_left_out(person: Avatar, dressed: bool) -> 
     assert (of_skin & there).any() != dressed
 
 
+def test_skin_is_left_out_where_all_that_is_seen_of_it_is_covered(person: Avatar) -> None:
+    """A leg right under trousers goes on far inside of a wide coat, where nobody sees it."""
+    cloth = next(p for p in person.primitives if person.materials[p.material].part == "lower")
+    skin = next(i for i, material in enumerate(person.materials) if material.part == "skin")
+    _, middle, half, _ = BLOCKS["trousers"]
+
+    def block(centre: tuple[float, ...], size: tuple[float, ...]) -> np.ndarray:
+        return ((cloth.positions - middle) / np.array(half) * size + np.array(centre)).astype(np.float32)
+
+    leg = replace(cloth, positions=block((0.1, 0.61, 0.0), (0.067, 0.387, 0.067)), material=skin)
+    coat = replace(cloth, positions=block((0.1, 0.9, 0.0), (0.2, 0.2, 0.2)))
+    made = rigged_of(replace(person, primitives=(*person.primitives, coat, leg)), COUNT)
+    of_skin = made.table[made.materials, 0] == PARTS.index("skin")
+    assert not (of_skin & (made.positions[made.corners].mean(axis=1)[:, 1] < 1.0)).any()
+
+
 @pytest.mark.usefixtures("quick")
 def test_an_avatar_without_textures_keeps_its_triangles() -> None:
     plain = stick_avatar()
