@@ -70,7 +70,9 @@ def test_the_inner_layer_of_two_lies_deepest() -> None:
     assert cloth[covered].max() < COAT - ROOM
 
 
-def test_what_bulges_through_its_cover_is_put_under_it() -> None:
+@pytest.mark.parametrize("points", [70_000, 100_000, 150_000])
+def test_what_bulges_through_its_cover_is_put_under_it(monkeypatch: pytest.MonkeyPatch, points: int) -> None:
+    monkeypatch.setattr(visibility, "_POINTS", points)
     _, after = at_rest(wearing(coat(), vest(radius=COAT + 0.001), vest(radius=COAT - 0.004)))
     for tube, room in ((1, ROOM), (2, 0.0)):
         height, radius = radii(after, tube)

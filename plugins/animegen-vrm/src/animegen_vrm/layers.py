@@ -204,7 +204,7 @@ def _surrounded(count: int, covers: list[_Pair]) -> Float64Array:
     """How far each of ``count`` vertices is covered on all sides, f64 [V], 0 to 1."""
     sums, distances = np.zeros((count, 3)), np.zeros(count)
     for pair in covers:
-        there = pair.there & (pair.before > -_BULGE)
+        there = pair.there & (pair.before > -2 * _BULGE)  # a cover bends away to the sides
         sums[pair.vertices] += (pair.across * there[..., None]).sum(axis=1)
         distances[pair.vertices] += (np.linalg.norm(pair.across, axis=-1) * there).sum(axis=1)
     off = np.linalg.norm(sums, axis=1) / np.maximum(distances, 1e-9)
