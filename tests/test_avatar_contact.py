@@ -22,6 +22,7 @@ MEASURED_WITHIN = 0.03
 DEEP, OUT = 0.03, 0.01
 """Metres: how deep a wrist is put into a belly, at least, and lies in it afterwards, at most."""
 TOUCHED = 0.01
+"""Metres: how deep a wrist lies in a back, at least, that comes out behind."""
 JUMP = 0.02
 """Metres that a wrist moves at most while an arm swings by 0.013 radians, which move it by 0.006."""
 NEAR = 2.0 * PIXEL

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from animegen.avatar.chain import carriers_of
 from animegen.avatar.rigged import RiggedAvatar
@@ -48,17 +47,6 @@ class Solids:
         return cls((), np.zeros((0, 3)), np.zeros((0, 3)), 0.0, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Slice:
-    """What lies between two heights is one solid, ``tall`` times as high."""
-
-    bone: str
-    places: Float64Array
-    low: float
-    high: float
-    tall: float
-
-
 def solids_of(avatar: RiggedAvatar) -> Solids:
     """What is solid of an avatar, measured on its vertices without hair; parts that it lacks are not."""
     bones, carriers = carriers_of(avatar.armature)
@@ -69,7 +57,7 @@ def solids_of(avatar: RiggedAvatar) -> Solids:
     places = {bone: avatar.positions[carrier == i].astype(np.float64) for i, bone in enumerate(bones)}
     rows = [avatar.armature.bones.index(bone) for bone in bones]
     heights = dict(zip(bones, avatar.armature.pivots[rows, 1].tolist(), strict=True))
-    found = [(each.bone, *_ellipsoid(each)) for each in _trunk(places, heights) if _count(each) >= _FEWEST]
+    found = [*_trunk(places, heights)]
     if not found:
         return Solids.none()
     named, centres, radii = zip(*found, strict=True)
@@ -77,32 +65,24 @@ def solids_of(avatar: RiggedAvatar) -> Solids:
     return Solids(named, np.stack(centres), np.stack(radii), forearm, hand)
 
 
-def _trunk(places: dict[str, Float64Array], heights: dict[str, float]) -> Iterator[_Slice]:
-    """Slices from the legs to the neck, each carried by the highest bone of the spine below its middle."""
+def _trunk(
+    places: dict[str, Float64Array], heights: dict[str, float]
+) -> Iterator[tuple[str, Float64Array, Float64Array]]:
+    """Slices from the legs to the neck: the highest bone of the spine below its middle, its centre and its radii."""
     if "leftUpperLeg" not in heights or "neck" not in heights:
         return
     spine = [bone for bone in _TRUNK if bone in heights]
     whole = np.concatenate([places[bone] for bone in spine])
     edges = np.linspace(heights["leftUpperLeg"], heights["neck"], _SLICES + 1).tolist()
     for low, high in pairwise(edges):
-        below = [bone for bone in spine if heights[bone] < 0.5 * (low + high)]
-        yield _Slice(below[-1] if below else spine[0], whole, low, high, _TALL)
-
-
-def _inside(part: _Slice) -> NDArray[np.bool_]:
-    return (part.places[:, 1] >= part.low) & (part.places[:, 1] <= part.high)
-
-
-def _count(part: _Slice) -> int:
-    return int(_inside(part).sum())
-
-
-def _ellipsoid(part: _Slice) -> tuple[Float64Array, Float64Array]:
-    """Its middle and its radii."""
-    first, last = np.percentile(part.places[_inside(part)], _OUTER, axis=0)
-    centre, radii = 0.5 * (first + last), 0.5 * (last - first)
-    centre[1], radii[1] = 0.5 * (part.low + part.high), 0.5 * part.tall * (part.high - part.low)
-    return centre, np.maximum(radii, _THINNEST)
+        inside = whole[(whole[:, 1] >= low) & (whole[:, 1] <= high)]
+        if len(inside) < _FEWEST:
+            continue
+        first, last = np.percentile(inside, _OUTER, axis=0)
+        centre, radii = 0.5 * (first + last), 0.5 * (last - first)
+        centre[1], radii[1] = 0.5 * (low + high), 0.5 * _TALL * (high - low)
+        below = [bone for bone in spine if heights[bone] < centre[1]]
+        yield below[-1] if below else spine[0], centre, np.maximum(radii, _THINNEST)
 
 
 def _thickness(places: dict[str, Float64Array], bone: str) -> float:
